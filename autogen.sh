@@ -1,0 +1,139 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# From a fresh checkout to a configured tree, a demonstration or a test run:
+#   ./autogen.sh [OPTIONS OF CONFIGURE]    make configure, and configure into build/ (or into the current folder, when it
+#                                          is another one than the source tree)
+#   ./autogen.sh --install-deps [GROUP]    install what is missing on Debian 12 (GROUP: build, demo, test; default test = all)
+#   ./autogen.sh demo                      everything up to a Debian riscv64 kernel with a shell on this terminal
+#   ./autogen.sh check                     everything up to the summary of the tests
+#   ./autogen.sh --bootstrap               make configure only
+# Safe to repeat: each step does only what is still to be done.
+set -eu
+
+srcdir=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+
+build_packages="autoconf automake libtool libltdl-dev make gcc libc6-dev pkg-config libglib2.0-dev libiniparser-dev
+  libfdt-dev liburing-dev"
+demo_packages="opensbi cpio xz-utils gzip ca-certificates debian-archive-keyring"
+test_packages="clang libclang-rt-14-dev check libmpfr-dev libgmp-dev gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
+  qemu-system-misc qemu-user qemu-utils device-tree-compiler abigail-tools e2fsprogs strace libzydis-dev socat zstd
+  python3 procps git"
+
+say() { printf 'autogen.sh: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+packages_of() {
+  case $1 in
+    build) echo $build_packages ;;
+    demo) echo $build_packages $demo_packages ;;
+    test) echo $build_packages $demo_packages $test_packages ;;
+    *) die "no package group '$1' (build, demo, test)" ;;
+  esac
+}
+
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+install_deps() { # group
+  command -v dpkg-query >/dev/null || die "--install-deps knows Debian only; install by hand: $(packages_of "$1")"
+  missing=
+  for p in $(packages_of "$1"); do is_installed "$p" || missing="$missing $p"; done
+  [ -n "$missing" ] || return 0
+  say "installing:$missing"
+  as_root=
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || die "not root and no sudo; as root run: apt-get install$missing"
+    as_root=sudo
+  fi
+  $as_root apt-get update -q || die "apt-get update failed"
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing ||
+    die "apt-get install failed"
+}
+
+# write FILE from standard input, only when it changes: an unchanged aggregate triggers no new configure
+write_if_changed() {
+  cat > "$1.new"
+  if cmp -s "$1.new" "$1"; then rm -f "$1.new"; else mv -f "$1.new" "$1"; fi
+}
+
+generated="SPDX-License-Identifier: MIT
+# Written by autogen.sh from what is in this folder; not kept in git."
+
+# A plugin is a folder and no edit elsewhere: these files are the only lists of plugins
+write_aggregates() {
+  { echo "# $generated"
+    for f in plugins/*/plugin.am; do [ ! -e "$f" ] || echo "include \$(top_srcdir)/$f"; done
+  } | write_if_changed plugins/all.am
+  { echo "# $generated"
+    for f in plugins/*/plugin.am; do
+      [ -e "$f" ] || continue
+      d=${f%/plugin.am}
+      if [ -e "$d/plugin.m4" ]; then echo "m4_include([$d/plugin.m4])"; else echo "MORTISE_PLUGIN([${d#plugins/}])"; fi
+    done
+  } | write_if_changed plugins/all.m4
+  { echo "# $generated"
+    for f in tests/*/tests.am; do [ ! -e "$f" ] || echo "include \$(top_srcdir)/$f"; done
+  } | write_if_changed tests/all.am
+}
+
+bootstrap() {
+  for t in autoreconf automake libtoolize pkg-config make; do
+    command -v "$t" >/dev/null || die "$t is missing; run: ./autogen.sh --install-deps"
+  done
+  # two build trees may share this source tree: one bootstrap at a time
+  ( cd "$srcdir"
+    exec 9> .autogen.lock
+    flock 9
+    mkdir -p build-aux
+    write_aggregates
+    autoreconf --install ) || die "autoreconf failed"
+}
+
+# the build folder: the current one, unless that is within the source tree's top
+choose_builddir() {
+  if [ "$(pwd -P)" = "$(cd "$srcdir" && pwd -P)" ]; then builddir=$srcdir/build; else builddir=$(pwd); fi
+  mkdir -p "$builddir"
+}
+
+configure_tree() {
+  choose_builddir
+  ( cd "$builddir" && "$srcdir/configure" "$@" ) || die "configure failed; see $builddir/config.log"
+}
+
+run_make() { make -C "$builddir" -j"$(nproc)" "$@"; }
+
+build_all() { # group of packages, then options of configure
+  group=$1
+  shift
+  install_deps "$group"
+  bootstrap
+  configure_tree "$@"
+  run_make || die "the build failed"
+  run_make guests || die "the guests could not be fetched"
+}
+
+demo() {
+  build_all demo "$@"
+  guests=${XDG_CACHE_HOME:-$HOME/.cache}/mortise/guests/riscv64
+  say "Ctrl-a x ends the machine"
+  exec "$builddir/mortise" run virt-riscv64 -s "boot.kernel=$guests/Image" -s "boot.initrd=$guests/initramfs.cpio.gz"
+}
+
+check() {
+  build_all test "$@"
+  status=0
+  run_make check > "$builddir/check.out" 2>&1 || status=$?
+  if [ $status != 0 ]; then cat "$builddir/check.out"; fi
+  grep -E '^(FAIL|ERROR|SKIP|XPASS): ' "$builddir/check.out" || :
+  awk '/^# (TOTAL|PASS|SKIP|XFAIL|FAIL|XPASS|ERROR):/' "$builddir/check.out"
+  return $status
+}
+
+case ${1-} in
+  -h | --help) sed -n '3,10s/^# \{0,1\}//p' "$0" ;;
+  --install-deps) install_deps "${2:-test}" ;;
+  --bootstrap) bootstrap ;;
+  demo) shift; demo "$@" ;;
+  check) shift; check "$@" ;;
+  '' | --* | *=*) bootstrap; configure_tree "$@" ;;
+  *) die "unknown command '$1' (try --help)" ;;
+esac

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// Placeholder of the command.
+int main(void) { return 2; }
