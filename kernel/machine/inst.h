@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An instance: one section of the machine file brought to life. Owns the class's `self`, the instance lock
+ * and everything that the instance got from services (regions, lines, timers, ...), which go with it in the
+ * reverse order of their making.
+ * Calls into a plugin happen between inst_enter and inst_leave, never otherwise; no instance lock is held
+ * across an upward call (debug builds check the rank: an instance may only enter one of a lower rank).
+ */
+#ifndef MORTISE_KERNEL_INST_H
+#define MORTISE_KERNEL_INST_H
+
+#include <glib.h>
+#include <mortise/draft/device.h>
+#include <stdbool.h>
+
+#include "kernel/machine/config.h"
+#include "kernel/machine/note.h"
+
+struct machine;
+struct loop;
+
+enum inst_state {
+	INST_NEW, INST_CREATED, INST_REALIZED, INST_RUNNING, INST_QUIESCED, INST_UNREALIZED, INST_GONE,
+};
+
+struct mt_inst {
+	struct machine *machine;
+	const char *id;                        /* section id, or kind for a section without ("cpu", "boot") */
+	const struct config_section *section;
+	const struct note_class *cls;          /* from the plugin's note: name, kind, flags, properties */
+	const struct mt_plugin *plugin;
+	const struct mt_device_class *dev;     /* NULL for the cpu kind */
+	void *self;
+	enum inst_state state;
+	GRecMutex lock;
+	unsigned rank;                         /* position in graph order: fronts above back ends */
+	struct loop *loop;                     /* where its callbacks run */
+	GArray *resources;                     /* of struct inst_resource */
+	GPtrArray *refs_in;                    /* instances whose REF properties name this one, in file order */
+};
+
+/* Something that a service made for an instance and that ends with it. */
+struct inst_resource {
+	void (*release)(void *resource);
+	void *resource;
+};
+
+struct mt_inst *inst_create(struct machine *m, const struct config_section *section,
+			    const struct note_class *cls, const struct mt_plugin *plugin);
+void inst_destroy(struct mt_inst *inst);
+
+/* [main] `release` runs at unrealize, last made first. */
+void inst_own(struct mt_inst *inst, void (*release)(void *), void *resource);
+void inst_disown(struct mt_inst *inst, void *resource);
+
+/* [any] Take and drop the instance lock; nothing for a parallel class. */
+void inst_enter(struct mt_inst *inst);
+void inst_leave(struct mt_inst *inst);
+
+/* [main] A role's vtable of the instance's class, or NULL. */
+const void *inst_role(const struct mt_inst *inst, const char *iface_id);
+
+/* [main] The instance that a REF property (or "id" of an IRQ element) names; NULL when absent. */
+struct mt_inst *inst_ref(const struct mt_inst *inst, const char *prop);
+
+#endif

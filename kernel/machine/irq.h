@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Lines: sources or-ed into inputs of sinks and vCPU pins, with eventfd bindings and resampling. */
+#ifndef MORTISE_KERNEL_IRQ_H
+#define MORTISE_KERNEL_IRQ_H
+
+#include <mortise/draft/irq.h>
+
+#include "kernel/machine/inst.h"
+
+extern const struct mt_irq_host irq_host;
+
+#endif

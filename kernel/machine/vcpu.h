@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The vCPU threads: one each, owned here, calling the accelerator's `run`. They sleep in HALT and while the
+ * machine is paused; a pin change wakes them.
+ */
+#ifndef MORTISE_KERNEL_VCPU_H
+#define MORTISE_KERNEL_VCPU_H
+
+#include <mortise/draft/cpu.h>
+
+#include "kernel/machine/inst.h"
+
+/* [main] creates the vCPUs of m->cpu and their threads, paused */
+struct vcpus *vcpus_create(struct machine *m, uint32_t count, struct mt_error *err);
+void vcpus_destroy(struct vcpus *v);
+uint32_t vcpus_count(const struct vcpus *v);
+void vcpus_reset(struct vcpus *v, uint32_t kind);
+/* [main] let run; stop and wait until all have left `run` */
+void vcpus_resume(struct vcpus *v);
+void vcpus_pause(struct vcpus *v);
+/* [any] */
+void vcpus_kick_all(struct vcpus *v);
+/* [any] pin by number; wakes a halted vCPU */
+void vcpus_pin_set(struct vcpus *v, uint32_t index, uint32_t pin, uint32_t level);
+/* [main] pin number by the accelerator's name, or MT_ENOENT */
+int32_t vcpus_pin_find(struct vcpus *v, const char *name);
+/* [main] register by name */
+int vcpus_reg_set(struct vcpus *v, uint32_t index, const char *reg, uint64_t value);
+
+extern const struct mt_vcpu_host vcpu_host;
+
+#endif
