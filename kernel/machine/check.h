@@ -8,8 +8,8 @@
 
 #include <stdio.h>
 
-#include "config.h"
-#include "registry.h"
+#include "kernel/machine/config.h"
+#include "kernel/machine/registry.h"
 
 /* Adds all faults to `d`. True when it added no error. */
 bool check_run(const struct config *cfg, struct registry *reg, struct diag *d);

@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "diag.h"
-#include "value.h"
+#include "kernel/machine/diag.h"
+#include "kernel/machine/value.h"
 
 enum config_kind {
 	CONFIG_MACHINE, CONFIG_CPU, CONFIG_MEMORY, CONFIG_BOOT, CONFIG_DEVICE, CONFIG_BLOCK, CONFIG_MONITOR,

@@ -8,8 +8,8 @@
 #ifndef KERNEL_MACHINE_LOADER_H
 #define KERNEL_MACHINE_LOADER_H
 
-#include "mortise/plugin.h"
-#include "registry.h"
+#include <mortise/plugin.h>
+#include "kernel/machine/registry.h"
 
 struct loader;
 

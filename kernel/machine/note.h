@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mortise/error.h"
-#include "mortise/note.h"
+#include <mortise/error.h>
+#include <mortise/note.h>
 
 struct note_prop {
 	const char *name, *deflt, *range, *unit, *help;   /* "" = none, never NULL */

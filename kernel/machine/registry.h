@@ -9,7 +9,7 @@
 
 #include <glib.h>
 
-#include "note.h"
+#include "kernel/machine/note.h"
 
 struct registry_entry {
 	char *path;
