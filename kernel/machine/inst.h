@@ -19,8 +19,10 @@
 struct machine;
 struct loop;
 
+/* Of an instance, and of the machine as a whole. inst_move has the legal transitions. */
 enum inst_state {
 	INST_NEW, INST_CREATED, INST_REALIZED, INST_RUNNING, INST_QUIESCED, INST_UNREALIZED, INST_GONE,
+	INST_STATES
 };
 
 struct mt_inst {
@@ -33,10 +35,12 @@ struct mt_inst {
 	void *self;
 	enum inst_state state;
 	GRecMutex lock;
-	unsigned rank;                         /* position in graph order: fronts above back ends */
+	unsigned rank;                         /* order of locks: fronts above back ends, buses above devices */
 	struct loop *loop;                     /* where its callbacks run */
 	GArray *resources;                     /* of struct inst_resource */
 	GPtrArray *refs_in;                    /* instances whose REF properties name this one, in file order */
+	GStringChunk *strings;                 /* what props.c has handed out */
+	GHashTable *data;                      /* what services remember of the instance; inst_data_* */
 };
 
 /* Something that a service made for an instance and that ends with it. */
@@ -49,9 +53,14 @@ struct mt_inst *inst_create(struct machine *m, const struct config_section *sect
 			    const struct note_class *cls, const struct mt_plugin *plugin);
 void inst_destroy(struct mt_inst *inst);
 
-/* [main] `release` runs at unrealize, last made first. */
+/* [main] `release` runs after the class's unrealize (at the latest in inst_destroy), last made first. */
 void inst_own(struct mt_inst *inst, void (*release)(void *), void *resource);
 void inst_disown(struct mt_inst *inst, void *resource);
+void inst_release_all(struct mt_inst *inst);
+
+/* [main] A pointer that a service keeps with the instance, under a key of its own (the address of a static). */
+void *inst_data_get(const struct mt_inst *inst, const void *key);
+void inst_data_set(struct mt_inst *inst, const void *key, void *value);
 
 /* [any] Take and drop the instance lock; nothing for a parallel class. */
 void inst_enter(struct mt_inst *inst);
@@ -62,5 +71,13 @@ const void *inst_role(const struct mt_inst *inst, const char *iface_id);
 
 /* [main] The instance that a REF property (or "id" of an IRQ element) names; NULL when absent. */
 struct mt_inst *inst_ref(const struct mt_inst *inst, const char *prop);
+
+/* [main] The only way to change a state: refuses (asserts) what the table does not have. */
+void inst_move(enum inst_state *state, enum inst_state to);
+bool inst_may_move(enum inst_state from, enum inst_state to);
+
+/* [any] The calling thread's word, MT_THREAD_*: set once by whoever owns the thread (machine, vcpu, loop). */
+void inst_thread_set(uint32_t word);
+uint32_t inst_thread_current(void);
 
 #endif

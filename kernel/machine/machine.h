@@ -6,6 +6,7 @@
 #ifndef MORTISE_KERNEL_MACHINE_H
 #define MORTISE_KERNEL_MACHINE_H
 
+#include <mortise/draft/loop.h>
 #include <stdio.h>
 
 #include "kernel/machine/inst.h"
@@ -16,41 +17,82 @@ struct guest_clock; /* clock.c */
 struct vcpus;       /* vcpu.c */
 struct fdt_state;   /* fdt.c */
 
+/* A [memory ID] section. */
+struct machine_memory {
+	const struct config_section *section;
+	uint64_t gpa, len_bytes;
+};
+
 struct machine {
 	struct config *config;
-	struct registry *registry;
 	GPtrArray *insts;              /* of struct mt_inst, in the order of realize: back ends first */
+	GArray *memory;                /* of struct machine_memory, in file order */
 	struct mt_inst *cpu;           /* the accelerator's instance */
 	struct mt_inst *boot;          /* NULL without [boot] */
+	uint32_t vcpu_count;
+	enum inst_state state;
 	struct space *system;
 	struct guest_clock *clock;
 	struct loop *loop;             /* main loop of the machine: its own thread */
-	struct vcpus *vcpus;
+	struct vcpus *vcpus;           /* from realize to unrealize */
 	struct fdt_state *fdt;
+	struct machine_source *source; /* owned when machine_create made it */
+	int signal_fd;                 /* a signalfd that machine_run heeds, or -1 */
 	struct {                       /* requests posted by guests and users, served by machine_run */
 		GMutex lock;
-		GCond changed;
+		int event_fd;          /* readable while `request` is not 0 */
 		uint32_t request, code;
 	} ask;
+	struct {                       /* log.c */
+		GMutex lock;
+		uint32_t level;        /* MT_LOG_ERROR .. MT_LOG_DEBUG: what is shown */
+		bool guest;            /* MT_LOG_GUEST is shown */
+		uint32_t guest_count;  /* messages in the running second */
+		int64_t guest_since_us;
+	} log;
+};
+
+/* Where classes come from: a registry and a loader, or a table in a test. */
+struct machine_source {
+	/* [main] The class of this name. NULL with `err` filled. */
+	const struct mt_plugin *(*find)(struct machine_source *source, const char *class_name,
+					const struct note_class **cls, struct mt_error *err);
+	void (*destroy)(struct machine_source *source);   /* NULL: the maker keeps it */
 };
 
 struct run_options {
 	const char *name;              /* shown to the user */
 	bool quiet;
+	bool guest_errors;             /* show what the guest does wrong (MT_LOG_GUEST) */
+	bool verbose;                  /* MT_LOG_DEBUG too */
 };
 
-/* [main] All diagnostics go to the config's diag; NULL when there was an error. */
+/* Beside MT_REQUEST_*: the machine cannot go on; `code` becomes the exit code. */
+#define MACHINE_REQUEST_FAIL 0x100u
+
+/*
+ * [main] Loads and creates everything, with no side effect on the host. `config` has passed check_run. NULL
+ * with `err` filled; its message names file, line and section. `config` stays the caller's, and must outlive
+ * the machine.
+ */
 struct machine *machine_create(struct config *config, struct registry *registry, struct mt_error *err);
+struct machine *machine_create_from(struct config *config, struct machine_source *source, struct mt_error *err);
+/* [main] On failure everything that was realized has been unrealized again; only destroy is left. */
 int machine_realize(struct machine *m, struct mt_error *err);
+/* [main] while it does not run. MT_RESET_COLD or MT_RESET_WARM. */
 int machine_reset(struct machine *m, uint32_t kind, struct mt_error *err);
 void machine_start(struct machine *m);
 void machine_pause(struct machine *m);
+/* [main] at any state */
 void machine_destroy(struct machine *m);
 
-/* [main] Runs until power-off or a request to quit; serves resets. The exit code of the process. */
+/* [main] An instance by id, or NULL. */
+struct mt_inst *machine_find(const struct machine *m, const char *id);
+
+/* [main] Serves a started machine until power-off or a request to quit. The exit code of the process. */
 int machine_run(struct machine *m);
 
-/* [any] MT_REQUEST_* */
+/* [any] MT_REQUEST_* or MACHINE_REQUEST_FAIL; never waits. The vCPUs leave `run` soon. */
 void machine_request(struct machine *m, uint32_t request, uint32_t code);
 
 /* [main] `run` and `check --dts` of the command. The exit code of the process. */

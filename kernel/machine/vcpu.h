@@ -10,22 +10,27 @@
 
 #include "kernel/machine/inst.h"
 
-/* [main] creates the vCPUs of m->cpu and their threads, paused */
+/* [main] creates the vCPUs of m->cpu and their threads, paused; NULL with `err` filled */
 struct vcpus *vcpus_create(struct machine *m, uint32_t count, struct mt_error *err);
+/* [main] pauses, then ends the threads */
 void vcpus_destroy(struct vcpus *v);
 uint32_t vcpus_count(const struct vcpus *v);
+/* [main] while paused; a vCPU that had failed may run again */
 void vcpus_reset(struct vcpus *v, uint32_t kind);
 /* [main] let run; stop and wait until all have left `run` */
 void vcpus_resume(struct vcpus *v);
 void vcpus_pause(struct vcpus *v);
+/* [any] as pause, but does not wait: the vCPUs leave `run` soon and stay out until vcpus_resume */
+void vcpus_hold(struct vcpus *v);
 /* [any] */
 void vcpus_kick_all(struct vcpus *v);
 /* [any] pin by number; wakes a halted vCPU */
 void vcpus_pin_set(struct vcpus *v, uint32_t index, uint32_t pin, uint32_t level);
 /* [main] pin number by the accelerator's name, or MT_ENOENT */
 int32_t vcpus_pin_find(struct vcpus *v, const char *name);
-/* [main] register by name */
+/* [main] register by name, while paused; MT_ENOENT: no such register or vCPU */
 int vcpus_reg_set(struct vcpus *v, uint32_t index, const char *reg, uint64_t value);
+int vcpus_reg_get(struct vcpus *v, uint32_t index, const char *reg, uint64_t *value);
 
 extern const struct mt_vcpu_host vcpu_host;
 
