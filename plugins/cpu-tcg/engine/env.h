@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The environment of one vCPU: what translated code addresses off its environment register. The engine owns
+ * the head, the front end the guest state behind it (struct rv_state lies in `guest`). Only the vCPU's own
+ * thread touches it, but for `poll` and `requests`, which any thread may set.
+ */
+#ifndef TCG_ENV_H
+#define TCG_ENV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TCG_PAGE_BITS 12u
+#define TCG_PAGE_SIZE (1u << TCG_PAGE_BITS)
+#define TCG_PAGE_MASK (~(uint64_t)(TCG_PAGE_SIZE - 1))
+
+#define TLB_MODES 4u                    /* translation regimes that are kept apart: `mmu` of a block's flags */
+#define TLB_BITS  8u
+#define TLB_SIZE  (1u << TLB_BITS)
+#define TLB_INVALID (~(uint64_t)0)      /* as tag: matches no address, since tags have their low bits clear */
+
+#define JC_BITS 12u
+#define JC_SIZE (1u << JC_BITS)
+
+/* host address = guest address + addend, when (guest address & (page mask | alignment)) == tag. */
+struct tlb_entry {
+	uint64_t tag;
+	uint64_t addend;
+};
+
+/* Jump cache: key = guest pc ^ env->context. */
+struct jc_entry {
+	uint64_t key;
+	const void *code;
+};
+
+/* Why translated code came back. */
+enum tcg_exit {
+	TCG_EXIT_NONE,       /* nothing pending (helpers: go on) */
+	TCG_EXIT_LOOKUP,     /* env->pc is where to go on: find or translate */
+	TCG_EXIT_POLL,       /* env->poll was set; pc is canonical */
+	TCG_EXIT_EXCEPTION,  /* env->exception is to be taken by the front at env->pc */
+	TCG_EXIT_HALT,       /* wait for interrupt; pc is canonical, behind the instruction */
+	TCG_EXIT_LEAVE,      /* back to the kernel soon (MT_BUS_LEAVE, map change); pc is canonical */
+	TCG_EXIT_ERROR,      /* env->error says why */
+};
+
+struct tcg_vcpu;
+
+struct tcg_env {
+	uint64_t pc;                     /* canonical outside blocks and in calls that may exit */
+	uint32_t poll;                   /* not 0: leave at the next poll. Set from any thread. */
+	uint32_t exit_reason;            /* enum tcg_exit */
+	uint64_t context;                /* key part of (mode, flags, address space), in bits 48-63 */
+	uint32_t flags;                  /* the front's flags of the current context; block key */
+	uint32_t mmu;                    /* regime of plain loads and stores: 0 .. TLB_MODES-1 */
+	/* FP: guest rounding mode as the IR numbers it; flags in RISC-V's order NV DZ OF UF NX = bits 4..0. A host
+	 * may keep flags elsewhere while in translated code and merge them before any IRH_FP_FLAGS helper. */
+	uint32_t frm;
+	uint32_t fflags;
+	/* exception raised by a helper, in the front's own numbering */
+	uint64_t exception, exception_value;
+	/* LR/SC reservation: physical address, or ~0; value loaded */
+	uint64_t reservation, reservation_value;
+	struct tcg_vcpu *vcpu;           /* the engine's */
+	const char *error;
+	uint64_t host_save[4];           /* a host's own (saved MXCSR, ...) */
+	uint64_t link_patch;             /* a host's: exit to be linked, 0 none */
+	/* tlb[mode][0] loads, [1] stores */
+	struct tlb_entry tlb[TLB_MODES][2][TLB_SIZE];
+	struct jc_entry jump_cache[JC_SIZE];
+	uint64_t guest[] __attribute__((aligned(64)));
+};
+
+#define ENV_GUEST_OFFSET offsetof(struct tcg_env, guest)
+
+#endif
