@@ -46,7 +46,8 @@ static void child_keep(int tty_fd, int pipe_fd, int pid_fd)
 	close_from(3, INT32_MAX);
 }
 
-static void __attribute__((noreturn)) child_run(int tty_fd, int pipe_fd, int pid_fd, const struct termios *saved)
+static void __attribute__((noreturn))
+child_run(int tty_fd, int pipe_fd, int pid_fd, const struct termios *saved)
 {
 	struct pollfd fds[2] = { { 1, POLLIN, 0 }, { 2, POLLIN, 0 } };
 	char told;
