@@ -3,8 +3,8 @@
  * A machine file after its layers were merged: sections in file order, keys with values and positions.
  *
  * Layers, weakest first: `base`, `include.N`, the file, the files of FILE.d/, -s. Later layers win key by
- * key, an empty value unsets; a section whose `plugin` was unset is gone. What is here is scanned and merged but not
- * yet checked against plugins: check.h does that. After check_run() found nothing, every value parses.
+ * key, an empty value unsets; a section whose `plugin` was unset is gone. What is here is scanned and merged
+ * but not yet checked against plugins: check.h does that. After check_run() found nothing, every value parses.
  * Read-only once loaded; belongs to one machine; everything it hands out lives as long as it does.
  */
 #ifndef KERNEL_MACHINE_CONFIG_H
@@ -37,6 +37,7 @@ struct config_section {
 	const char *label;          /* "device eth0", "machine": for messages */
 	struct diag_pos pos;        /* of the first header that named it */
 	GPtrArray *keys;            /* struct config_key *, in order of first mention */
+	GPtrArray *unset;           /* struct config_key *: named with an empty value, for `check` only */
 };
 
 struct config;
@@ -57,6 +58,8 @@ void config_destroy(struct config *cfg);
 
 const char *config_file(const struct config *cfg);         /* the file that was read */
 const char *config_kind_name(enum config_kind kind);
+/* The merged file as text that loads again; with `origins`, each key says where it comes from. */
+void config_print(const struct config *cfg, bool origins, FILE *out);
 
 size_t config_section_count(const struct config *cfg);
 const struct config_section *config_section_at(const struct config *cfg, size_t index);
@@ -81,7 +84,8 @@ struct config_item {
 
 /*
  * A list: the comma-separated parts of `key`, or key.1, key.2, ... in number order (each one element,
- * not split). Never NULL; empty when the key is not set. Free with g_ptr_array_unref; elements struct config_item.
+ * not split). Never NULL; empty when the key is not set. Free with g_ptr_array_unref; elements are
+ * struct config_item.
  */
 GPtrArray *section_get_list(const struct config_section *sec, const char *key);
 
