@@ -34,7 +34,10 @@ packages_of() {
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 install_deps() { # group
-  command -v dpkg-query >/dev/null || die "--install-deps knows Debian only; install by hand: $(packages_of "$1")"
+  if ! command -v dpkg-query >/dev/null; then
+    say "only Debian's packages are known; see that you have:" $(packages_of "$1")
+    return 1
+  fi
   missing=
   for p in $(packages_of "$1"); do is_installed "$p" || missing="$missing $p"; done
   [ -n "$missing" ] || return 0
@@ -104,27 +107,49 @@ run_make() { make -C "$builddir" -j"$(nproc)" "$@"; }
 build_all() { # group of packages, then options of configure
   group=$1
   shift
-  install_deps "$group"
+  install_deps "$group" || say "going on with what is there"
   bootstrap
   configure_tree "$@"
   run_make || die "the build failed"
-  run_make guests || die "the guests could not be fetched"
 }
 
 demo() {
   build_all demo "$@"
+  run_make guests || die "the guest could not be fetched"
   guests=${XDG_CACHE_HOME:-$HOME/.cache}/mortise/guests/riscv64
   say "Ctrl-a x ends the machine"
   exec "$builddir/mortise" run virt-riscv64 -s "boot.kernel=$guests/Image" -s "boot.initrd=$guests/initramfs.cpio.gz"
 }
 
+results() { # RESULT...: the .trs files of this run that say so
+  pattern=$(echo "$*" | tr ' ' '|')
+  find "$builddir" -name '*.trs' -newer "$builddir/check.begin" -exec grep -lE ":test-result: ($pattern)" {} + |
+    LC_ALL=C sort
+}
+
+# A test's last line says why it was skipped
+tell_skips() {
+  results SKIP | while read -r trs; do
+    log=${trs%.trs}.log
+    printf 'SKIP: %s: %s\n' "${log#"$builddir"/}" "$(sed '/^SKIP /d' "$log" | tail -n 1)"
+  done
+}
+
+summary() {
+  echo
+  tell_skips
+  results FAIL ERROR XPASS | sed "s|^$builddir/|FAIL: |; s|\.trs\$|.log|"
+  echo "$(results PASS XFAIL | wc -l) passed, $(results FAIL ERROR XPASS | wc -l) failed," \
+    "$(results SKIP | wc -l) skipped"
+}
+
 check() {
   build_all test "$@"
+  run_make guests || say "the guests could not be fetched: their tests will be skipped"
+  : > "$builddir/check.begin"
   status=0
-  run_make check > "$builddir/check.out" 2>&1 || status=$?
-  if [ $status != 0 ]; then cat "$builddir/check.out"; fi
-  grep -E '^(FAIL|ERROR|SKIP|XPASS): ' "$builddir/check.out" || :
-  awk '/^# (TOTAL|PASS|SKIP|XFAIL|FAIL|XPASS|ERROR):/' "$builddir/check.out"
+  run_make check VERBOSE=1 || status=$?
+  summary
   return $status
 }
 
