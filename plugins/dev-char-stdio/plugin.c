@@ -35,7 +35,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <util/byte-queue.h>
-#include <util/fail.h>
+#include <util/error.h>
 
 #include "escape.h"
 #include "guard.h"
@@ -249,7 +249,7 @@ static int stdio_create(const struct mt_host *host, struct mt_inst *inst, void *
 	struct stdio *s = calloc(1, sizeof(*s));
 
 	if (!s)
-		return mt_fail(err, MT_ENOMEM, "", "", "out of memory");
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	s->inst = inst;
 	s->props = host->get_interface(host, MT_IFACE_PROPS);
 	s->loop = host->get_interface(host, MT_IFACE_LOOP);
@@ -277,7 +277,7 @@ static int terminal_guard(struct stdio *s, struct mt_error *err)
 		return 0;
 	rc = guard_start(&s->guard, STDIN_FILENO);
 	if (rc < 0)
-		return mt_fail(err, MT_EHOST, "", "", "the terminal cannot be made raw: %s", strerror(-rc));
+		return mt_error_set(err, MT_EHOST, NULL, "the terminal cannot be made raw: %s", strerror(-rc));
 	return 0;
 }
 
@@ -286,7 +286,7 @@ static int watches_add(struct stdio *s, struct mt_error *err)
 	s->flush = s->loop->deferred_create(s->inst, output_flush, s);
 	s->fill = s->loop->deferred_create(s->inst, input_fill, s);
 	if (!s->flush || !s->fill)
-		return mt_fail(err, MT_ENOMEM, "", "", "out of memory");
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	if (s->out.pollable)
 		s->out_watch = s->loop->watch_add(s->inst, s->out.fd, 0, output_ready, s);
 	/* what cannot be watched (a file, /dev/null) is read when the front asks */
@@ -297,14 +297,20 @@ static int watches_add(struct stdio *s, struct mt_error *err)
 	return 0;
 }
 
+static int taken_error(struct mt_error *err)
+{
+	mt_error_set(err, MT_EBUSY, NULL, "standard input and output are in use by another section");
+	mt_error_hint(err, "use dev-char-pty or dev-char-socket for the other one");
+	return MT_EBUSY;
+}
+
 static int stdio_realize(void *self, struct mt_error *err)
 {
 	struct stdio *s = self;
 	int rc;
 
 	if (__atomic_exchange_n(&stdio_taken, 1, __ATOMIC_ACQ_REL))
-		return mt_fail(err, MT_EBUSY, "", "use dev-char-pty or dev-char-socket for the other one",
-			       "standard input and output are in use by another section");
+		return taken_error(err);
 	s->chr = s->chars->back(s->inst);
 	stream_open(&s->in, STDIN_FILENO, O_RDONLY);
 	stream_open(&s->out, STDOUT_FILENO, O_WRONLY);
