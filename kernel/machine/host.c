@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the kernel offers to plugins: one table of interface ids. The same tables serve every machine of the
+ * process: each call takes its instance, which knows its machine. [any], constant.
+ */
+#include <config.h>
+#include <string.h>
+
+#include "kernel/machine/clock.h"
+#include "kernel/machine/dma.h"
+#include "kernel/machine/irq.h"
+#include "kernel/machine/loop.h"
+#include "kernel/machine/port.h"
+#include "kernel/machine/services.h"
+#include "kernel/machine/space.h"
+#include "kernel/machine/vcpu.h"
+
+static const struct mt_thread_check thread_check = {
+	.current = inst_thread_current,
+};
+
+#define HOST_INTERFACES(I) \
+	I(MT_IFACE_BOOT, &boot_host) \
+	I(MT_IFACE_CHAR_HOST, &char_host) \
+	I(MT_IFACE_CLOCK, &clock_host) \
+	I(MT_IFACE_DMA, &dma_host) \
+	I(MT_IFACE_IRQ, &irq_host) \
+	I(MT_IFACE_LOG, &log_host) \
+	I(MT_IFACE_LOOP, &loop_host) \
+	I(MT_IFACE_MMIO, &bus_mmio_host) \
+	I(MT_IFACE_PROPS, &props_host) \
+	I(MT_IFACE_THREAD_CHECK, &thread_check) \
+	I(MT_IFACE_VCPU_HOST, &vcpu_host) \
+	I(MT_IFACE_WORKER, &worker_host)
+
+#define HOST_ID(id, table) id,
+const char *const host_interface_ids[] = { HOST_INTERFACES(HOST_ID) NULL };
+
+#define HOST_ENTRY(id, table) { id, table },
+static const struct {
+	const char *id;
+	const void *table;
+} interfaces[] = { HOST_INTERFACES(HOST_ENTRY) };
+
+static const void *host_get_interface(const struct mt_host *host, const char *id)
+{
+	(void)host;
+	for (size_t i = 0; i < G_N_ELEMENTS(interfaces); i++) {
+		if (!strcmp(interfaces[i].id, id))
+			return interfaces[i].table;
+	}
+	return NULL;
+}
+
+static const struct mt_host host = {
+	.size = sizeof(host),
+	.abi_major = MT_ABI_MAJOR,
+	.version = PACKAGE_VERSION,
+	.get_interface = host_get_interface,
+};
+
+const struct mt_host *host_get(void)
+{
+	return &host;
+}
