@@ -34,6 +34,12 @@ struct jc_entry {
 	const void *code;
 };
 
+/* Slot of a pc: hosts compute the same inline, scaled by the entry's 16 bytes: (pc << 3) & 0xfff0. */
+static inline uint32_t tcg_jc_index(uint64_t pc)
+{
+	return (uint32_t)(pc >> 1) & (JC_SIZE - 1u);
+}
+
 /* Why translated code came back. */
 enum tcg_exit {
 	TCG_EXIT_NONE,       /* nothing pending (helpers: go on) */
