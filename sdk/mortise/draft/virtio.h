@@ -2,7 +2,8 @@
 /*
  * Virtio 1.2. Rings belong to the kernel: a device sees requests as bounded lists of guest memory, a transport
  * sees registers, neither sees a ring. A device names its transport in the REF property `bus` (role
- * "mortise.virtio-bus/1"). Section numbers are of the OASIS Virtio 1.2 specification.
+ * "mortise.virtio-bus/1") and is not MT_CLASS_PARALLEL: its instance lock covers its queues.
+ * Section numbers are of the OASIS Virtio 1.2 specification.
  */
 #ifndef MORTISE_VIRTIO_H
 #define MORTISE_VIRTIO_H
@@ -47,7 +48,10 @@ struct mt_virtio_device {
 	void (*config_write)(void *self, uint32_t offset, const void *buf, uint32_t len_bytes);
 	/* [vcpu] the driver has accepted `features` and set DRIVER_OK; queues may be used from now on */
 	void (*start)(void *self, uint64_t features);
-	/* [vcpu] or [main] the driver reset the device: drop everything in flight, forget elements */
+	/*
+	 * [vcpu] or [main] the driver reset the device, or the machine did. When it returns nothing of the device
+	 * touches guest memory any more: drain or cancel what is in flight, forget elements and queues.
+	 */
 	void (*stop)(void *self);
 	/* [vcpu] or [io] the driver kicked `queue`; pop until empty */
 	void (*notify)(void *self, uint32_t queue);
@@ -68,7 +72,8 @@ struct mt_virtqueue_host {
 	/* [main] or [vcpu] in start: queue by index; NULL when the driver did not enable it */
 	struct mt_vq *(*queue)(struct mt_inst *inst, uint32_t index);
 	/* [vcpu] or [io] under the instance lock. Takes up to `max` requests; a broken ring takes none and sets
-	 * NEEDS_RESET. An element stays where the kernel put it until it is pushed. */
+	 * NEEDS_RESET. An element stays where the kernel put it until it is pushed. Fewer than `max`: the ring was
+	 * empty, and the driver will kick at the next request (unless `kicks` said no). */
 	uint32_t (*pop)(struct mt_vq *vq, struct mt_vq_elem **elems, uint32_t max);
 	/* [vcpu] or [io] under the instance lock. Gives requests back; written[i] bytes of elems[i]'s in-pieces
 	 * were written, from their start. Marks them dirty. Does not interrupt: see `signal`. */
@@ -99,19 +104,24 @@ struct mt_virtio_bus {
 #define MT_VIRTIO_CONFIG 0xffffffffu
 
 struct mt_virtio_transport {
-	/* [main] in reset or later (not in realize): the device on this bus; NULL: the slot is empty */
+	/* [main] in reset or later (not in realize): the device on this bus; NULL: the slot is empty. The handle
+	 * lives as long as the bus; a device that went away answers as one that needs a reset. */
 	struct mt_vdev *(*device)(struct mt_inst *bus);
-	/* all of the following: [vcpu] under the transport's lock */
+	/* all of the following: [vcpu] or [main]. They take the device's lock, so the transport holds none of its
+	 * own that `interrupt` takes. */
 	uint32_t (*device_id)(struct mt_vdev *vdev);
 	uint64_t (*features)(struct mt_vdev *vdev);
 	void (*set_driver_features)(struct mt_vdev *vdev, uint64_t features);
 	uint8_t (*status)(struct mt_vdev *vdev);
-	void (*set_status)(struct mt_vdev *vdev, uint8_t status);          /* 0 resets; checks the order of 3.1 */
+	/* 0 resets, and has reset when it returns; checks the order of 3.1 */
+	void (*set_status)(struct mt_vdev *vdev, uint8_t status);
 	uint32_t (*config_generation)(struct mt_vdev *vdev);
+	/* width 1, 2, 4 or 8; MT_BUS_OK, or MT_BUS_DEVICE outside the configuration space */
 	uint32_t (*config_read)(struct mt_vdev *vdev, uint32_t offset, uint32_t width, uint64_t *value);
 	uint32_t (*config_write)(struct mt_vdev *vdev, uint32_t offset, uint32_t width, uint64_t value);
 	uint32_t (*queue_count)(struct mt_vdev *vdev);
 	uint32_t (*queue_max)(struct mt_vdev *vdev, uint32_t queue);       /* 0: no such queue */
+	/* the parts of the ring, guest-physical; taken by the next queue_enable */
 	void (*queue_set)(struct mt_vdev *vdev, uint32_t queue, uint32_t ring_size, uint64_t desc, uint64_t driver,
 			  uint64_t device);
 	void (*queue_enable)(struct mt_vdev *vdev, uint32_t queue, uint32_t enable);
