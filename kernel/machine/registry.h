@@ -24,13 +24,21 @@ struct registry_class {
 
 struct registry;
 
-/* Directories in order, NULL-terminated; "DIR/" followed by "*" components are globs of the build tree. */
+/*
+ * Directories in order, NULL-terminated. One "*" component stands for a folder of each plugin, as in a build
+ * tree: its folders are called as the plugins are.
+ */
 struct registry *registry_create(const char *const *dirs);
 void registry_destroy(struct registry *reg);
 
 /* The class, or NULL with `err` filled: not found (MT_ENOENT), or a bad file of that name. */
 const struct registry_class *registry_find(struct registry *reg, const char *class_name,
 					   struct mt_error *err);
+
+/*
+ * Says which file an error of a plugin file is about: "FILE: FIELD: message". Returns err->code.
+ */
+int registry_blame(struct mt_error *err, const char *path);
 
 /* Everything on the path, bad files too: struct registry_entry *, sorted by file name. Reads all files. */
 const GPtrArray *registry_all(struct registry *reg);
