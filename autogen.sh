@@ -83,12 +83,10 @@ bootstrap() {
     command -v "$t" >/dev/null || die "$t is missing; run: ./autogen.sh --install-deps"
   done
   # two build trees may share this source tree: one bootstrap at a time
-  ( cd "$srcdir"
-    exec 9> .autogen.lock
-    flock 9
-    mkdir -p build-aux
-    write_aggregates
-    autoreconf --install ) || die "autoreconf failed"
+  (
+    cd "$srcdir" && exec 9> .autogen.lock && flock 9 &&
+      mkdir -p build-aux plugins && write_aggregates && autoreconf --install
+  ) || die "the bootstrap failed"
 }
 
 # the build folder: the current one, unless that is within the source tree's top
