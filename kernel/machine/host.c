@@ -14,6 +14,7 @@
 #include "kernel/machine/services.h"
 #include "kernel/machine/space.h"
 #include "kernel/machine/vcpu.h"
+#include "kernel/virtio/virtio.h"
 
 static const struct mt_thread_check thread_check = {
 	.current = inst_thread_current,
@@ -31,6 +32,8 @@ static const struct mt_thread_check thread_check = {
 	I(MT_IFACE_PROPS, &props_host) \
 	I(MT_IFACE_THREAD_CHECK, &thread_check) \
 	I(MT_IFACE_VCPU_HOST, &vcpu_host) \
+	I(MT_IFACE_VIRTIO_TRANSPORT, &virtio_transport_host) \
+	I(MT_IFACE_VIRTQUEUE, &virtqueue_host) \
 	I(MT_IFACE_WORKER, &worker_host)
 
 #define HOST_ID(id, table) id,
