@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dev-boot-riscv: loads firmware, kernel, initial RAM disk and device tree, and sets the registers that every
+ * hart starts with. All calls come [main].
+ * The files are opened in realize, and read again from those descriptors at every reset, straight into guest
+ * RAM: a guest that has overwritten itself starts anew. They may change meanwhile, so nothing that was learned
+ * from one read is kept for the next, and a short file is an error and never a wait.
+ */
+#define MT_NOTE_NAME     "dev-boot-riscv"
+#define MT_NOTE_VERSION  MORTISE_VERSION
+#define MT_NOTE_VENDOR   "mortise"
+#define MT_NOTE_LICENCE  "MIT"
+#define MT_NOTE_SUMMARY  "RISC-V boot loader: firmware, Linux Image or ELF kernel, initial RAM disk, device tree"
+#define MT_NOTE_REQUIRES "mortise.boot/1 mortise.dma/1 mortise.props/1"
+#define MT_NOTE_OPTIONAL ""
+#define MT_NOTE_CAPS     0
+#define BOOT_PROPS(P, c) \
+	P(c, firmware, "firmware", MT_PROP_PATH, "", "", "", 0, "M-mode firmware: flat binary or ELF file") \
+	P(c, kernel, "kernel", MT_PROP_PATH, "", "", "", 0, "Linux Image or ELF file that the firmware starts") \
+	P(c, initrd, "initrd", MT_PROP_PATH, "", "", "", 0, "initial RAM disk, passed as it is") \
+	P(c, append, "append", MT_PROP_STRING, "", "", "", 0, "kernel command line") \
+	P(c, dtb, "dtb", MT_PROP_PATH, "", "", "", 0, "device tree to use instead of the machine's own")
+#define MT_NOTE_CLASSES(C) \
+	C(boot, "dev-boot-riscv", MT_KIND_BOOT, 0, MT_NOTE_SUMMARY, "", BOOT_PROPS)
+
+#include <mortise/note-emit.h>
+
+#include <mortise/draft/boot.h>
+#include <mortise/draft/device.h>
+#include <mortise/draft/dma.h>
+#include <mortise/draft/props.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <util/endian.h>
+#include <util/error.h>
+
+#include "file.h"
+#include "image.h"
+#include "layout.h"
+
+/* struct fw_dynamic_info of OpenSBI, version 2: six 64-bit words. */
+#define INFO_WORDS   6
+#define INFO_MAGIC   0x4942534full
+#define INFO_VERSION 2
+#define INFO_MODE_S  1
+
+struct boot {
+	struct mt_inst *inst;
+	const struct mt_boot_host *host;
+	const struct mt_dma_host *dma_host;
+	const struct mt_props_host *props;
+	struct mt_dma *dma;
+	struct boot_file firmware, kernel, initrd, dtb;
+	struct layout layout;
+	uint64_t entry;            /* of the firmware, where all harts start */
+	uint64_t next_entry;       /* of the kernel; 0: none */
+};
+
+static int open_one(struct boot *b, struct boot_file *file, const char *key, struct mt_error *err)
+{
+	file->key = key;
+	file->path = b->props->get_str(b->inst, key);
+	file->fd = -1;
+	if (!b->props->present(b->inst, key))
+		return 0;
+	file->fd = b->props->open_path(b->inst, key, MT_OPEN_READ, err);
+	return file->fd < 0 ? file->fd : 0;
+}
+
+static int check_combination(const struct boot *b, struct mt_error *err)
+{
+	if (b->firmware.fd < 0 && b->kernel.fd < 0) {
+		mt_error_set(err, MT_EINVAL, "firmware", "there is nothing to boot");
+		mt_error_hint(err, "set firmware, and kernel for what it shall start");
+		return MT_EINVAL;
+	}
+	if (b->dtb.fd >= 0 && (b->initrd.fd >= 0 || b->props->present(b->inst, "append"))) {
+		mt_error_set(err, MT_EINVAL, "dtb", "%s is passed as it is: append and initrd would have no effect",
+			     b->dtb.path);
+		mt_error_hint(err, "put bootargs into the tree's /chosen node, or leave dtb out");
+		return MT_EINVAL;
+	}
+	return 0;
+}
+
+/* Firmware at the bottom; without one the kernel takes its place, if it is a program of its own. */
+static int load_firmware(struct boot *b, struct mt_error *err)
+{
+	struct boot_file *file = b->firmware.fd >= 0 ? &b->firmware : &b->kernel;
+	struct image image;
+	uint64_t gpa;
+	int rc = file_parse(file, &image, err);
+
+	if (!rc && file == &b->kernel && image.kind != IMAGE_ELF) {
+		mt_error_set(err, MT_EINVAL, "kernel", "%s needs firmware to start it", file->path);
+		mt_error_hint(err, "set firmware to an OpenSBI fw_dynamic.bin (Debian: package opensbi)");
+		return MT_EINVAL;
+	}
+	if (!rc)
+		rc = layout_firmware(&b->layout, &image, file->key, file->path, &gpa, &b->entry, err);
+	return rc ? rc : file_load_image(file, b->dma_host, b->dma, &image, gpa, err);
+}
+
+static int load_kernel(struct boot *b, struct mt_error *err)
+{
+	struct image image;
+	uint64_t gpa;
+	int rc;
+
+	b->next_entry = 0;
+	if (b->kernel.fd < 0 || b->firmware.fd < 0)
+		return 0;
+	rc = file_parse(&b->kernel, &image, err);
+	if (!rc)
+		rc = layout_kernel(&b->layout, &image, b->kernel.path, &gpa, &b->next_entry, err);
+	return rc ? rc : file_load_image(&b->kernel, b->dma_host, b->dma, &image, gpa, err);
+}
+
+static int load_initrd(struct boot *b, uint64_t *gpa, uint64_t *len_bytes, struct mt_error *err)
+{
+	int rc;
+
+	*gpa = *len_bytes = 0;
+	if (b->initrd.fd < 0)
+		return 0;
+	rc = file_size(&b->initrd, len_bytes, err);
+	if (!rc)
+		rc = layout_initrd(&b->layout, *len_bytes, b->initrd.path, gpa, err);
+	return rc ? rc : file_load(&b->initrd, b->dma_host, b->dma, 0, *gpa, *len_bytes, err);
+}
+
+static int check_tree_room(const struct boot *b, uint64_t len_bytes, const char *what, struct mt_error *err)
+{
+	if (len_bytes <= layout_tree_room(&b->layout))
+		return 0;
+	return mt_error_set(err, MT_ENOSPC, "dtb", "%s: a device tree of %llu bytes; %llu at most fit", what,
+			    (unsigned long long)len_bytes, (unsigned long long)layout_tree_room(&b->layout));
+}
+
+static int load_own_tree(struct boot *b, struct mt_error *err)
+{
+	uint64_t len_bytes;
+	int rc = file_size(&b->dtb, &len_bytes, err);
+
+	if (!rc)
+		rc = check_tree_room(b, len_bytes, b->dtb.path, err);
+	if (!rc)
+		rc = file_check_tree(&b->dtb, len_bytes, err);
+	return rc ? rc : file_load(&b->dtb, b->dma_host, b->dma, 0, layout_tree_gpa(&b->layout), len_bytes, err);
+}
+
+static int load_tree(struct boot *b, uint64_t initrd_gpa, uint64_t initrd_bytes, struct mt_error *err)
+{
+	const void *blob;
+	uint64_t len_bytes;
+	int rc;
+
+	if (b->dtb.fd >= 0)
+		return load_own_tree(b, err);
+	rc = b->host->fdt_build(b->inst, b->props->get_str(b->inst, "append"), initrd_gpa, initrd_bytes, &blob,
+				&len_bytes, err);
+	if (!rc)
+		rc = check_tree_room(b, len_bytes, "this machine", err);
+	if (!rc && b->dma_host->write(b->dma, layout_tree_gpa(&b->layout), blob, len_bytes) != MT_BUS_OK)
+		return mt_error_set(err, MT_EIO, "dtb", "the device tree could not be written to RAM");
+	return rc;
+}
+
+static int write_info(struct boot *b, struct mt_error *err)
+{
+	const uint64_t words[INFO_WORDS] = { INFO_MAGIC, INFO_VERSION, b->next_entry, INFO_MODE_S, 0, 0 };
+	uint8_t bytes[sizeof(words)];
+
+	for (int i = 0; i < INFO_WORDS; i++)
+		mt_put_le64(bytes + i * 8, words[i]);
+	if (b->dma_host->write(b->dma, b->layout.slot_gpa, bytes, sizeof(bytes)) != MT_BUS_OK)
+		return mt_error_set(err, MT_EIO, "firmware", "the firmware's information could not be written to RAM");
+	return 0;
+}
+
+static int load_all(struct boot *b, struct mt_error *err)
+{
+	uint64_t ram_gpa, ram_bytes, initrd_gpa, initrd_bytes;
+	int rc;
+
+	if (b->host->ram_block(b->inst, 0, &ram_gpa, &ram_bytes))
+		return mt_error_set(err, MT_EINVAL, NULL, "the machine has no [memory]");
+	layout_init(&b->layout, ram_gpa, ram_bytes);
+	rc = load_firmware(b, err);
+	if (!rc)
+		rc = load_kernel(b, err);
+	if (!rc)
+		rc = layout_slot(&b->layout, err);
+	if (!rc)
+		rc = load_initrd(b, &initrd_gpa, &initrd_bytes, err);
+	if (!rc)
+		rc = load_tree(b, initrd_gpa, initrd_bytes, err);
+	return rc ? rc : write_info(b, err);
+}
+
+static int set_registers(struct boot *b, struct mt_error *err)
+{
+	const struct { const char *reg; uint64_t value; } all[] = {
+		{ "pc", b->entry },
+		{ "a1", layout_tree_gpa(&b->layout) },
+		{ "a2", b->layout.slot_gpa },
+	};
+	uint32_t count = b->host->vcpu_count(b->inst);
+
+	for (uint32_t vcpu = 0; vcpu < count; vcpu++) {
+		int rc = b->host->vcpu_set(b->inst, vcpu, "a0", vcpu);
+
+		for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && !rc; i++)
+			rc = b->host->vcpu_set(b->inst, vcpu, all[i].reg, all[i].value);
+		if (rc)
+			return mt_error_set(err, rc, NULL, "the accelerator has no registers of a RISC-V hart");
+	}
+	return 0;
+}
+
+static int create(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err)
+{
+	struct boot *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	b->inst = inst;
+	b->host = host->get_interface(host, MT_IFACE_BOOT);
+	b->dma_host = host->get_interface(host, MT_IFACE_DMA);
+	b->props = host->get_interface(host, MT_IFACE_PROPS);
+	b->firmware.fd = b->kernel.fd = b->initrd.fd = b->dtb.fd = -1;
+	*self = b;
+	return 0;
+}
+
+static int realize(void *self, struct mt_error *err)
+{
+	struct boot *b = self;
+	int rc = open_one(b, &b->firmware, "firmware", err);
+
+	if (!rc)
+		rc = open_one(b, &b->kernel, "kernel", err);
+	if (!rc)
+		rc = open_one(b, &b->initrd, "initrd", err);
+	if (!rc)
+		rc = open_one(b, &b->dtb, "dtb", err);
+	if (!rc)
+		rc = check_combination(b, err);
+	b->dma = b->dma_host->get(b->inst);
+	return rc;
+}
+
+static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
+{
+	(void)kind;
+	if (phase == MT_RESET_HOLD)
+		return load_all(self, err);
+	return phase == MT_RESET_EXIT ? set_registers(self, err) : 0;
+}
+
+static void close_one(struct boot_file *file)
+{
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = -1;
+}
+
+static void unrealize(void *self)
+{
+	struct boot *b = self;
+
+	close_one(&b->firmware);
+	close_one(&b->kernel);
+	close_one(&b->initrd);
+	close_one(&b->dtb);
+}
+
+static void destroy(void *self)
+{
+	unrealize(self);
+	free(self);
+}
+
+static const struct mt_device_class device_class = {
+	.create = create,
+	.realize = realize,
+	.reset = reset,
+	.unrealize = unrealize,
+	.destroy = destroy,
+};
+
+static const void *get_class(const char *class_name, const char *id)
+{
+	return strcmp(class_name, MT_NOTE_NAME) || strcmp(id, MT_IFACE_DEVICE) ? NULL : &device_class;
+}
+
+static const struct mt_plugin plugin = { sizeof(plugin), MT_ABI_MAJOR, get_class };
+
+const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
+{
+	(void)host, (void)err;
+	return &plugin;
+}

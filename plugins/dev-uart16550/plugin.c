@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dev-uart16550: attaches the chip to a region, a line, a char port and a timer. Calls come [vcpu] (registers)
+ * and [io] (port, timer) under the instance lock. A byte written to THR goes to the port at once, in one call:
+ * there is no wake-up of another thread and no timer on that path.
+ */
+#define MT_NOTE_NAME     "dev-uart16550"
+#define MT_NOTE_VERSION  MORTISE_VERSION
+#define MT_NOTE_VENDOR   "mortise"
+#define MT_NOTE_LICENCE  "MIT"
+#define MT_NOTE_SUMMARY  "NS16550A serial port"
+#define MT_NOTE_REQUIRES "mortise.mmio/1 mortise.irq/1 mortise.props/1 mortise.clock/1 mortise.char-host/1"
+#define MT_NOTE_OPTIONAL ""
+#define MT_NOTE_CAPS     0
+#define UART_PROPS(P, c) \
+	P(c, at, "at", MT_PROP_ADDR, "", "0x100", "", MT_PROPF_REQUIRED, "guest-physical base address") \
+	P(c, irq, "irq", MT_PROP_IRQ, "", "", "", 0, "interrupt output") \
+	P(c, chardev, "char", MT_PROP_REF, "", "mortise.char/1", "", 0, "back end; without it nobody listens") \
+	P(c, clock, "clock", MT_PROP_INT, "3686400", "1..1000000000", "Hz", 0, "crystal, for the device tree") \
+	P(c, reg_shift, "reg-shift", MT_PROP_INT, "0", "0..2", "", 0, "registers are 1 << reg-shift bytes apart")
+#define MT_NOTE_CLASSES(C) \
+	C(uart, "dev-uart16550", MT_KIND_DEVICE, MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, "mortise.fdt-node/1", UART_PROPS)
+
+#include <mortise/note-emit.h>
+
+#include <mortise/draft/char.h>
+#include <mortise/draft/clock.h>
+#include <mortise/draft/device.h>
+#include <mortise/draft/fdt.h>
+#include <mortise/draft/irq.h>
+#include <mortise/draft/mmio.h>
+#include <mortise/draft/props.h>
+#include <stdlib.h>
+#include <string.h>
+#include <util/error.h>
+
+#include "uart16550.h"
+
+#define REGION_BYTES 0x100u
+
+struct uart_dev {
+	struct mt_inst *inst;
+	const struct mt_props_host *props;
+	const struct mt_mmio_host *mmio;
+	const struct mt_irq_host *irq;
+	const struct mt_clock_host *clock;
+	const struct mt_char_host *chars;
+	struct uart16550 chip;
+	struct mt_line *line;
+	struct mt_char *chr;       /* NULL: nobody listens */
+	struct mt_timer *timer;
+	uint64_t clock_hz;
+	uint32_t reg_shift;
+	uint32_t starved;          /* the port has been told that there is no room */
+};
+
+/* A port that is gone swallows: the guest's output never stops because a terminal was closed. */
+static int chip_transmit(void *arg, uint8_t byte)
+{
+	struct uart_dev *d = arg;
+
+	return !d->chr || d->chars->write(d->chr, &byte, 1) != 0;
+}
+
+static void chip_interrupt(void *arg, uint32_t level)
+{
+	struct uart_dev *d = arg;
+
+	d->irq->line_set(d->line, level);
+}
+
+static void chip_receive_ready(void *arg)
+{
+	struct uart_dev *d = arg;
+
+	if (!d->chr || !d->starved || !uart16550_room(&d->chip))
+		return;
+	d->starved = 0;
+	d->chars->receive_ready(d->chr);
+}
+
+static void chip_timeout(void *arg, uint32_t start)
+{
+	struct uart_dev *d = arg;
+
+	if (!d->timer)
+		return;
+	d->clock->timer_arm(d->timer, !start ? UINT64_MAX : d->clock->now_ns(d->inst, MT_CLOCK_GUEST) +
+							   uart16550_timeout_ns(&d->chip, d->clock_hz));
+}
+
+static const struct uart16550_ops chip_ops = {
+	.transmit = chip_transmit,
+	.interrupt = chip_interrupt,
+	.receive_ready = chip_receive_ready,
+	.timeout = chip_timeout,
+};
+
+static void timer_fired(void *arg)
+{
+	struct uart_dev *d = arg;
+
+	uart16550_timeout(&d->chip);
+}
+
+static uint32_t port_can_receive(void *self)
+{
+	struct uart_dev *d = self;
+	uint32_t room = uart16550_room(&d->chip);
+
+	d->starved |= !room;
+	return room;
+}
+
+static void port_receive(void *self, const uint8_t *data, uint32_t len_bytes)
+{
+	struct uart_dev *d = self;
+
+	uart16550_receive(&d->chip, data, len_bytes);
+	d->starved |= !uart16550_room(&d->chip);
+}
+
+static void port_writable(void *self)
+{
+	struct uart_dev *d = self;
+
+	uart16550_writable(&d->chip);
+}
+
+static void port_event(void *self, uint32_t event)
+{
+	struct uart_dev *d = self;
+
+	if (event == MT_CHAR_BREAK) {
+		uart16550_break(&d->chip);
+		return;
+	}
+	uart16550_carrier(&d->chip, event == MT_CHAR_OPENED);
+	/* what waits goes to the new listener, or to nobody */
+	uart16550_writable(&d->chip);
+}
+
+static const struct mt_char_front char_front = {
+	.can_receive = port_can_receive,
+	.receive = port_receive,
+	.writable = port_writable,
+	.event = port_event,
+};
+
+/* A register stands in the lowest byte of its slot; beside it there is nothing. */
+static uint32_t reg_of(const struct uart_dev *d, uint64_t offset)
+{
+	uint64_t slot = (uint64_t)1 << d->reg_shift;
+
+	return offset % slot ? UART16550_REGISTERS : (uint32_t)(offset >> d->reg_shift);
+}
+
+static uint32_t region_read(void *self, const struct mt_access *a, uint64_t *value)
+{
+	struct uart_dev *d = self;
+
+	*value = uart16550_read(&d->chip, reg_of(d, a->offset));
+	return MT_BUS_OK;
+}
+
+static uint32_t region_write(void *self, const struct mt_access *a, uint64_t value)
+{
+	struct uart_dev *d = self;
+
+	uart16550_write(&d->chip, reg_of(d, a->offset), (uint8_t)value);
+	return MT_BUS_OK;
+}
+
+static int describe(void *self, struct mt_fdt *fdt, const struct mt_fdt_writer *w, struct mt_error *err)
+{
+	struct uart_dev *d = self;
+	uint32_t clock_hz = (uint32_t)d->clock_hz;
+
+	(void)err;
+	w->begin(fdt, "serial", "at");
+	w->str(fdt, "compatible", "ns16550a");
+	w->u32s(fdt, "clock-frequency", &clock_hz, 1);
+	if (d->reg_shift)
+		w->u32s(fdt, "reg-shift", &d->reg_shift, 1);
+	if (d->props->present(d->inst, "irq"))
+		w->irqs(fdt, "irq");
+	w->end(fdt);
+	return 0;
+}
+
+static int create(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err)
+{
+	struct uart_dev *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	d->inst = inst;
+	d->props = host->get_interface(host, MT_IFACE_PROPS);
+	d->mmio = host->get_interface(host, MT_IFACE_MMIO);
+	d->irq = host->get_interface(host, MT_IFACE_IRQ);
+	d->clock = host->get_interface(host, MT_IFACE_CLOCK);
+	d->chars = host->get_interface(host, MT_IFACE_CHAR_HOST);
+	d->clock_hz = d->props->get_u64(inst, "clock");
+	d->reg_shift = (uint32_t)d->props->get_u64(inst, "reg-shift");
+	uart16550_init(&d->chip, &chip_ops, d);
+	*self = d;
+	return 0;
+}
+
+static const struct mt_region_ops region_ops = { .read = region_read, .write = region_write };
+
+static int realize(void *self, struct mt_error *err)
+{
+	struct uart_dev *d = self;
+	struct mt_region_desc desc = {
+		.size = sizeof(desc), .name = "uart", .at_prop = "at", .len_bytes = REGION_BYTES,
+		.width_min = 1, .width_max = 1u << d->reg_shift, .ops = &region_ops,
+	};
+
+	d->line = d->irq->line_get(d->inst, "irq", 0);
+	d->timer = d->clock->timer_create(d->inst, MT_CLOCK_GUEST, timer_fired, d);
+	if (!d->timer)
+		return mt_error_set(err, MT_ENOMEM, NULL, "no timer");
+	if (d->props->present(d->inst, "char")) {
+		d->chr = d->chars->connect(d->inst, "char", &char_front, d, err);
+		if (!d->chr)
+			return MT_EINVAL;
+		uart16550_carrier(&d->chip, 1);
+	}
+	return d->mmio->region_add(d->inst, &desc, err) ? 0 : MT_EINVAL;
+}
+
+static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
+{
+	struct uart_dev *d = self;
+
+	(void)kind, (void)err;
+	if (phase != MT_RESET_HOLD)
+		return 0;
+	uart16550_reset(&d->chip);
+	chip_receive_ready(d);
+	return 0;
+}
+
+static void unrealize(void *self)
+{
+	struct uart_dev *d = self;
+
+	d->chr = NULL;
+	d->timer = NULL;
+}
+
+static void destroy(void *self)
+{
+	free(self);
+}
+
+static const struct mt_device_class device_class = {
+	.create = create,
+	.realize = realize,
+	.reset = reset,
+	.unrealize = unrealize,
+	.destroy = destroy,
+};
+
+static const struct mt_fdt_node fdt_node = { .describe = describe };
+
+static const void *get_class(const char *class_name, const char *id)
+{
+	if (strcmp(class_name, MT_NOTE_NAME))
+		return NULL;
+	if (!strcmp(id, MT_IFACE_DEVICE))
+		return &device_class;
+	return strcmp(id, MT_IFACE_FDT_NODE) ? NULL : &fdt_node;
+}
+
+static const struct mt_plugin plugin = { sizeof(plugin), MT_ABI_MAJOR, get_class };
+
+const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
+{
+	(void)host, (void)err;
+	return &plugin;
+}
