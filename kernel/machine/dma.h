@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* DMA handles over the system space. */
+/* DMA handles over the system space, and access to guest memory by host pointer. */
 #ifndef MORTISE_KERNEL_DMA_H
 #define MORTISE_KERNEL_DMA_H
 
@@ -7,8 +7,16 @@
 
 #include "kernel/machine/inst.h"
 
-/* [any] marks [ram_offset, +len) dirty for all clients, with the rules of mt_ram */
+/* [any] marks [ram_offset, +len) dirty for all clients, with the rules of mt_ram; call it after the write */
 void ram_mark_dirty(struct mt_ram *ram, uint64_t ram_offset, uint64_t len_bytes);
+
+/*
+ * [any] Copies from and to guest memory. An aligned copy of 1, 2, 4 or 8 bytes is one access: a vCPU sees all
+ * of it or nothing. Such loads acquire and such stores release, so that a ring's index that is read before,
+ * or written after, the entries that it covers is in order with them.
+ */
+void ram_load(const uint8_t *hva, void *buf, uint64_t len_bytes);
+void ram_store(uint8_t *hva, const void *buf, uint64_t len_bytes);
 
 extern const struct mt_dma_host dma_host;
 

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interrupts. An input (of a sink, or a pin of a vCPU) or-s its sources; lines are set on every thread and
+ * made on [main] in realize. Inputs are remembered with their sink, so that end_of_interrupt finds them.
+ *
+ * The rule that is easy to break: a change is delivered under the input's lock. Two threads may change two
+ * sources of one input at once, A lowering the last raised one and B raising another: each is right about the
+ * or-ed level at its own moment, but if they delivered outside the lock, A's 0 could reach the sink after B's 1
+ * and stay. The locks order downward (device, input, sink's own, pin input, vCPU), as the wires do.
+ */
+#include "kernel/machine/irq.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "kernel/machine/fault.h"
+#include "kernel/machine/loop.h"
+#include "kernel/machine/machine.h"
+#include "kernel/machine/services.h"
+#include "kernel/machine/space.h"
+#include "kernel/machine/value.h"
+#include "kernel/machine/vcpu.h"
+
+/* Either a sink's input or a vCPU's pin. */
+struct input {
+	struct mt_inst *sink;          /* the accelerator's instance for a pin */
+	const struct mt_irq_sink *role;    /* NULL: a pin */
+	uint32_t number, vcpu;         /* input or pin */
+	pthread_mutex_t lock;          /* of the levels; held while the sink is told */
+	uint32_t raised;               /* sources that are 1 */
+	struct mt_line *lines;
+	struct input *next;
+};
+
+struct mt_line {
+	struct input *input;
+	struct mt_inst *inst;          /* who asked for it */
+	uint32_t level;                /* atomic; written under the input's lock after the sink was told */
+	struct mt_line *next;          /* of the input */
+	struct loop_watch *watch;      /* of the bound eventfd */
+	int fd, resample_fd;
+	bool resampling;               /* raised by the eventfd, waits for the end of the interrupt */
+};
+
+/* The inputs of one instance. Its resource; the lines that use it end earlier. */
+struct inputs {
+	pthread_mutex_t lock;
+	struct input *first;
+	uint32_t resampled;            /* atomic: lines that want the end of interrupts */
+};
+
+static const char inputs_key;
+
+/* Levels */
+
+/* With the input's lock held. */
+static void input_tell(struct input *input, uint32_t level)
+{
+	if (!input->role)
+		vcpus_pin_set(input->sink->machine->vcpus, input->vcpu, input->number, level);
+	else
+		input->role->input_set(input->sink->self, input->number, level);
+}
+
+/* With the input's lock held. */
+static void line_change(struct mt_line *line, uint32_t level)
+{
+	struct input *input = line->input;
+
+	if (line->level == level)
+		return;
+	input->raised += level ? 1u : -1u;
+	if (level ? input->raised == 1 : input->raised == 0)
+		input_tell(input, level);
+	__atomic_store_n(&line->level, level, __ATOMIC_RELEASE);
+}
+
+static void line_set(struct mt_line *line, uint32_t level)
+{
+	level = level != 0;
+	/* the level is stored last: who sees it here knows that the sink has seen it too */
+	if (!line || !line->input || __atomic_load_n(&line->level, __ATOMIC_ACQUIRE) == level)
+		return;
+	pthread_mutex_lock(&line->input->lock);
+	line_change(line, level);
+	pthread_mutex_unlock(&line->input->lock);
+}
+
+/* Inputs */
+
+static void input_free(struct input *input)
+{
+	/* a sink that goes before its sources, in spite of the order: they lead nowhere from now on */
+	for (struct mt_line *line = input->lines; line; line = line->next)
+		line->input = NULL;
+	pthread_mutex_destroy(&input->lock);
+	g_free(input);
+}
+
+static void inputs_release(void *arg)
+{
+	struct mt_inst *sink = arg;
+	struct inputs *inputs = inst_data_get(sink, &inputs_key);
+
+	inst_data_set(sink, &inputs_key, NULL);
+	while (inputs->first) {
+		struct input *input = inputs->first;
+
+		inputs->first = input->next;
+		input_free(input);
+	}
+	pthread_mutex_destroy(&inputs->lock);
+	g_free(inputs);
+}
+
+static struct inputs *inputs_of(struct mt_inst *sink)
+{
+	struct inputs *inputs = inst_data_get(sink, &inputs_key);
+
+	if (inputs)
+		return inputs;
+	inputs = g_new0(struct inputs, 1);
+	pthread_mutex_init(&inputs->lock, NULL);
+	inst_data_set(sink, &inputs_key, inputs);
+	inst_own(sink, inputs_release, sink);
+	return inputs;
+}
+
+/* With the lock of `inputs` held. */
+static struct input *input_find(const struct inputs *inputs, bool pin, uint32_t vcpu, uint32_t number)
+{
+	struct input *input = inputs->first;
+
+	while (input && (!input->role != pin || input->vcpu != vcpu || input->number != number))
+		input = input->next;
+	return input;
+}
+
+/* [main] The input, made when it is new. `role` is NULL for a pin of `vcpu`. */
+static struct input *input_get(struct mt_inst *sink, const struct mt_irq_sink *role, uint32_t vcpu,
+			       uint32_t number)
+{
+	struct inputs *inputs = inputs_of(sink);
+	struct input *input;
+
+	pthread_mutex_lock(&inputs->lock);
+	input = input_find(inputs, !role, vcpu, number);
+	if (!input) {
+		input = g_new0(struct input, 1);
+		*input = (struct input){ .sink = sink, .role = role, .number = number, .vcpu = vcpu,
+					 .next = inputs->first };
+		pthread_mutex_init(&input->lock, NULL);
+		inputs->first = input;
+	}
+	pthread_mutex_unlock(&inputs->lock);
+	return input;
+}
+
+/* Lines */
+
+static void line_unbind(struct mt_line *line)
+{
+	struct inputs *inputs;
+
+	if (!line->watch)
+		return;
+	loop_watch_remove(line->watch);
+	line->watch = NULL;
+	if (!line->input)
+		return;
+	inputs = inst_data_get(line->input->sink, &inputs_key);
+	pthread_mutex_lock(&line->input->lock);
+	line->resampling = false;
+	line_change(line, 0);
+	if (line->resample_fd >= 0)
+		__atomic_sub_fetch(&inputs->resampled, 1, __ATOMIC_RELEASE);
+	line->resample_fd = -1;
+	pthread_mutex_unlock(&line->input->lock);
+}
+
+static void line_release(void *arg)
+{
+	struct mt_line *line = arg, **link;
+	struct input *input = line->input;
+
+	line_unbind(line);
+	if (input) {
+		pthread_mutex_lock(&input->lock);
+		line_change(line, 0);
+		for (link = &input->lines; *link != line; link = &(*link)->next)
+			;
+		*link = line->next;
+		pthread_mutex_unlock(&input->lock);
+	}
+	g_free(line);
+}
+
+static struct mt_line *line_new(struct mt_inst *inst, struct input *input)
+{
+	struct mt_line *line = g_new0(struct mt_line, 1);
+
+	line->input = input;
+	line->inst = inst;
+	line->resample_fd = -1;
+	pthread_mutex_lock(&input->lock);
+	line->next = input->lines;
+	input->lines = line;
+	pthread_mutex_unlock(&input->lock);
+	inst_own(inst, line_release, line);
+	return line;
+}
+
+/* `check` finds these faults before; a file that it was not asked about must not be silent. */
+static struct mt_line *line_refuse(struct mt_inst *inst, const char *element, const char *why)
+{
+	log_message(inst->machine, inst, MT_LOG_ERROR, "interrupt %s leads nowhere: %s", element, why);
+	return NULL;
+}
+
+static struct mt_line *line_get(struct mt_inst *inst, const char *prop, uint32_t index)
+{
+	const char *element;
+	const struct mt_irq_sink *role;
+	struct mt_inst *sink;
+	char id[64];
+	uint64_t number;
+
+	if (index >= props_host.count(inst, prop))
+		return NULL;
+	element = props_host.get_element(inst, prop, index);
+	if (!element)
+		return NULL;
+	if (!value_parse_irq(element, id, &number, NULL))
+		return line_refuse(inst, element, "not ID:INPUT");
+	sink = machine_find(inst->machine, id);
+	role = sink ? inst_role(sink, MT_IFACE_IRQ_SINK) : NULL;
+	if (!role)
+		return line_refuse(inst, element, "no such interrupt controller");
+	if (number >= role->input_count(sink->self))
+		return line_refuse(inst, element, "no such input");
+	return line_new(inst, input_get(sink, role, 0, (uint32_t)number));
+}
+
+static struct mt_line *vcpu_pin(struct mt_inst *inst, uint32_t vcpu, const char *pin)
+{
+	struct machine *m = inst->machine;
+	int32_t number = m->vcpus && vcpu < vcpus_count(m->vcpus) ? vcpus_pin_find(m->vcpus, pin) : MT_ENOENT;
+
+	if (number < 0)
+		return NULL;
+	return line_new(inst, input_get(m->cpu, NULL, vcpu, (uint32_t)number));
+}
+
+static uint32_t vcpu_count(struct mt_inst *inst)
+{
+	return inst->machine->vcpu_count;
+}
+
+/* Eventfds */
+
+/* [io] The descriptor was signalled. */
+static void line_signalled(void *arg, uint32_t events)
+{
+	struct mt_line *line = arg;
+	eventfd_t count;
+
+	(void)events;
+	if (eventfd_read(line->fd, &count) < 0)
+		return;
+	pthread_mutex_lock(&line->input->lock);
+	line_change(line, 1);
+	if (line->resample_fd < 0)
+		line_change(line, 0);
+	else
+		line->resampling = true;
+	pthread_mutex_unlock(&line->input->lock);
+}
+
+static int line_bind_eventfd(struct mt_line *line, int fd, int resample_fd, struct mt_error *err)
+{
+	struct inputs *inputs;
+
+	if (!line || !line->input)
+		return fault_set(err, MT_ENOENT, NULL, NULL, "no line to bind");
+	if (fd < 0) {
+		line_unbind(line);
+		return 0;
+	}
+	if (line->watch)
+		return fault_set(err, MT_EBUSY, NULL, NULL, "the line is bound already");
+	line->fd = fd;
+	line->resample_fd = resample_fd < 0 ? -1 : resample_fd;
+	inputs = inst_data_get(line->input->sink, &inputs_key);
+	if (resample_fd >= 0)
+		__atomic_add_fetch(&inputs->resampled, 1, __ATOMIC_RELEASE);
+	line->watch = loop_watch_add(line->inst->loop, fd, MT_FD_READ, line_signalled, line);
+	if (line->watch)
+		return 0;
+	if (resample_fd >= 0)
+		__atomic_sub_fetch(&inputs->resampled, 1, __ATOMIC_RELEASE);
+	line->resample_fd = -1;
+	return fault_set(err, MT_EINVAL, NULL, NULL, "descriptor %d cannot be watched", fd);
+}
+
+/*
+ * On the thread of the vCPU that ended the interrupt. The line falls before the descriptor is signalled, so
+ * that a source that is still active, and signals again at once, is not lost.
+ */
+static void input_resample(struct input *input)
+{
+	pthread_mutex_lock(&input->lock);
+	for (struct mt_line *line = input->lines; line; line = line->next) {
+		if (!line->resampling)
+			continue;
+		line->resampling = false;
+		line_change(line, 0);
+		eventfd_write(line->resample_fd, 1);
+	}
+	pthread_mutex_unlock(&input->lock);
+}
+
+static void end_of_interrupt(struct mt_inst *sink, uint32_t number)
+{
+	struct inputs *inputs = inst_data_get(sink, &inputs_key);
+	struct input *input;
+
+	if (!inputs || !__atomic_load_n(&inputs->resampled, __ATOMIC_ACQUIRE))
+		return;
+	pthread_mutex_lock(&inputs->lock);
+	input = input_find(inputs, false, 0, number);
+	pthread_mutex_unlock(&inputs->lock);
+	if (input)
+		input_resample(input);
+}
+
+const struct mt_irq_host irq_host = {
+	.line_get = line_get,
+	.vcpu_pin = vcpu_pin,
+	.vcpu_count = vcpu_count,
+	.line_set = line_set,
+	.line_bind_eventfd = line_bind_eventfd,
+	.message_send = bus_message,
+	.end_of_interrupt = end_of_interrupt,
+};

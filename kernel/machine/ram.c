@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * RAM objects. The host address and the length never change while an object lives: the memfd is sealed
+ * against shrinking, since a shorter file would turn a guest access into SIGBUS.
+ * Called from [main]. Nothing here may touch the memory or the bitmaps: a machine with 1 GiB costs its guest
+ * only the pages that it uses.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "kernel/machine/fault.h"
+#include "kernel/machine/space.h"
+
+#define RAM_PAGE_BYTES (1ull << MT_DIRTY_PAGE_BITS)
+#define RAM_LEN_MAX (1ull << 46)       /* well below the user half of the host's addresses */
+
+struct ram_block {
+	struct mt_ram ram;             /* first: ram_destroy casts back */
+	char *name;
+	uint64_t bitmap_bytes;
+};
+
+static uint64_t bitmap_bytes(uint64_t len_bytes)
+{
+	uint64_t pages = len_bytes >> MT_DIRTY_PAGE_BITS;
+
+	return (pages + 63) / 64 * 8;
+}
+
+/* Anonymous memory reads as zero without being there: no page of it is used before the first dirty page. */
+static uint64_t *bitmap_create(uint64_t bytes)
+{
+	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+static int memfd_make(const char *name, uint64_t len_bytes, struct mt_error *err)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return fault_set(err, MT_EHOST, "size", NULL, "no memory file for '%s': %s", name, strerror(errno));
+	if (ftruncate(fd, (off_t)len_bytes) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0)
+		return fd;
+	fault_set(err, MT_ENOMEM, "size", "check limits on file size (ulimit -f) and memory",
+		  "cannot make %llu bytes of memory for '%s': %s", (unsigned long long)len_bytes, name,
+		  strerror(errno));
+	close(fd);
+	return MT_ENOMEM;
+}
+
+static int ram_map(struct ram_block *block, struct mt_error *err)
+{
+	struct mt_ram *ram = &block->ram;
+	void *map = mmap(NULL, ram->len_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram->fd, 0);
+
+	if (map == MAP_FAILED)
+		return fault_set(err, MT_ENOMEM, "size", "check limits on address space (ulimit -v)",
+				 "cannot map %llu bytes for '%s': %s", (unsigned long long)ram->len_bytes,
+				 block->name, strerror(errno));
+	ram->hva = map;
+	ram->dirty[MT_DIRTY_CODE] = bitmap_create(block->bitmap_bytes);
+	if (!ram->dirty[MT_DIRTY_CODE])
+		return fault_set(err, MT_ENOMEM, "size", NULL, "no memory for the page map of '%s'", block->name);
+	/* advice only: hosts without huge pages for shared memory say no */
+	(void)madvise(map, ram->len_bytes, MADV_HUGEPAGE);
+	(void)madvise(map, ram->len_bytes, MADV_DONTDUMP);
+	return 0;
+}
+
+struct mt_ram *ram_create(struct space *space, const char *name, uint64_t len_bytes, struct mt_error *err)
+{
+	struct ram_block *block;
+
+	if (len_bytes == 0 || len_bytes % RAM_PAGE_BYTES || len_bytes > RAM_LEN_MAX) {
+		fault_set(err, MT_EINVAL, "size", "give a multiple of 4K up to 64T",
+			  "memory '%s' cannot be %llu bytes long", name, (unsigned long long)len_bytes);
+		return NULL;
+	}
+	block = g_new0(struct ram_block, 1);
+	block->name = g_strdup(name);
+	block->bitmap_bytes = bitmap_bytes(len_bytes);
+	block->ram.size = sizeof(block->ram);
+	block->ram.len_bytes = len_bytes;
+	block->ram.fd = memfd_make(name, len_bytes, err);
+	if (block->ram.fd < 0 || ram_map(block, err) < 0) {
+		ram_destroy(&block->ram);
+		return NULL;
+	}
+	block->ram.id = space_own_ram(space, &block->ram);
+	return &block->ram;
+}
+
+void ram_destroy(struct mt_ram *ram)
+{
+	struct ram_block *block = (struct ram_block *)ram;
+
+	for (unsigned i = 0; i < MT_DIRTY_CLIENTS; i++) {
+		if (ram->dirty[i])
+			munmap(ram->dirty[i], block->bitmap_bytes);
+	}
+	if (ram->hva)
+		munmap(ram->hva, ram->len_bytes);
+	if (ram->fd >= 0)
+		close(ram->fd);
+	g_free(block->name);
+	g_free(block);
+}
+
+const char *ram_name(const struct mt_ram *ram)
+{
+	return ((const struct ram_block *)ram)->name;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What bus.c and space.c share: the kernel's side of a region, and placing. */
+#ifndef MORTISE_KERNEL_REGION_H
+#define MORTISE_KERNEL_REGION_H
+
+#include <pthread.h>
+
+#include "kernel/machine/space.h"
+
+struct region_binding {
+	uint64_t offset, value;
+	uint32_t width, match_value;
+	int fd;
+};
+
+struct mt_region {
+	struct space *space;
+	struct mt_inst *inst;
+	void *self;                    /* of the instance */
+	const struct mt_region_ops *ops;
+	char *name;                    /* "uart0.regs" */
+	uint64_t len_bytes;
+	uint32_t flags, width_min, width_max;
+	bool placed;
+	uint32_t binding_count;        /* atomic: 0 spares every write the lock */
+	pthread_mutex_t binding_lock;
+	struct region_binding *bindings;
+};
+
+/* Between space_begin and space_commit. Refuses an overlap, naming both. */
+int space_place_region(struct space *space, struct mt_region *region, uint64_t gpa, struct mt_error *err);
+void space_unplace_region(struct space *space, const struct mt_region *region);
+
+#endif
