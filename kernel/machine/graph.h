@@ -21,7 +21,7 @@ struct graph_edge {
 struct graph_node {
 	const struct config_section *section;
 	const struct note_class *cls;
-	GArray *edges;                      /* of struct graph_edge, in file order */
+	GArray *edges;                      /* of struct graph_edge, in the note's order */
 	unsigned rank;                      /* of its lock: above what it may call while it holds it */
 	unsigned mark;                      /* graph.c's */
 };

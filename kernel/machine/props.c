@@ -16,7 +16,7 @@ static const struct note_prop *prop_of(const struct mt_inst *inst, const char *n
 	return note_prop_find(inst->cls, name);
 }
 
-/* The value as it stands in the file, or the default; NULL when absent. Lists by numbered keys read as NULL. */
+/* The value as it stands in the file, or the default; NULL when absent. Numbered keys are not looked at. */
 static const char *value_of(const struct mt_inst *inst, const char *name)
 {
 	const struct config_key *key = section_get(inst->section, name);
@@ -120,10 +120,13 @@ static const char *props_get_str(struct mt_inst *inst, const char *name)
 {
 	const struct config_key *key = section_get(inst->section, name);
 	const struct note_prop *prop = prop_of(inst, name);
-	const char *text = value_of(inst, name);
+	const char *text = key ? NULL : list_text(inst, name);
 
+	if (text)
+		return text;
+	text = value_of(inst, name);
 	if (!text)
-		return list_text(inst, name);
+		return NULL;
 	if (key && prop && prop->type == MT_PROP_PATH)
 		return path_text(inst, key);
 	return keep(inst, text);
