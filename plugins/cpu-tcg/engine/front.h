@@ -124,6 +124,8 @@ void tcg_fence_i(struct tcg_env *env);
 /* [any] makes the vCPU poll soon. */
 void tcg_poll_request(struct tcg_env *env);
 /* Reservation versions (LR/SC): a per-line counter that AMO, SC and DMA bump; and the bump itself. */
+/* After a helper stored through tcg_atomic_ptr: bumps the line, drops translations of what it hit. */
+void tcg_atomic_stored(struct tcg_env *env, uint64_t phys, uint32_t width);
 uint32_t tcg_line_version(struct tcg_env *env, uint64_t phys);
 void tcg_line_bump(struct tcg_env *env, uint64_t phys);
 

@@ -38,7 +38,7 @@ struct tcg_block {
 	struct tcg_block *hash_next;
 	struct tcg_block *page_next[2]; /* lists of blocks of the page(s) that hold the guest code */
 	uint64_t phys_page[2];          /* [1] = ~0 when it lies in one page */
-	uint64_t seq;                   /* position in allocation order, for eviction */
+	struct tcg_block *segment_next; /* list of the blocks of a segment */
 };
 
 struct tcg_host_state;                  /* a host's own, one per code buffer */

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine's own types. An instance (struct tcg) is one [cpu] section: its vCPUs share the code cache, the
+ * block table and the page descriptors.
+ *
+ * Locks: tcg.lock guards the block table, links, page descriptors' lists and the code buffer. It is taken
+ * only by a vCPU that is "out" (exec_leave) or in a slow store, never across a call into the kernel.
+ * A vCPU that is "in" may execute any block; code memory is reused only in an exclusive section, in which no
+ * other vCPU is in.
+ */
+#ifndef TCG_ENGINE_H
+#define TCG_ENGINE_H
+
+#include <pthread.h>
+
+#include "engine/front.h"
+#include "engine/host.h"
+
+#define PAGE_LINES 64u              /* 64-byte lines of a page, one bit each */
+#define LINE_VERSIONS 4096u
+#define SEGMENTS 16u
+#define BLOCK_BUCKETS (1u << 15)
+#define BLOCK_MAX_INSNS 64u
+#define CONTEXTS 16u
+#define FETCH_SIZE 256u
+#define JUMP_PAGE_BITS 4096u
+
+enum { BLOCK_LIVE = 1, BLOCK_DEAD };
+
+/* A page of RAM that holds, or held, translated code. */
+struct code_page {
+	struct tcg_block *blocks;       /* list through page_next */
+	uint64_t lines;                 /* lines that hold code; read without the lock */
+	uint32_t has_code;              /* stores go the slow way; read without the lock */
+	uint32_t writers;               /* some vCPU may hold a store TLB entry for the page */
+	uint32_t version;               /* counts stores while has_code */
+};
+
+/* What the engine knows of one RAM object. */
+struct tcg_ram {
+	struct mt_ram *ram;
+	struct code_page **pages;       /* by page number; made when first written or translated */
+	uint64_t page_count;
+	uint64_t dirty_seen;            /* ram->dirty_epoch[MT_DIRTY_CODE] when last consumed */
+};
+
+struct tcg_context {
+	uint64_t space;
+	uint32_t flags;
+	uint32_t used;                  /* for replacement */
+	uint64_t id;                    /* env->context */
+};
+
+struct tcg_vcpu {
+	struct tcg *tcg;
+	struct mt_vcpu *handle;
+	struct tcg_env *env;
+	uint32_t index;
+	uint32_t in;                    /* executing; see exec_enter */
+	uint32_t kick;                  /* leave `run` */
+	uint32_t leave;                 /* leave `run` after this instruction */
+	uint32_t jump_flush;            /* forget all cached jumps; set by others */
+	const struct mt_flat_view *view;
+	uint64_t view_generation;
+	const struct mt_flat_range *last_range;
+	struct mt_timer *timer;
+	uint64_t timer_ns;              /* armed for */
+	struct tcg_context contexts[CONTEXTS];
+	uint32_t context_clock;
+	uint64_t next_context;
+	uint64_t space;                 /* of the current context */
+	/* where code lies: virtual page (and regime) to backing page */
+	struct fetch_entry {
+		uint64_t tag;           /* virtual page | regime; ~0: empty */
+		uint64_t key;
+		const uint8_t *hva;
+	} fetch_tlb[FETCH_SIZE];
+	/* hashed virtual pages for which jumps were cached since the last jump flush */
+	uint64_t jump_pages[JUMP_PAGE_BITS / 64];
+	/* virtual addresses under mappings larger than a page, low and high half of the space */
+	uint64_t large_first[2], large_last[2];
+	uint32_t tlb_used;              /* regimes that have entries, a bit each */
+	/* pages that the block under translation was read from, with their versions */
+	struct fetch_page {
+		uint64_t vpage, key;
+		const uint8_t *hva;
+		uint32_t version;
+	} fetch[2];
+	uint32_t fetch_count;
+	struct ir_block *ir;
+};
+
+struct tcg {
+	struct tcg_services services;
+	const struct tcg_front *front;
+	const struct tcg_host *host;
+	struct tcg_host_state *host_state;
+	struct tcg_front_config *config;
+	uint32_t vcpu_count;
+	struct tcg_vcpu **vcpus;
+	uint32_t strict_lrsc;
+
+	pthread_mutex_t lock;
+	/* exclusive sections */
+	pthread_mutex_t gate;
+	pthread_cond_t gate_changed;
+	uint32_t exclusive;             /* someone is, or wants to be, alone */
+
+	/* code buffer: two views of one memory, cut in segments that are filled and evicted in turn */
+	uint8_t *code_rw;
+	const uint8_t *code_rx;
+	size_t code_bytes, stub_bytes, segment_bytes;
+	uint32_t segment;
+	size_t segment_used;
+	struct tcg_block *segment_blocks[SEGMENTS];   /* list through segment_next */
+	uint64_t host_insn_bytes, guest_insns, evictions;
+
+	struct tcg_block **buckets;
+	struct tcg_ram rams[64];
+	uint32_t ram_count;
+	uint32_t lines[LINE_VERSIONS];
+};
+
+/* codebuf.c */
+int codebuf_init(struct tcg *t, size_t bytes, struct mt_error *err);
+void codebuf_fini(struct tcg *t);
+
+/* exec.c */
+void exec_enter(struct tcg_vcpu *v);
+void exec_leave(struct tcg_vcpu *v);
+/* Alone: returns with every other vCPU out. The caller is out, and does not hold tcg.lock. */
+void exec_exclusive_begin(struct tcg_vcpu *v);
+void exec_exclusive_end(struct tcg_vcpu *v);
+/* Jumps into the virtual page of vaddr may be cached. */
+bool exec_page_has_jumps(const struct tcg_vcpu *v, uint64_t vaddr);
+int exec_run(struct tcg_vcpu *v, const struct mt_run_params *params, struct mt_exit *exit);
+
+/* pages.c: backing keys are (index in tcg.rams << 48) | offset in the RAM object. */
+#define KEY_NONE (~(uint64_t)0)
+#define KEY_PAGE(key) ((key) & TCG_PAGE_MASK)
+struct tcg_ram *pages_ram(struct tcg *t, struct mt_ram *ram);
+uint64_t pages_key(struct tcg *t, struct mt_ram *ram, uint64_t ram_offset);
+/* The descriptor; made when absent. NULL: out of memory. */
+struct code_page *pages_get(struct tcg *t, uint64_t key);
+/* A vCPU wants to write the page directly: false when it holds code and stores must go the slow way. */
+bool pages_allow_writes(struct tcg *t, uint64_t key);
+/* After a slow store of `width` bytes at key (not crossing a page): drops translations of its lines. After, not
+ * before: a translation that read the old bytes is dropped then, or sees the page's version change. */
+void pages_note_store(struct tcg *t, uint64_t key, uint32_t width);
+/* Makes the page's stores go the slow way before code of it is read. Out, without lock. */
+bool pages_protect(struct tcg_vcpu *v, uint64_t key, uint32_t *version);
+/* Under tcg.lock: the lines of a block that was inserted. */
+void pages_add_lines(struct tcg *t, const struct tcg_block *b);
+/* Drops translations of pages that DMA wrote. */
+void pages_consume_dma(struct tcg_vcpu *v);
+
+/* cache.c, all under tcg.lock */
+struct tcg_block *cache_find(struct tcg *t, uint64_t key, uint64_t pc, uint32_t flags);
+void cache_insert(struct tcg *t, struct tcg_block *b);
+void cache_kill(struct tcg *t, struct tcg_block *b);
+void cache_link(struct tcg *t, struct tcg_link *link, struct tcg_block *to);
+/* Memory for a block and its code in the current segment; `full` when an eviction is needed first. */
+struct tcg_block *cache_space(struct tcg *t, struct tcg_code_space *space, bool *full);
+/* Evicts the next segment; in an exclusive section. */
+void cache_next_segment(struct tcg *t);
+/* Forgets the jump cache of a vCPU. Its own thread, or exclusive. */
+void cache_flush_jumps(struct tcg_vcpu *v);
+
+/* translate.c: block for env->pc; NULL with env->exit_reason set. Out, without lock. */
+struct tcg_block *translate_block(struct tcg_vcpu *v);
+
+/* mem.c */
+void mem_set_view(struct tcg_vcpu *v, const struct mt_flat_view *view);
+const struct mt_flat_range *mem_range(struct tcg_vcpu *v, uint64_t phys);
+/* Backing of the code page of pc; NULL: env->exception set (also for code outside RAM). */
+const struct fetch_entry *mem_fetch(struct tcg_vcpu *v, uint64_t pc);
+/* Forgets all translations of addresses of this vCPU. */
+void mem_flush_tlb(struct tcg_vcpu *v);
+/* Drops store entries of the page at hva. */
+void mem_unwritable(struct tcg_env *env, const uint8_t *page_hva);
+/* New context numbers: no cached jump of before is found again. */
+void mem_forget_contexts(struct tcg_vcpu *v);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The run loop of a vCPU, and the gate between "in" (may execute translated code) and exclusive sections.
+ * A vCPU goes in by exec_enter and out by exec_leave; an exclusive section begins when all others are out.
+ * `in` and `exclusive` are each written, then the other is read, sequentially consistent on both sides.
+ */
+#include <string.h>
+
+#include "engine/engine.h"
+
+void exec_enter(struct tcg_vcpu *v)
+{
+	struct tcg *t = v->tcg;
+	for (;;) {
+		__atomic_store_n(&v->in, 1, __ATOMIC_SEQ_CST);
+		if (!__atomic_load_n(&t->exclusive, __ATOMIC_SEQ_CST))
+			return;
+		pthread_mutex_lock(&t->gate);
+		__atomic_store_n(&v->in, 0, __ATOMIC_SEQ_CST);
+		pthread_cond_broadcast(&t->gate_changed);
+		while (t->exclusive)
+			pthread_cond_wait(&t->gate_changed, &t->gate);
+		pthread_mutex_unlock(&t->gate);
+	}
+}
+
+void exec_leave(struct tcg_vcpu *v)
+{
+	struct tcg *t = v->tcg;
+	__atomic_store_n(&v->in, 0, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&t->exclusive, __ATOMIC_SEQ_CST))
+		return;
+	pthread_mutex_lock(&t->gate);
+	pthread_cond_broadcast(&t->gate_changed);
+	pthread_mutex_unlock(&t->gate);
+}
+
+static bool others_in(const struct tcg_vcpu *v)
+{
+	const struct tcg *t = v->tcg;
+	for (uint32_t i = 0; i < t->vcpu_count; i++)
+		if (t->vcpus[i] && t->vcpus[i] != v && __atomic_load_n(&t->vcpus[i]->in, __ATOMIC_SEQ_CST))
+			return true;
+	return false;
+}
+
+void exec_exclusive_begin(struct tcg_vcpu *v)
+{
+	struct tcg *t = v->tcg;
+	pthread_mutex_lock(&t->gate);
+	while (t->exclusive)
+		pthread_cond_wait(&t->gate_changed, &t->gate);
+	__atomic_store_n(&t->exclusive, 1, __ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < t->vcpu_count; i++)
+		if (t->vcpus[i] && t->vcpus[i] != v)
+			tcg_poll_request(t->vcpus[i]->env);
+	while (others_in(v))
+		pthread_cond_wait(&t->gate_changed, &t->gate);
+	pthread_mutex_unlock(&t->gate);
+}
+
+void exec_exclusive_end(struct tcg_vcpu *v)
+{
+	struct tcg *t = v->tcg;
+	pthread_mutex_lock(&t->gate);
+	__atomic_store_n(&t->exclusive, 0, __ATOMIC_SEQ_CST);
+	pthread_cond_broadcast(&t->gate_changed);
+	pthread_mutex_unlock(&t->gate);
+}
+
+void tcg_poll_request(struct tcg_env *env)
+{
+	__atomic_store_n(&env->poll, 1, __ATOMIC_SEQ_CST);
+}
+
+/* The second page of a block that straddles two may have been remapped since: look again. */
+static bool tail_right(struct tcg_vcpu *v, const struct tcg_block *b)
+{
+	if (b->phys_page[1] == KEY_NONE)
+		return true;
+	const struct fetch_entry *e = mem_fetch(v, (b->pc & TCG_PAGE_MASK) + TCG_PAGE_SIZE);
+	v->env->exit_reason = TCG_EXIT_NONE;    /* a fault there is for the translator to find */
+	return e && e->key == b->phys_page[1];
+}
+
+/* A stale straddling block is replaced. Out, without lock. */
+static void drop_block(struct tcg *t, struct tcg_block *b)
+{
+	pthread_mutex_lock(&t->lock);
+	cache_kill(t, b);
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* Block for env->pc, NULL with env->exit_reason. In on entry and exit. */
+static struct tcg_block *find_block(struct tcg_vcpu *v)
+{
+	struct tcg_env *env = v->env;
+	const struct fetch_entry *e = mem_fetch(v, env->pc);
+	if (!e) {
+		env->exit_reason = TCG_EXIT_EXCEPTION;
+		return NULL;
+	}
+	uint64_t key = e->key | (env->pc & (TCG_PAGE_SIZE - 1));
+	struct tcg_block *b = cache_find(v->tcg, key, env->pc, env->flags);
+	if (b && tail_right(v, b))
+		return b;
+	exec_leave(v);
+	if (b)
+		drop_block(v->tcg, b);
+	b = translate_block(v);
+	exec_enter(v);
+	/* between leave and enter the block may have been evicted again by another vCPU */
+	if (b && __atomic_load_n(&b->state, __ATOMIC_ACQUIRE) != BLOCK_LIVE)
+		return find_block(v);
+	return b;
+}
+
+/* Any address whose upper bits are the sign of bit 47 has a key of its own in every context. */
+static bool cacheable(uint64_t pc)
+{
+	return (uint64_t)((int64_t)(pc << 16) >> 16) == pc;
+}
+
+static uint32_t jump_page_bit(uint64_t vaddr)
+{
+	uint64_t page = vaddr >> TCG_PAGE_BITS;
+	return (uint32_t)(page ^ page >> 12 ^ page >> 24) & (JUMP_PAGE_BITS - 1);
+}
+
+const void *tcg_find_code(struct tcg_env *env, uint64_t pc)
+{
+	struct tcg_vcpu *v = env->vcpu;
+	env->pc = pc;
+	if (__atomic_load_n(&v->jump_flush, __ATOMIC_ACQUIRE))
+		cache_flush_jumps(v);
+	struct tcg_block *b = find_block(v);
+	if (!b)
+		return NULL;
+	if (cacheable(pc)) {
+		struct jc_entry *slot = &env->jump_cache[tcg_jc_index(pc)];
+		slot->key = pc ^ env->context;
+		slot->code = b->code;
+		uint32_t bit = jump_page_bit(pc);
+		v->jump_pages[bit / 64] |= (uint64_t)1 << (bit % 64);
+	}
+	return b->code;
+}
+
+bool exec_page_has_jumps(const struct tcg_vcpu *v, uint64_t vaddr)
+{
+	uint32_t bit = jump_page_bit(vaddr);
+	return v->jump_pages[bit / 64] >> (bit % 64) & 1;
+}
+
+/* --- the loop --- */
+
+static void arm_timer(struct tcg_vcpu *v)
+{
+	uint64_t at = v->tcg->front->next_wakeup_ns(v->env);
+	if (at == v->timer_ns)
+		return;
+	v->timer_ns = at;
+	v->tcg->services.clock->timer_arm(v->timer, at);
+}
+
+/* What asked for the poll. True: leave `run`. */
+static bool serve_poll(struct tcg_vcpu *v)
+{
+	struct tcg_env *env = v->env;
+	/* first take the flag, then look for reasons: a reason that comes after sets it again */
+	__atomic_exchange_n(&env->poll, 0, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&v->tcg->exclusive, __ATOMIC_SEQ_CST)) {
+		env->link_patch = 0;    /* what it points to may be evicted now */
+		exec_leave(v);
+		exec_enter(v);
+	}
+	if (__atomic_load_n(&v->jump_flush, __ATOMIC_ACQUIRE))
+		cache_flush_jumps(v);
+	arm_timer(v);
+	if (__atomic_exchange_n(&v->kick, 0, __ATOMIC_SEQ_CST) || v->leave) {
+		v->leave = 0;
+		return true;
+	}
+	if (v->tcg->front->take_interrupt(env))
+		pages_consume_dma(v);
+	return false;
+}
+
+static int fail(struct mt_exit *exit, const char *why)
+{
+	exit->reason = MT_EXIT_ERROR;
+	strncpy(exit->message, why ? why : "internal error", sizeof(exit->message) - 1);
+	return MT_EIO;
+}
+
+/* The link through which translated code left is made, now that its target is known. */
+static void link_to(struct tcg_vcpu *v, struct tcg_block *b)
+{
+	struct tcg_link *link = (struct tcg_link *)(uintptr_t)v->env->link_patch;
+	v->env->link_patch = 0;
+	if (!link || link->target_pc != b->pc)
+		return;
+	pthread_mutex_lock(&v->tcg->lock);
+	cache_link(v->tcg, link, b);
+	pthread_mutex_unlock(&v->tcg->lock);
+}
+
+/* Runs from env->pc until something is to be decided. */
+static enum tcg_exit run_once(struct tcg_vcpu *v)
+{
+	struct tcg_env *env = v->env;
+	uint64_t evictions = v->tcg->evictions;
+	struct tcg_block *b = find_block(v);
+	if (!b)
+		return env->exit_reason;
+	if (env->link_patch && evictions == v->tcg->evictions)
+		link_to(v, b);
+	env->link_patch = 0;
+	return v->tcg->host->run(v->tcg->host_state, env, b->code);
+}
+
+int exec_run(struct tcg_vcpu *v, const struct mt_run_params *params, struct mt_exit *exit)
+{
+	struct tcg_env *env = v->env;
+	const struct tcg_front *front = v->tcg->front;
+	mem_set_view(v, params->view);
+	tcg_poll_request(env);
+	exit->reason = MT_EXIT_KICKED;
+	exit->wake_ns = UINT64_MAX;
+	exec_enter(v);
+	int rc = 0;
+	for (bool on = true; on;) {
+		if (__atomic_load_n(&env->poll, __ATOMIC_RELAXED) && serve_poll(v))
+			break;
+		switch (run_once(v)) {
+		case TCG_EXIT_NONE:
+		case TCG_EXIT_LOOKUP:
+		case TCG_EXIT_POLL:
+			break;
+		case TCG_EXIT_EXCEPTION:
+			front->take_exception(env);
+			break;
+		case TCG_EXIT_LEAVE:
+			v->leave = 0;
+			on = false;
+			break;
+		case TCG_EXIT_HALT:
+			exit->reason = MT_EXIT_HALT;
+			exit->wake_ns = front->next_wakeup_ns(env);
+			on = front->wakeup_pending(env);
+			exit->reason = on ? MT_EXIT_KICKED : MT_EXIT_HALT;
+			break;
+		default:
+			rc = fail(exit, env->error);
+			on = false;
+			break;
+		}
+	}
+	exec_leave(v);
+	return rc;
+}

@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The soft MMU behind the inline fast path: fills the TLBs, serves what cannot be cached (device registers,
+ * pages that hold code, accesses across pages), and knows the contexts that cached jumps belong to.
+ * On the vCPU's own thread, but mem_unwritable, which may run for a vCPU that is out.
+ */
+#include <string.h>
+
+#include "engine/engine.h"
+#include "ir/alu.h"
+
+/* --- view and ranges --- */
+
+const struct mt_flat_range *mem_range(struct tcg_vcpu *v, uint64_t phys)
+{
+	const struct mt_flat_range *r = v->last_range;
+	if (r && phys - r->gpa < r->len_bytes)
+		return r;
+	uint32_t low = 0, high = v->view->count;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		r = (const void *)((const uint8_t *)v->view->ranges + (size_t)mid * v->view->stride);
+		if (phys < r->gpa)
+			high = mid;
+		else if (phys - r->gpa >= r->len_bytes)
+			low = mid + 1;
+		else
+			return v->last_range = r;
+	}
+	return NULL;
+}
+
+void mem_set_view(struct tcg_vcpu *v, const struct mt_flat_view *view)
+{
+	bool same = v->view && v->view_generation == view->generation;
+	v->view = view;
+	v->last_range = NULL;
+	if (same)
+		return;
+	v->view_generation = view->generation;
+	mem_flush_tlb(v);
+	mem_forget_contexts(v);
+}
+
+/* The whole 4 KiB page of phys is RAM or ROM of this range. */
+static bool whole_page(const struct mt_flat_range *r, uint64_t phys)
+{
+	uint64_t first = (phys & TCG_PAGE_MASK) - r->gpa;
+	return r->kind != MT_FLAT_IO && (phys & TCG_PAGE_MASK) >= r->gpa && first + TCG_PAGE_SIZE <= r->len_bytes &&
+	       ((uintptr_t)(r->hva + first) & (TCG_PAGE_SIZE - 1)) == 0;
+}
+
+static uint64_t range_key(struct tcg_vcpu *v, const struct mt_flat_range *r, uint64_t phys)
+{
+	return pages_key(v->tcg, r->ram, r->ram_offset + (phys - r->gpa));
+}
+
+/* --- TLBs --- */
+
+void mem_flush_tlb(struct tcg_vcpu *v)
+{
+	for (uint32_t mode = 0; mode < TLB_MODES; mode++)
+		if (v->tlb_used >> mode & 1)
+			memset(v->env->tlb[mode], 0xff, sizeof(v->env->tlb[mode]));
+	v->tlb_used = 0;
+	for (uint32_t i = 0; i < FETCH_SIZE; i++)
+		v->fetch_tlb[i].tag = TLB_INVALID;
+	for (uint32_t half = 0; half < 2; half++) {
+		v->large_first[half] = UINT64_MAX;
+		v->large_last[half] = 0;
+	}
+}
+
+void mem_unwritable(struct tcg_env *env, const uint8_t *page_hva)
+{
+	for (uint32_t mode = 0; mode < TLB_MODES; mode++)
+		for (uint32_t i = 0; i < TLB_SIZE; i++) {
+			struct tlb_entry *e = &env->tlb[mode][1][i];
+			if (e->tag != TLB_INVALID && e->tag + e->addend == (uintptr_t)page_hva)
+				e->tag = TLB_INVALID;
+		}
+}
+
+static void note_large(struct tcg_vcpu *v, uint64_t vaddr, uint64_t page_bytes)
+{
+	if (page_bytes <= TCG_PAGE_SIZE)
+		return;
+	uint32_t half = (uint32_t)(vaddr >> 63);
+	uint64_t first = vaddr & ~(page_bytes - 1), last = first + (page_bytes - 1);
+	if (first < v->large_first[half])
+		v->large_first[half] = first;
+	if (last > v->large_last[half])
+		v->large_last[half] = last;
+}
+
+static void fill(struct tcg_vcpu *v, uint64_t vaddr, uint32_t mmu, unsigned kind, const struct mt_flat_range *r,
+		 const struct tcg_walk *w)
+{
+	struct tlb_entry *e = &v->env->tlb[mmu][kind][vaddr >> TCG_PAGE_BITS & (TLB_SIZE - 1)];
+	const uint8_t *hva = r->hva + ((w->phys & TCG_PAGE_MASK) - r->gpa);
+	e->tag = vaddr & TCG_PAGE_MASK;
+	e->addend = (uintptr_t)hva - (vaddr & TCG_PAGE_MASK);
+	v->tlb_used |= 1u << mmu;
+	note_large(v, vaddr, w->page_bytes);
+}
+
+/* --- one access inside a page --- */
+
+/* Where an access goes: RAM by hva, or a region. */
+struct place {
+	const struct mt_flat_range *range;
+	uint8_t *hva;           /* RAM or ROM */
+	uint64_t phys;
+	bool writable;          /* by hva */
+};
+
+static bool locate(struct tcg_vcpu *v, uint64_t vaddr, enum tcg_access access, uint32_t mmu, uint32_t width,
+		   struct place *p)
+{
+	struct tcg_walk w;
+	struct tcg_env *env = v->env;
+	if (!v->tcg->front->walk(env, vaddr, access, mmu, width, &w))
+		goto fault;
+	p->range = mem_range(v, w.phys);
+	if (!p->range || w.phys - p->range->gpa > p->range->len_bytes - width) {
+		v->tcg->front->bus_fault(env, vaddr, access);
+		goto fault;
+	}
+	p->phys = w.phys;
+	bool memory = p->range->kind != MT_FLAT_IO;
+	p->hva = memory ? p->range->hva + (w.phys - p->range->gpa) : NULL;
+	p->writable = p->range->kind == MT_FLAT_RAM;
+	if (!memory || w.partial || !whole_page(p->range, w.phys))
+		return true;
+	if (access == TCG_LOAD)
+		fill(v, vaddr, mmu, 0, p->range, &w);
+	else if (p->writable && pages_allow_writes(v->tcg, range_key(v, p->range, w.phys)))
+		fill(v, vaddr, mmu, 1, p->range, &w);
+	return true;
+fault:
+	env->exit_reason = TCG_EXIT_EXCEPTION;
+	return false;
+}
+
+static bool bus_result(struct tcg_vcpu *v, uint32_t result, uint64_t vaddr, enum tcg_access access)
+{
+	if (result & MT_BUS_LEAVE) {
+		v->leave = 1;
+		tcg_poll_request(v->env);
+	}
+	if ((result & MT_BUS_RESULT) == MT_BUS_OK)
+		return true;
+	v->tcg->front->bus_fault(v->env, vaddr, access);
+	v->env->exit_reason = TCG_EXIT_EXCEPTION;
+	return false;
+}
+
+static uint64_t hva_load(const uint8_t *hva, uint32_t width)
+{
+	uint64_t value = 0;
+	if ((uintptr_t)hva & (width - 1)) {
+		memcpy(&value, hva, width);
+		return value;
+	}
+	switch (width) {
+	case 1:  return __atomic_load_n(hva, __ATOMIC_ACQUIRE);
+	case 2:  return __atomic_load_n((const uint16_t *)(const void *)hva, __ATOMIC_ACQUIRE);
+	case 4:  return __atomic_load_n((const uint32_t *)(const void *)hva, __ATOMIC_ACQUIRE);
+	case 8:  return __atomic_load_n((const uint64_t *)(const void *)hva, __ATOMIC_ACQUIRE);
+	}
+	memcpy(&value, hva, width);
+	return value;
+}
+
+static void hva_store(uint8_t *hva, uint64_t value, uint32_t width)
+{
+	if ((uintptr_t)hva & (width - 1)) {
+		memcpy(hva, &value, width);
+		return;
+	}
+	switch (width) {
+	case 1: __atomic_store_n(hva, (uint8_t)value, __ATOMIC_RELEASE); return;
+	case 2: __atomic_store_n((uint16_t *)(void *)hva, (uint16_t)value, __ATOMIC_RELEASE); return;
+	case 4: __atomic_store_n((uint32_t *)(void *)hva, (uint32_t)value, __ATOMIC_RELEASE); return;
+	case 8: __atomic_store_n((uint64_t *)(void *)hva, value, __ATOMIC_RELEASE); return;
+	}
+	memcpy(hva, &value, width);
+}
+
+static bool place_load(struct tcg_vcpu *v, const struct place *p, uint64_t vaddr, uint32_t width, uint64_t *value)
+{
+	if (p->hva) {
+		*value = hva_load(p->hva, width);
+		return true;
+	}
+	const struct tcg_services *s = &v->tcg->services;
+	uint32_t privilege = v->tcg->front->privilege(v->env);
+	return bus_result(v, s->vcpu->read(v->handle, p->range, p->phys, width, privilege, value), vaddr, TCG_LOAD);
+}
+
+static bool place_store(struct tcg_vcpu *v, const struct place *p, uint64_t vaddr, uint32_t width, uint64_t value)
+{
+	if (p->hva && p->writable) {
+		hva_store(p->hva, value, width);
+		pages_note_store(v->tcg, range_key(v, p->range, p->phys), width);
+		return true;
+	}
+	if (p->hva && !p->range->region)
+		return true;    /* a write to ROM is dropped */
+	const struct tcg_services *s = &v->tcg->services;
+	uint32_t privilege = v->tcg->front->privilege(v->env);
+	return bus_result(v, s->vcpu->write(v->handle, p->range, p->phys, width, privilege, value), vaddr, TCG_STORE);
+}
+
+/* Bytes of the access that lie in the page of vaddr, when it goes on in the next; else 0. */
+static uint32_t page_split(uint64_t vaddr, uint32_t width)
+{
+	uint32_t room = TCG_PAGE_SIZE - (uint32_t)(vaddr & (TCG_PAGE_SIZE - 1));
+	return room < width ? room : 0;
+}
+
+/* Registers take powers of two only: an odd part goes by bytes. */
+static bool part_load(struct tcg_vcpu *v, struct place *p, uint64_t vaddr, uint32_t width, uint64_t *value)
+{
+	if (p->hva)
+		return place_load(v, p, vaddr, width, value);
+	*value = 0;
+	for (uint32_t i = 0; i < width; i++, p->phys++) {
+		uint64_t byte;
+		if (!place_load(v, p, vaddr + i, 1, &byte))
+			return false;
+		*value |= (byte & 0xff) << (8 * i);
+	}
+	return true;
+}
+
+static bool part_store(struct tcg_vcpu *v, struct place *p, uint64_t vaddr, uint32_t width, uint64_t value)
+{
+	if (p->hva)
+		return place_store(v, p, vaddr, width, value);
+	for (uint32_t i = 0; i < width; i++, p->phys++)
+		if (!place_store(v, p, vaddr + i, 1, value >> (8 * i) & 0xff))
+			return false;
+	return true;
+}
+
+bool tcg_load(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu, uint64_t *value)
+{
+	struct tcg_vcpu *v = env->vcpu;
+	struct place low, high;
+	uint32_t part = page_split(vaddr, width);
+	if (!part)
+		return locate(v, vaddr, TCG_LOAD, mmu, width, &low) && place_load(v, &low, vaddr, width, value);
+	uint64_t upper = 0;
+	if (!locate(v, vaddr, TCG_LOAD, mmu, part, &low) ||
+	    !locate(v, vaddr + part, TCG_LOAD, mmu, width - part, &high) ||
+	    !part_load(v, &low, vaddr, part, value) || !part_load(v, &high, vaddr + part, width - part, &upper))
+		return false;
+	*value |= upper << (8 * part);
+	return true;
+}
+
+bool tcg_store(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu, uint64_t value)
+{
+	struct tcg_vcpu *v = env->vcpu;
+	struct place low, high;
+	uint32_t part = page_split(vaddr, width);
+	if (!part)
+		return locate(v, vaddr, TCG_STORE, mmu, width, &low) && place_store(v, &low, vaddr, width, value);
+	/* both pages are looked at before either is written */
+	return locate(v, vaddr, TCG_STORE, mmu, part, &low) &&
+	       locate(v, vaddr + part, TCG_STORE, mmu, width - part, &high) &&
+	       part_store(v, &low, vaddr, part, value) &&
+	       part_store(v, &high, vaddr + part, width - part, value >> (8 * part));
+}
+
+/* --- slow paths of translated code --- */
+
+static bool misaligned(struct tcg_env *env, uint64_t vaddr, uint32_t mem, enum tcg_access access)
+{
+	if (!(mem & IRM_ALIGN) || !(vaddr & ((1u << IRM_SIZE(mem)) - 1)))
+		return false;
+	env->vcpu->tcg->front->misaligned(env, vaddr, access);
+	env->exit_reason = TCG_EXIT_EXCEPTION;
+	return true;
+}
+
+/* The regime is the current one: a block runs in the context that it was made for. */
+uint64_t tcg_slow_load(struct tcg_env *env, uint64_t vaddr, uint32_t mem, uint32_t *exit)
+{
+	uint64_t value = 0;
+	if (misaligned(env, vaddr, mem, TCG_LOAD) || !tcg_load(env, vaddr, 1u << IRM_SIZE(mem), env->mmu, &value))
+		*exit = TCG_EXIT_EXCEPTION;
+	else
+		*exit = env->vcpu->leave ? TCG_EXIT_LEAVE : TCG_EXIT_NONE;
+	return alu_extend(value, mem);
+}
+
+uint32_t tcg_slow_store(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem)
+{
+	if (misaligned(env, vaddr, mem, TCG_STORE) || !tcg_store(env, vaddr, 1u << IRM_SIZE(mem), env->mmu, value))
+		return TCG_EXIT_EXCEPTION;
+	return env->vcpu->leave ? TCG_EXIT_LEAVE : TCG_EXIT_NONE;
+}
+
+void *tcg_atomic_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu, enum tcg_access access,
+		     uint64_t *phys)
+{
+	struct tcg_vcpu *v = env->vcpu;
+	struct place p;
+	if (!locate(v, vaddr, access, mmu, width, &p))
+		return NULL;
+	if (!p.hva || (access == TCG_STORE && !p.writable)) {
+		v->tcg->front->bus_fault(env, vaddr, access);
+		env->exit_reason = TCG_EXIT_EXCEPTION;
+		return NULL;
+	}
+	*phys = p.phys;
+	return p.hva;
+}
+
+/* After an atomic access changed RAM at phys. */
+static void atomic_done(struct tcg_vcpu *v, uint64_t phys, uint32_t width)
+{
+	tcg_line_bump(v->env, phys);
+	const struct mt_flat_range *r = mem_range(v, phys);
+	if (r && r->ram)
+		pages_note_store(v->tcg, range_key(v, r, phys), width);
+}
+
+void tcg_atomic_stored(struct tcg_env *env, uint64_t phys, uint32_t width)
+{
+	atomic_done(env->vcpu, phys, width);
+}
+
+static uint32_t amo32(uint32_t old, uint32_t value, uint32_t amo)
+{
+	switch (amo) {
+	case IR_AMO_MIN: return (int32_t)old < (int32_t)value ? old : value;
+	case IR_AMO_MAX: return (int32_t)old > (int32_t)value ? old : value;
+	case IR_AMO_MINU: return old < value ? old : value;
+	default: return old > value ? old : value;
+	}
+}
+
+static uint64_t amo64(uint64_t old, uint64_t value, uint32_t amo)
+{
+	switch (amo) {
+	case IR_AMO_MIN: return (int64_t)old < (int64_t)value ? old : value;
+	case IR_AMO_MAX: return (int64_t)old > (int64_t)value ? old : value;
+	case IR_AMO_MINU: return old < value ? old : value;
+	default: return old > value ? old : value;
+	}
+}
+
+static uint32_t do_amo32(uint32_t *p, uint32_t value, uint32_t amo)
+{
+	switch (amo) {
+	case IR_AMO_SWAP: return __atomic_exchange_n(p, value, __ATOMIC_SEQ_CST);
+	case IR_AMO_ADD: return __atomic_fetch_add(p, value, __ATOMIC_SEQ_CST);
+	case IR_AMO_AND: return __atomic_fetch_and(p, value, __ATOMIC_SEQ_CST);
+	case IR_AMO_OR: return __atomic_fetch_or(p, value, __ATOMIC_SEQ_CST);
+	case IR_AMO_XOR: return __atomic_fetch_xor(p, value, __ATOMIC_SEQ_CST);
+	}
+	uint32_t old = __atomic_load_n(p, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(p, &old, amo32(old, value, amo), true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
+	return old;
+}
+
+static uint64_t do_amo64(uint64_t *p, uint64_t value, uint32_t amo)
+{
+	switch (amo) {
+	case IR_AMO_SWAP: return __atomic_exchange_n(p, value, __ATOMIC_SEQ_CST);
+	case IR_AMO_ADD: return __atomic_fetch_add(p, value, __ATOMIC_SEQ_CST);
+	case IR_AMO_AND: return __atomic_fetch_and(p, value, __ATOMIC_SEQ_CST);
+	case IR_AMO_OR: return __atomic_fetch_or(p, value, __ATOMIC_SEQ_CST);
+	case IR_AMO_XOR: return __atomic_fetch_xor(p, value, __ATOMIC_SEQ_CST);
+	}
+	uint64_t old = __atomic_load_n(p, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(p, &old, amo64(old, value, amo), true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
+	return old;
+}
+
+uint64_t tcg_slow_amo(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem_amo, uint32_t *exit)
+{
+	uint32_t width = 1u << IRM_SIZE(mem_amo);
+	uint64_t phys, old;
+	*exit = TCG_EXIT_EXCEPTION;
+	if (misaligned(env, vaddr, mem_amo | IRM_ALIGN, TCG_STORE))
+		return 0;
+	void *p = tcg_atomic_ptr(env, vaddr, width, env->mmu, TCG_STORE, &phys);
+	if (!p)
+		return 0;
+	old = width == 4 ? do_amo32(p, (uint32_t)value, mem_amo >> 8) : do_amo64(p, value, mem_amo >> 8);
+	atomic_done(env->vcpu, phys, width);
+	*exit = TCG_EXIT_NONE;
+	return alu_extend(old, mem_amo);
+}
+
+uint64_t tcg_slow_cas(struct tcg_env *env, uint64_t vaddr, uint64_t expected, uint64_t desired, uint32_t mem,
+		      uint32_t *exit)
+{
+	uint32_t width = 1u << IRM_SIZE(mem);
+	uint64_t phys;
+	*exit = TCG_EXIT_EXCEPTION;
+	if (misaligned(env, vaddr, mem | IRM_ALIGN, TCG_STORE))
+		return 0;
+	void *p = tcg_atomic_ptr(env, vaddr, width, env->mmu, TCG_STORE, &phys);
+	if (!p)
+		return 0;
+	uint32_t old32 = (uint32_t)expected;
+	if (width == 4)
+		__atomic_compare_exchange_n((uint32_t *)p, &old32, (uint32_t)desired, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST);
+	else
+		__atomic_compare_exchange_n((uint64_t *)p, &expected, desired, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST);
+	atomic_done(env->vcpu, phys, width);
+	*exit = TCG_EXIT_NONE;
+	return alu_extend(width == 4 ? old32 : expected, mem);
+}
+
+/* --- page walks --- */
+
+bool tcg_phys_read(struct tcg_env *env, uint64_t phys, uint32_t width, uint64_t *value)
+{
+	const struct mt_flat_range *r = mem_range(env->vcpu, phys);
+	if (!r || r->kind == MT_FLAT_IO || phys - r->gpa > r->len_bytes - width)
+		return false;
+	*value = hva_load(r->hva + (phys - r->gpa), width);
+	return true;
+}
+
+bool tcg_phys_cas64(struct tcg_env *env, uint64_t phys, uint64_t expected, uint64_t desired, bool *bus_error)
+{
+	struct tcg_vcpu *v = env->vcpu;
+	const struct mt_flat_range *r = mem_range(v, phys);
+	*bus_error = !r || r->kind != MT_FLAT_RAM || phys - r->gpa > r->len_bytes - 8 || (phys & 7);
+	if (*bus_error)
+		return false;
+	uint64_t *p = (uint64_t *)(void *)(r->hva + (phys - r->gpa));
+	if (!__atomic_compare_exchange_n(p, &expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		return false;
+	pages_note_store(v->tcg, range_key(v, r, phys), 8);
+	return true;
+}
+
+/* --- code --- */
+
+const struct fetch_entry *mem_fetch(struct tcg_vcpu *v, uint64_t pc)
+{
+	struct tcg_env *env = v->env;
+	uint64_t tag = (pc & TCG_PAGE_MASK) | env->mmu;
+	struct fetch_entry *e = &v->fetch_tlb[pc >> TCG_PAGE_BITS & (FETCH_SIZE - 1)];
+	if (e->tag == tag)
+		return e;
+	struct tcg_walk w;
+	if (!v->tcg->front->walk(env, pc, TCG_FETCH, env->mmu, 2, &w)) {
+		env->exit_reason = TCG_EXIT_EXCEPTION;
+		return NULL;
+	}
+	const struct mt_flat_range *r = mem_range(v, w.phys);
+	uint64_t key = r && whole_page(r, w.phys) ? range_key(v, r, w.phys & TCG_PAGE_MASK) : KEY_NONE;
+	if (key == KEY_NONE) {
+		v->tcg->front->bus_fault(env, pc, TCG_FETCH);
+		env->exit_reason = TCG_EXIT_EXCEPTION;
+		return NULL;
+	}
+	static __thread struct fetch_entry once;
+	if (w.partial)
+		e = &once;      /* protection ends inside the page: ask again each time */
+	*e = (struct fetch_entry){ tag, key, r->hva + ((w.phys & TCG_PAGE_MASK) - r->gpa) };
+	note_large(v, pc, w.page_bytes);
+	return e;
+}
+
+/* --- contexts --- */
+
+static void new_context_id(struct tcg_vcpu *v, struct tcg_context *c)
+{
+	if (++v->next_context >= 0xffff) {
+		/* the numbers start over: nothing of before may be found */
+		cache_flush_jumps(v);
+		for (uint32_t i = 0; i < CONTEXTS; i++)
+			v->contexts[i].id = 0;
+		v->next_context = 1;
+	}
+	c->id = v->next_context << 48;
+}
+
+void tcg_set_context(struct tcg_env *env, uint32_t flags, uint32_t mmu, uint64_t space)
+{
+	struct tcg_vcpu *v = env->vcpu;
+	if (space != v->space) {
+		v->space = space;
+		mem_flush_tlb(v);
+	}
+	env->flags = flags;
+	env->mmu = mmu;
+	struct tcg_context *oldest = &v->contexts[0], *c;
+	for (c = v->contexts; c < v->contexts + CONTEXTS; c++) {
+		if (c->id && c->space == space && c->flags == flags)
+			goto found;
+		if (!c->id || (oldest->id && c->used < oldest->used))
+			oldest = c;
+	}
+	c = oldest;
+	c->space = space;
+	c->flags = flags;
+	new_context_id(v, c);
+found:
+	c->used = ++v->context_clock;
+	env->context = c->id;
+}
+
+void mem_forget_contexts(struct tcg_vcpu *v)
+{
+	for (uint32_t i = 0; i < CONTEXTS; i++)
+		v->contexts[i].id = 0;
+	memset(v->jump_pages, 0, sizeof(v->jump_pages));
+	tcg_set_context(v->env, v->env->flags, v->env->mmu, v->space);
+}
+
+void tcg_flush_all(struct tcg_env *env)
+{
+	mem_flush_tlb(env->vcpu);
+	mem_forget_contexts(env->vcpu);
+}
+
+void tcg_flush_page(struct tcg_env *env, uint64_t vaddr)
+{
+	struct tcg_vcpu *v = env->vcpu;
+	uint32_t half = (uint32_t)(vaddr >> 63);
+	if (vaddr >= v->large_first[half] && vaddr <= v->large_last[half]) {
+		tcg_flush_all(env);
+		return;
+	}
+	uint64_t page = vaddr & TCG_PAGE_MASK;
+	uint32_t slot = vaddr >> TCG_PAGE_BITS & (TLB_SIZE - 1);
+	for (uint32_t mode = 0; mode < TLB_MODES; mode++)
+		for (uint32_t kind = 0; kind < 2; kind++)
+			if (env->tlb[mode][kind][slot].tag == page)
+				env->tlb[mode][kind][slot].tag = TLB_INVALID;
+	struct fetch_entry *e = &v->fetch_tlb[vaddr >> TCG_PAGE_BITS & (FETCH_SIZE - 1)];
+	if ((e->tag & TCG_PAGE_MASK) == page)
+		e->tag = TLB_INVALID;
+	if (exec_page_has_jumps(v, vaddr))
+		mem_forget_contexts(v);
+}
+
+/* --- the rest of what front ends call --- */
+
+void tcg_fence_i(struct tcg_env *env)
+{
+	struct tcg_vcpu *v = env->vcpu;
+	pages_consume_dma(v);
+	if (__atomic_load_n(&v->jump_flush, __ATOMIC_ACQUIRE))
+		cache_flush_jumps(v);
+}
+
+void tcg_raise(struct tcg_env *env, uint64_t exception, uint64_t value)
+{
+	env->exception = exception;
+	env->exception_value = value;
+	env->exit_reason = TCG_EXIT_EXCEPTION;
+}
+
+void tcg_leave(struct tcg_env *env, enum tcg_exit reason)
+{
+	env->exit_reason = reason;
+}
+
+static uint32_t *line_of(struct tcg_env *env, uint64_t phys)
+{
+	uint64_t line = phys >> 6;
+	return &env->vcpu->tcg->lines[(line ^ line >> 12) & (LINE_VERSIONS - 1)];
+}
+
+uint32_t tcg_line_version(struct tcg_env *env, uint64_t phys)
+{
+	return __atomic_load_n(line_of(env, phys), __ATOMIC_SEQ_CST);
+}
+
+void tcg_line_bump(struct tcg_env *env, uint64_t phys)
+{
+	__atomic_fetch_add(line_of(env, phys), 1, __ATOMIC_SEQ_CST);
+}
