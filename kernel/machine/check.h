@@ -9,10 +9,14 @@
 #include <stdio.h>
 
 #include "kernel/machine/config.h"
+#include "kernel/machine/loader.h"
 #include "kernel/machine/registry.h"
 
 /* Adds all faults to `d`. True when it added no error. */
 bool check_run(const struct config *cfg, struct registry *reg, struct diag *d);
+
+/* Holds the files of the plugins that the machine names against the gate (loader_examine). */
+bool check_gate(const struct config *cfg, struct registry *reg, const struct loader *loader, struct diag *d);
 
 /* The property of a class that a key of the file sets ("hostfwd.1" sets the list "hostfwd"), or NULL. */
 const struct note_prop *check_prop_of_key(const struct note_class *cls, const char *key);
