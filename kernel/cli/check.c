@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mortise check: all that can be found wrong with a machine without running plugin code or allocating its
+ * memory; and what the file comes to: merged text, address map, device tree. Only --dts runs plugin code.
+ */
+#include <stdio.h>
+
+#include "kernel/cli/cli.h"
+#include "kernel/machine/check.h"
+#include "kernel/machine/loader.h"
+#include "kernel/machine/machine.h"
+
+static void check_machine(const struct cli_machine *m, struct diag *d)
+{
+	struct loader *loader = loader_create(NULL);
+
+	loader_set_interfaces(loader, host_interface_ids);
+	if (check_run(m->config, m->registry, d))
+		check_gate(m->config, m->registry, loader, d);
+	loader_destroy(loader);
+}
+
+/* What was asked for beside the verdict. */
+static int check_print(const struct cli_args *args, const struct cli_machine *m)
+{
+	if (cli_flag(args, "effective"))
+		config_print(m->config, true, stdout);
+	if (cli_flag(args, "map"))
+		check_print_map(m->config, m->registry, stdout);
+	if (cli_flag(args, "dts"))
+		return machine_main_dts(m->config, m->registry, stdout);
+	return CLI_OK;
+}
+
+static void check_report(const struct cli_args *args, struct diag *d, bool json)
+{
+	bool verdict = !cli_flag(args, "effective") && !cli_flag(args, "map") && !cli_flag(args, "dts");
+
+	if (json)
+		diag_print_json(d, stdout);
+	else
+		diag_print_text(d, stderr);
+	if (!json && verdict && !diag_errors(d))
+		printf("%s: no errors\n", cli_operand(args, 0));
+}
+
+static int check_verb(const struct cli_args *args)
+{
+	struct diag *d = diag_create();
+	struct cli_machine m = { 0 };
+	int code = CLI_OK;
+	bool json;
+
+	if (cli_format(args, &json, &code)) {
+		if (cli_machine_load(&m, args, d))
+			check_machine(&m, d);
+		check_report(args, d, json);
+		code = diag_exit_code(d);
+		if (!code)
+			code = check_print(args, &m);
+		else if (m.config && cli_flag(args, "effective"))
+			config_print(m.config, true, stdout);
+		cli_machine_fini(&m);
+	}
+	diag_destroy(d);
+	return code;
+}
+
+static const struct cli_option check_options[] = {
+	{ 0, "effective", NULL, "print the merged file, with the place each key comes from" },
+	{ 0, "map", NULL, "print the address and interrupt map" },
+	{ 0, "dts", NULL, "print the device tree (this loads the plugins)" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct cli_option *const check_tables[] = {
+	check_options, cli_options_machine, cli_options_format, cli_options_plugins, cli_options_common, NULL,
+};
+
+const struct cli_verb cli_verb_check = {
+	.name = "check",
+	.operands = "FILE|NAME",
+	.summary = "find what is wrong with a machine file",
+	.operands_min = 1,
+	.operands_max = 1,
+	.options = check_tables,
+	.run = check_verb,
+};
