@@ -25,7 +25,7 @@ static int guest_quota(struct machine *m)
 	int64_t now = g_get_monotonic_time();
 	uint32_t count;
 
-	g_mutex_lock(&m->log.lock);
+	pthread_mutex_lock(&m->log.lock);
 	if (now - m->log.guest_since_us >= G_USEC_PER_SEC) {
 		m->log.guest_since_us = now;
 		m->log.guest_count = 0;
@@ -33,7 +33,7 @@ static int guest_quota(struct machine *m)
 	count = m->log.guest_count;
 	if (count <= LOG_GUEST_PER_SECOND)
 		m->log.guest_count++;
-	g_mutex_unlock(&m->log.lock);
+	pthread_mutex_unlock(&m->log.lock);
 	return count < LOG_GUEST_PER_SECOND ? 0 : count == LOG_GUEST_PER_SECOND ? 1 : 2;
 }
 

@@ -281,8 +281,8 @@ static void machine_init(struct machine *m)
 	m->state = INST_NEW;
 	m->signal_fd = -1;
 	m->log.level = MT_LOG_INFO;
-	g_mutex_init(&m->log.lock);
-	g_mutex_init(&m->ask.lock);
+	pthread_mutex_init(&m->log.lock, NULL);
+	pthread_mutex_init(&m->ask.lock, NULL);
 	m->ask.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->loop = loop_create("loop");
 	m->clock = clock_create(m, timebase_hz(m->config));
@@ -330,9 +330,9 @@ static int memory_realize(struct machine *m, struct mt_error *err)
 /* The lock keeps out a request from a thread that is still about. */
 static void vcpus_set(struct machine *m, struct vcpus *vcpus)
 {
-	g_mutex_lock(&m->ask.lock);
+	pthread_mutex_lock(&m->ask.lock);
 	m->vcpus = vcpus;
-	g_mutex_unlock(&m->ask.lock);
+	pthread_mutex_unlock(&m->ask.lock);
 }
 
 static void inst_unrealize(struct mt_inst *inst)
@@ -500,8 +500,8 @@ void machine_destroy(struct machine *m)
 	g_array_unref(m->memory);
 	if (m->ask.event_fd >= 0)
 		close(m->ask.event_fd);
-	g_mutex_clear(&m->ask.lock);
-	g_mutex_clear(&m->log.lock);
+	pthread_mutex_destroy(&m->ask.lock);
+	pthread_mutex_destroy(&m->log.lock);
 	if (m->source && m->source->destroy)
 		m->source->destroy(m->source);
 	inst_move(&m->state, INST_GONE);

@@ -7,6 +7,7 @@
 #define MORTISE_KERNEL_MACHINE_H
 
 #include <mortise/draft/loop.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "kernel/machine/inst.h"
@@ -39,12 +40,12 @@ struct machine {
 	struct machine_source *source; /* owned when machine_create made it */
 	int signal_fd;                 /* a signalfd that machine_run heeds, or -1 */
 	struct {                       /* requests posted by guests and users, served by machine_run */
-		GMutex lock;
+		pthread_mutex_t lock;
 		int event_fd;          /* readable while `request` is not 0 */
 		uint32_t request, code;
 	} ask;
 	struct {                       /* log.c */
-		GMutex lock;
+		pthread_mutex_t lock;
 		uint32_t level;        /* MT_LOG_ERROR .. MT_LOG_DEBUG: what is shown */
 		bool guest;            /* MT_LOG_GUEST is shown */
 		uint32_t guest_count;  /* messages in the running second */

@@ -23,7 +23,7 @@ void machine_request(struct machine *m, uint32_t request, uint32_t code)
 {
 	uint64_t one = 1;
 
-	g_mutex_lock(&m->ask.lock);
+	pthread_mutex_lock(&m->ask.lock);
 	if (m->ask.request == 0 || m->ask.request == MT_REQUEST_RESET) {
 		m->ask.request = request;
 		m->ask.code = code;
@@ -31,7 +31,7 @@ void machine_request(struct machine *m, uint32_t request, uint32_t code)
 	/* under the lock: a hold after main has served the request would hold the vCPUs for ever */
 	if (m->vcpus)
 		vcpus_hold(m->vcpus);
-	g_mutex_unlock(&m->ask.lock);
+	pthread_mutex_unlock(&m->ask.lock);
 	if (write(m->ask.event_fd, &one, sizeof(one)) < 0)
 		return;   /* the counter is full: main is being woken already */
 }
@@ -43,11 +43,11 @@ static uint32_t request_take(struct machine *m, uint32_t *code)
 
 	if (read(m->ask.event_fd, &count, sizeof(count)) < 0)
 		return 0;
-	g_mutex_lock(&m->ask.lock);
+	pthread_mutex_lock(&m->ask.lock);
 	request = m->ask.request;
 	*code = m->ask.code;
 	m->ask.request = m->ask.code = 0;
-	g_mutex_unlock(&m->ask.lock);
+	pthread_mutex_unlock(&m->ask.lock);
 	return request;
 }
 

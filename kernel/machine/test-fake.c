@@ -374,12 +374,24 @@ struct machine_source fake_source = { source_find, NULL };
 
 /* Machines. */
 
-void fake_reset(void)
+static GPtrArray *configs;
+
+static void config_free(void *config)
 {
-	if (fake_trace)
-		g_string_free(fake_trace, TRUE);
+	config_destroy(config);
+}
+
+void fake_setup(void)
+{
 	fake_trace = g_string_new(NULL);
 	fake_run = NULL;
+	configs = g_ptr_array_new_with_free_func(config_free);
+}
+
+void fake_teardown(void)
+{
+	g_string_free(fake_trace, TRUE);
+	g_ptr_array_unref(configs);
 }
 
 struct config *fake_config(const char *text)
@@ -399,6 +411,7 @@ struct config *fake_config(const char *text)
 		diag_print_text(d, stderr);
 	ck_assert_uint_eq(diag_errors(d), 0);
 	diag_destroy(d);
+	g_ptr_array_add(configs, cfg);
 	return cfg;
 }
 

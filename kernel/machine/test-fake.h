@@ -32,14 +32,16 @@ struct fake_vcpu {
 /* "fake-irq": a sink. "fake-cpu", "fake-boot" as their names say; "fake-none": no class at all. */
 extern struct machine_source fake_source;
 
-/* What instances went through since fake_reset: "create a", "realize a", "reset a 1 1", ... one a line. */
+/* What instances went through since the test began: "create a", "realize a", "reset a 1 1", ... one a line. */
 extern GString *fake_trace;
 /* What `run` does, 0 or negative as `run`; NULL: spins until kicked. */
 extern int (*fake_run)(struct fake_vcpu *vcpu, const struct mt_run_params *params, struct mt_exit *exit);
 
-void fake_reset(void);
+/* The fixture of every test. */
+void fake_setup(void);
+void fake_teardown(void);
 
-/* A configuration of this text; it stays until the end of the test process. */
+/* A configuration of this text; it stays until the end of the test. */
 struct config *fake_config(const char *text);
 /* A created machine, or the test fails. */
 struct machine *fake_machine(const char *text);

@@ -235,7 +235,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("fdt");
 	TCase *t = tcase_create("fdt");
 
-	tcase_add_checked_fixture(t, fake_reset, NULL);
+	tcase_add_checked_fixture(t, fake_setup, fake_teardown);
 	tcase_add_test(t, test_content);
 	tcase_add_test(t, test_again);
 	tcase_add_test(t, test_console);

@@ -223,7 +223,6 @@ START_TEST(test_circle)
 	free(text);
 	diag_destroy(d);
 	graph_destroy(g);
-	config_destroy(cfg);
 }
 END_TEST
 
@@ -362,7 +361,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("machine");
 	TCase *t = tcase_create("machine");
 
-	tcase_add_checked_fixture(t, fake_reset, NULL);
+	tcase_add_checked_fixture(t, fake_setup, fake_teardown);
 	tcase_add_test(t, test_states);
 	tcase_add_test(t, test_life);
 	tcase_add_test(t, test_refs);

@@ -370,7 +370,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("vcpu");
 	TCase *t = tcase_create("vcpu");
 
-	tcase_add_checked_fixture(t, fake_reset, NULL);
+	tcase_add_checked_fixture(t, fake_setup, fake_teardown);
 	tcase_set_timeout(t, getenv("MORTISE_LONG") ? 600 : 60);
 	tcase_add_test(t, test_wake);
 	tcase_add_test(t, test_pingpong);
