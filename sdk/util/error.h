@@ -7,11 +7,11 @@
 #ifndef MORTISE_UTIL_ERROR_H
 #define MORTISE_UTIL_ERROR_H
 
+#include <mortise/error.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "../mortise/error.h"
 
 /* The owner's first step. */
 static inline void mt_error_init(struct mt_error *err)

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An in-memory host for the unit tests of plugins: one instance of one class with the services of
+ * mortise/draft, no kernel, no threads. Everything happens when the test says so: time moves with
+ * fake_advance, posted calls and completions run in fake_pump. Several hosts may live in one process.
+ * The plugin's source is linked into the test; its note (found in the program's own image) gives property
+ * names, types and defaults. What a test must not do (unknown property, wrong order of calls) ends it with a
+ * message on stderr and abort.
+ */
+#ifndef MTSDK_FAKE_H
+#define MTSDK_FAKE_H
+
+#include <mortise/draft/boot.h>
+#include <mortise/draft/char.h>
+#include <mortise/draft/clock.h>
+#include <mortise/draft/device.h>
+#include <mortise/draft/dma.h>
+#include <mortise/draft/fdt.h>
+#include <mortise/draft/irq.h>
+#include <mortise/draft/log.h>
+#include <mortise/draft/loop.h>
+#include <mortise/draft/mmio.h>
+#include <mortise/draft/props.h>
+#include <mortise/note.h>
+#include <mortise/plugin.h>
+
+struct fake;
+
+/* Life. `class_name` as in the note. Calls mortise_plugin_entry. */
+struct fake *fake_new(const char *class_name);
+void fake_free(struct fake *f);                      /* quiesces, unrealizes and destroys what is alive */
+const struct mt_host *fake_host(struct fake *f);
+struct mt_inst *fake_inst(struct fake *f);
+void *fake_self(struct fake *f);
+const void *fake_role(struct fake *f, const char *iface_id);   /* vtable of the class, or NULL */
+void fake_hide(struct fake *f, const char *iface_id);          /* before create: the host lacks this service */
+/* Before create: a property as in the machine file. REF and IRQ need no target. "" unsets. */
+void fake_prop(struct fake *f, const char *name, const char *value);
+int fake_create(struct fake *f, struct mt_error *err);
+int fake_realize(struct fake *f, struct mt_error *err);
+int fake_reset(struct fake *f, uint32_t kind, struct mt_error *err);   /* all three phases, then resume */
+void fake_start(struct fake *f);                     /* create, realize, cold reset; aborts when one fails */
+
+/* Regions, by index in the order of region_add. Accesses are split as the region declares. */
+uint32_t fake_region_count(struct fake *f);
+const struct mt_region_desc *fake_region(struct fake *f, uint32_t region);
+uint32_t fake_read(struct fake *f, uint32_t region, uint64_t offset, uint32_t width, uint64_t *value);
+uint32_t fake_write(struct fake *f, uint32_t region, uint64_t offset, uint32_t width, uint64_t value);
+/* The same, of region 0; abort unless MT_BUS_OK. */
+uint64_t fake_get(struct fake *f, uint64_t offset, uint32_t width);
+void fake_put(struct fake *f, uint64_t offset, uint32_t width, uint64_t value);
+/*
+ * Random accesses of random widths, offsets and values to every region, with time, posted calls, interrupt
+ * inputs and received bytes in between. Ends when `count` accesses were made; a finding is a crash, a
+ * sanitizer report or an abort. The same seed does the same.
+ */
+void fake_fuzz_region(struct fake *f, uint64_t seed, uint32_t count);
+uint64_t fake_random(uint64_t *state);
+
+/* Wires. */
+uint32_t fake_line(struct fake *f, const char *prop, uint32_t index);        /* level of an own line */
+uint32_t fake_line_changes(struct fake *f, const char *prop, uint32_t index);
+uint32_t fake_pin(struct fake *f, uint32_t vcpu, const char *pin);
+void fake_input(struct fake *f, uint32_t input, uint32_t level);             /* to a sink */
+uint32_t fake_ends_of_interrupt(struct fake *f, uint32_t input);
+void fake_vcpus(struct fake *f, uint32_t count);                             /* before create; default 1 */
+
+/* Time, in ns of every clock together; starts at 0 (REALTIME: at 1 000 000 000 s). */
+uint64_t fake_now(struct fake *f);
+void fake_advance(struct fake *f, uint64_t ns);      /* timers fire in order, each at its time */
+void fake_timebase(struct fake *f, uint64_t hz);     /* default 10 MHz */
+void fake_pump(struct fake *f);                      /* posted calls, worker jobs, due timers, ready descriptors */
+uint32_t fake_requests(struct fake *f, uint32_t *request, uint32_t *code);   /* machine_request: count, last */
+
+/* Char port, front end under test: its REF property is set. */
+void fake_char_room(struct fake *f, uint32_t bytes); /* what `write` will take in all; default without bound */
+void fake_char_more(struct fake *f, uint32_t bytes); /* more room, and the front's `writable` */
+void fake_char_gone(struct fake *f);                 /* write returns MT_EGONE from now on */
+uint32_t fake_char_send(struct fake *f, const void *data, uint32_t len);     /* queues up to 4096; then pumps */
+void fake_char_event(struct fake *f, uint32_t event);
+/* Both ends: the bytes written by the front under test, or delivered by the back end under test, so far. */
+const uint8_t *fake_char_out(struct fake *f, uint32_t *len);
+void fake_char_clear(struct fake *f);
+/* Char port, back end under test. */
+void fake_char_connect(struct fake *f);              /* before realize: a front is there */
+int64_t fake_char_front_write(struct fake *f, const void *data, uint32_t len);
+void fake_char_front_room(struct fake *f, uint32_t bytes);   /* what deliver takes in all; then receive_ready */
+uint32_t fake_char_writables(struct fake *f);        /* how often the back end said writable */
+
+/* Guest RAM: one object at `gpa`. Default 1 MiB at 0x80000000. Before create. */
+void fake_ram(struct fake *f, uint64_t gpa, uint64_t len_bytes);
+uint8_t *fake_ram_at(struct fake *f, uint64_t gpa);  /* NULL outside */
+uint32_t fake_ram_dirty(struct fake *f, uint64_t gpa);   /* the page's migration bit */
+uint32_t fake_ram_mapped(struct fake *f);            /* maps without unmap */
+
+/* The device tree of the instance, in the manner of dtc; belongs to the host, until the next call. */
+const char *fake_fdt(struct fake *f);
+
+/* What a boot plugin did. */
+void fake_boot_fdt_bytes(struct fake *f, uint64_t bytes);    /* size of the tree that fdt_build makes; default 4096 */
+const char *fake_boot_args(struct fake *f);                  /* NULL: none */
+void fake_boot_initrd(struct fake *f, uint64_t *gpa, uint64_t *len_bytes);
+int fake_boot_reg(struct fake *f, uint32_t vcpu, const char *reg, uint64_t *value);   /* 0: was not set */
+
+/* Messages. */
+uint32_t fake_log_count(struct fake *f, uint32_t level);
+const char *fake_log_last(struct fake *f);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the fake host share. One thread; everything belongs to struct fake and goes with it.
+ * Handles that plugins hold (region, line, timer, ...) are entries of fixed tables or small allocations.
+ */
+#ifndef MTSDK_FAKE_INTERNAL_H
+#define MTSDK_FAKE_INTERNAL_H
+
+#include "fake.h"
+
+#define FAKE_REGIONS 16
+#define FAKE_LINES   1024
+#define FAKE_TIMERS  64
+#define FAKE_PROPS   64
+#define FAKE_POSTS   64
+#define FAKE_WATCHES 16
+#define FAKE_REGS    256
+#define FAKE_CHAR_QUEUE 4096
+
+struct mt_inst {
+	struct fake *fake;
+};
+
+struct mt_region {
+	struct mt_region_desc desc;
+	struct mt_region_ops ops;
+	char name[64];
+};
+
+struct mt_line {
+	char name[48];             /* property or pin */
+	uint32_t index;            /* element, or vCPU */
+	uint32_t is_pin;
+	uint32_t level, changes;
+};
+
+struct mt_timer {
+	struct fake *fake;
+	uint32_t clock;
+	uint64_t deadline_ns;      /* of its clock; UINT64_MAX: disarmed */
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+struct mt_deferred {
+	void (*fn)(void *arg);
+	void *arg;
+	uint32_t posted;
+};
+
+struct mt_watch {
+	struct fake *fake;
+	int fd;                    /* < 0: free */
+	uint32_t events;
+	void (*fn)(void *arg, uint32_t events);
+	void *arg;
+};
+
+struct fake_job {
+	void (*done)(void *arg);
+	void *arg;
+	void (*work)(void *arg);
+};
+
+struct mt_char {
+	struct fake *fake;
+	const struct mt_char_front *front;
+	void *front_self;
+	uint32_t connected, gone;
+	uint32_t room;             /* of whatever stands on the other side */
+	uint32_t writables;
+	uint32_t ready;            /* receive_ready was called */
+	uint8_t queue[FAKE_CHAR_QUEUE];
+	uint32_t queued;
+	uint8_t *out;
+	uint32_t out_len, out_capacity;
+};
+
+struct mt_dma {
+	struct fake *fake;
+	uint32_t mapped;
+};
+
+struct fake_prop {
+	char name[48];
+	char *text;
+};
+
+enum fake_state { FAKE_NEW, FAKE_CREATED, FAKE_REALIZED, FAKE_RUNNING, FAKE_DEAD };
+
+struct fake {
+	struct mt_host host;       /* first: the host is the fake */
+	struct mt_inst inst;
+	const struct mt_plugin *plugin;
+	const struct mt_device_class *dev;
+	char class_name[64];
+	void *self;
+	enum fake_state state;
+	char hidden[8][48];
+	uint32_t hidden_count;
+
+	struct fake_prop props[FAKE_PROPS];
+	uint32_t prop_count;
+	struct mt_region regions[FAKE_REGIONS];
+	uint32_t region_count;
+	struct mt_line lines[FAKE_LINES];
+	uint32_t line_count, vcpu_count;
+	uint32_t ends_of_interrupt[1024];
+
+	uint64_t now_ns, timebase_hz;
+	struct mt_guest_time guest_time;
+	struct mt_timer timers[FAKE_TIMERS];
+	uint32_t timer_count;
+	struct mt_deferred deferreds[FAKE_POSTS];
+	uint32_t deferred_count;
+	struct mt_watch watches[FAKE_WATCHES];
+	uint32_t watch_count;
+	struct fake_job *jobs;
+	uint32_t job_count, job_capacity;
+	uint32_t request_count, request, request_code;
+
+	struct mt_char chr;
+	struct mt_ram ram;
+	uint64_t ram_gpa;
+	struct mt_dma dma;
+
+	char *fdt_text;
+	uint8_t *boot_tree;
+	uint64_t boot_tree_bytes;
+	char *boot_args;
+	uint64_t boot_initrd_gpa, boot_initrd_bytes;
+	struct { uint32_t vcpu; char name[16]; uint64_t value; } regs[FAKE_REGS];
+	uint32_t reg_count;
+
+	uint32_t log_counts[8];
+	char log_last[512];
+};
+
+__attribute__((format(printf, 1, 2), noreturn)) void fake_die(const char *fmt, ...);
+
+/* props.c: the note of the class, found in the program's image */
+const struct mt_note_prop *fake_note_prop(struct fake *f, const char *name, const char **strings);
+uint32_t fake_class_flags(struct fake *f);
+const char *fake_prop_text(struct fake *f, const char *name);
+const char *fake_prop_range(struct fake *f, const char *name);
+
+uint32_t fake_char_pump(struct fake *f);
+void fake_ram_make(struct fake *f);
+void fake_ram_free(struct fake *f);
+
+extern const struct mt_props_host fake_props_host;
+extern const struct mt_mmio_host fake_mmio_host;
+extern const struct mt_irq_host fake_irq_host;
+extern const struct mt_clock_host fake_clock_host;
+extern const struct mt_loop_host fake_loop_host;
+extern const struct mt_worker_host fake_worker_host;
+extern const struct mt_char_host fake_char_host;
+extern const struct mt_dma_host fake_dma_host;
+extern const struct mt_boot_host fake_boot_host;
+
+#endif
