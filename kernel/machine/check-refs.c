@@ -72,7 +72,8 @@ static void check_ref_edges(struct check *c, GArray *edges)
 		struct value_fault fault;
 
 		/* [machine] name has the spelling of an id and refers to nothing. */
-		if (use->sec->kind == CONFIG_MACHINE || !note_value_check(use->prop, use->key->value, &fault))
+		if ((use->sec->kind == CONFIG_MACHINE && !strcmp(use->key->name, "name")) ||
+		    !note_value_check(use->prop, use->key->value, &fault))
 			continue;
 		check_edge_add(edges, use, check_target(c, use, use->key->value, 0, use->prop->range));
 	}

@@ -17,6 +17,7 @@ static const struct note_prop check_machine_props[] = {
 	{ "arch", "", "", "", "instruction set, as the cpu plugin calls it", MT_PROP_STRING, 0 },
 	{ "title", "", "", "", "one line for people", MT_PROP_STRING, 0 },
 	{ "name", "", "", "", "how `mortise ctl` calls the machine", MT_PROP_REF, 0 },
+	{ "console", "", "mortise.fdt-node/1", "", "the device that the guest's messages go to", MT_PROP_REF, 0 },
 	{ "timebase", "10000000", "1..", "Hz", "rate of the guest's timer", MT_PROP_INT, 0 },
 };
 
