@@ -6,13 +6,18 @@
 
 static int boot_ram_block(struct mt_inst *inst, uint32_t index, uint64_t *gpa, uint64_t *len_bytes)
 {
-	const GArray *memory = inst->machine->memory;
+	const GArray *all = inst->machine->memory;
 
-	if (index >= memory->len)
-		return MT_ENOENT;
-	*gpa = g_array_index(memory, struct machine_memory, index).gpa;
-	*len_bytes = g_array_index(memory, struct machine_memory, index).len_bytes;
-	return 0;
+	for (unsigned i = 0; i < all->len; i++) {
+		const struct machine_memory *memory = &g_array_index(all, struct machine_memory, i);
+
+		if (memory->rom || index-- > 0)
+			continue;
+		*gpa = memory->gpa;
+		*len_bytes = memory->len_bytes;
+		return 0;
+	}
+	return MT_ENOENT;
 }
 
 static int boot_fdt_build(struct mt_inst *inst, const char *bootargs, uint64_t initrd_gpa, uint64_t initrd_bytes,

@@ -402,6 +402,8 @@ static void write_memory(struct mt_fdt *f)
 		const struct machine_memory *memory = &g_array_index(f->machine->memory, struct machine_memory, i);
 		char name[32];
 
+		if (memory->rom)
+			continue;
 		g_snprintf(name, sizeof(name), "memory@%" G_GINT64_MODIFIER "x", memory->gpa);
 		node_begin(f, name);
 		put_str(f, "device_type", "memory");

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "kernel/machine/fault.h"
+
 enum { MARK_NONE, MARK_OPEN, MARK_DONE };
 
 static struct graph_node *node_find(const struct graph *g, const char *id)
@@ -104,43 +106,38 @@ void graph_destroy(struct graph *g)
 	g_free(g);
 }
 
-/* The walk's path from `to` to its end is the cycle; the first other line of it makes the message. */
-static void cycle_report(const GPtrArray *path, const struct graph_edge *closing, struct diag *d)
+/* The first edge of the circle: from the named node to the next on the walk's path. */
+static const struct graph_edge *circle_first(const GPtrArray *path, const struct graph_edge *closing)
 {
-	const struct graph_node *last = closing->to;
-	const struct graph_edge *first = closing;
-	const struct config_section *section;
-
-	if (!d)
-		return;
-	section = ((const struct graph_node *)g_ptr_array_index(path, path->len - 1))->section;
-	/* the path holds the nodes; the edge out of `to` that was followed leads to its successor */
 	for (unsigned i = 0; i + 1 < path->len; i++) {
 		const struct graph_node *node = g_ptr_array_index(path, i);
 
-		if (node != last)
-			continue;
-		for (unsigned e = 0; e < node->edges->len; e++) {
+		for (unsigned e = 0; node == closing->to && e < node->edges->len; e++) {
 			const struct graph_edge *edge = &g_array_index(node->edges, struct graph_edge, e);
 
-			if (edge->to == g_ptr_array_index(path, i + 1)) {
-				first = edge;
-				break;
-			}
+			if (edge->to == g_ptr_array_index(path, i + 1))
+				return edge;
 		}
 	}
-	if (first == closing)
-		diag_add(d, DIAG_ERROR, &closing->key->value_pos, (int)strlen(closing->key->value), section->label,
-			 NULL, "'%s' names the section itself", closing->key->name);
-	else
-		diag_add(d, DIAG_ERROR, &closing->key->value_pos, (int)strlen(closing->key->value), section->label,
-			 NULL, "'%s' closes a circle with '%s' of [%s] (%s:%d): neither can come first",
-			 closing->key->name, first->key->name, last->section->label,
-			 first->key->pos.file ? first->key->pos.file : "?", first->key->pos.line);
+	return closing;
 }
 
-/* Depth is bounded by the number of sections of a file that was loaded. */
-static bool visit(struct graph *g, struct graph_node *node, GPtrArray *path, struct diag *d)
+static void circle_report(const GPtrArray *path, const struct graph_edge *closing, struct mt_error *err)
+{
+	const struct graph_node *last = g_ptr_array_index(path, path->len - 1);
+	const struct graph_edge *first = circle_first(path, closing);
+	const struct diag_pos *pos = &closing->key->pos, *other = &first->key->pos;
+
+	if (!err || err->code)
+		return;
+	fault_set(err, MT_EINVAL, closing->key->name, NULL,
+		  "%s:%d: error: [%s]: '%s' closes a circle with '%s' of [%s] (%s:%d): neither can come first",
+		  pos->file ? pos->file : "?", pos->line, last->section->label, closing->key->name, first->key->name,
+		  closing->to->section->label, other->file ? other->file : "?", other->line);
+}
+
+/* Depth is bounded by the number of sections, and that by the size of a file (see check.c). */
+static bool visit(struct graph *g, struct graph_node *node, GPtrArray *path, struct mt_error *err)
 {
 	bool fine = true;
 
@@ -150,10 +147,10 @@ static bool visit(struct graph *g, struct graph_node *node, GPtrArray *path, str
 		const struct graph_edge *edge = &g_array_index(node->edges, struct graph_edge, i);
 
 		if (edge->to->mark == MARK_OPEN) {
-			cycle_report(path, edge, d);
+			circle_report(path, edge, err);
 			fine = false;
 		} else if (edge->to->mark == MARK_NONE) {
-			fine &= visit(g, edge->to, path, d);
+			fine &= visit(g, edge->to, path, err);
 		}
 	}
 	g_ptr_array_set_size(path, path->len - 1);
@@ -162,7 +159,7 @@ static bool visit(struct graph *g, struct graph_node *node, GPtrArray *path, str
 	return fine;
 }
 
-static bool visit_kinds(struct graph *g, GPtrArray *path, bool (*wanted)(uint32_t kind), struct diag *d)
+static bool visit_kinds(struct graph *g, GPtrArray *path, bool (*wanted)(uint32_t kind), struct mt_error *err)
 {
 	bool fine = true;
 
@@ -170,7 +167,7 @@ static bool visit_kinds(struct graph *g, GPtrArray *path, bool (*wanted)(uint32_
 		struct graph_node *node = g_ptr_array_index(g->nodes, i);
 
 		if (node->mark == MARK_NONE && wanted(node->cls->kind))
-			fine &= visit(g, node, path, d);
+			fine &= visit(g, node, path, err);
 	}
 	return fine;
 }
@@ -217,17 +214,19 @@ static void rank_all(struct graph *g)
 	}
 }
 
-bool graph_sort(struct graph *g, struct diag *d)
+bool graph_sort(struct graph *g, struct mt_error *err)
 {
 	GPtrArray *path = g_ptr_array_new();
 	bool fine;
 
+	if (err)
+		err->code = 0;
 	g_ptr_array_set_size(g->order, 0);
 	for (unsigned i = 0; i < g->nodes->len; i++)
 		((struct graph_node *)g_ptr_array_index(g->nodes, i))->mark = MARK_NONE;
-	fine = visit_kinds(g, path, is_cpu, d);
-	fine &= visit_kinds(g, path, is_middle, d);
-	fine &= visit_kinds(g, path, is_boot, d);
+	fine = visit_kinds(g, path, is_cpu, err);
+	fine &= visit_kinds(g, path, is_middle, err);
+	fine &= visit_kinds(g, path, is_boot, err);
 	g_ptr_array_unref(path);
 	rank_all(g);
 	return fine;

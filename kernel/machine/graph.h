@@ -2,10 +2,12 @@
 /*
  * The order in which the sections of a machine come to life: whatever a REF or IRQ property names comes
  * before the section that names it (a back end before its front, a bus before its device). Works on notes
- * alone, so that `check` and machine.c share it. Called from [main].
+ * alone. `check` has told of circles already, with the whole way round; here one is refused. [main].
  */
 #ifndef KERNEL_MACHINE_GRAPH_H
 #define KERNEL_MACHINE_GRAPH_H
+
+#include <mortise/error.h>
 
 #include "kernel/machine/config.h"
 #include "kernel/machine/note.h"
@@ -39,8 +41,8 @@ struct graph *graph_create(const struct config *cfg, graph_class_fn class_of, vo
 void graph_destroy(struct graph *g);
 /*
  * Fills `order` and ranks: cpu sections first, boot sections last, else file order where nothing forbids it.
- * False with one error in `d` for each cycle found (naming both lines); `d` may be NULL.
+ * False when there is a circle, with the first one's two lines in `err`.
  */
-bool graph_sort(struct graph *g, struct diag *d);
+bool graph_sort(struct graph *g, struct mt_error *err);
 
 #endif

@@ -118,10 +118,8 @@ static int insts_make(struct machine *m, struct mt_error *err)
 
 	if (code == 0) {
 		g = graph_create(m->config, class_of, classes);
-		/* check has shown the lines */
-		if (!graph_sort(g, NULL))
-			code = fault_set(err, MT_EINVAL, NULL, NULL, "%s: error: sections name each other in a circle",
-					 config_file(m->config));
+		if (!graph_sort(g, err))
+			code = MT_EINVAL;
 	}
 	for (unsigned i = 0; code == 0 && i < g->order->len; i++) {
 		const struct graph_node *node = g_ptr_array_index(g->order, i);
@@ -151,6 +149,7 @@ static int memory_read(struct machine *m, const struct config_section *section, 
 		fault_set(err, MT_EINVAL, "size", NULL, "'at' and 'size' must be multiples of 4K, and 'size' not 0");
 		return fault_locate(err, MT_EINVAL, &place);
 	}
+	memory.rom = !strcmp(section_get_text(section, "type", "ram"), "rom");
 	g_array_append_val(m->memory, memory);
 	return 0;
 }
@@ -319,7 +318,11 @@ static int memory_realize(struct machine *m, struct mt_error *err)
 		const struct machine_memory *memory = &g_array_index(m->memory, struct machine_memory, i);
 		struct mt_inst place = { .section = memory->section };
 		struct mt_ram *ram = ram_create(m->system, memory->section->id, memory->len_bytes, err);
-		int code = ram ? space_add_ram(m->system, ram, memory->gpa, err) : MT_ENOMEM;
+		int code;
+
+		if (ram && memory->rom)
+			ram->flags |= MT_RAM_READONLY;
+		code = ram ? space_add_ram(m->system, ram, memory->gpa, err) : MT_ENOMEM;
 
 		if (code < 0)
 			return fault_locate(err, err->code < 0 ? err->code : code, &place);

@@ -22,6 +22,7 @@ struct fdt_state;   /* fdt.c */
 struct machine_memory {
 	const struct config_section *section;
 	uint64_t gpa, len_bytes;
+	bool rom;                      /* type = rom: not told to the guest as memory */
 };
 
 struct machine {
