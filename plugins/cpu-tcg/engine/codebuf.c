@@ -4,7 +4,7 @@
  * is ever both. Without need for execution (interpreter) one writable mapping serves. Reserved, not touched:
  * it costs what has been translated.
  */
-#define _GNU_SOURCE
+
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
