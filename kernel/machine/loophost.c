@@ -117,7 +117,8 @@ static void watch_set(struct mt_watch *watch, uint32_t events)
 
 /*
  * The caller holds the lock of an ordinary instance, for which the loop thread may be waiting: it must not be
- * waited for, and finds the mark when it gets the lock. A parallel class has no lock to wait for.
+ * waited for, and finds the mark when it gets the lock. A parallel class has no lock to wait for; on the loop
+ * itself the call may be the watch's own, which still needs the handle.
  */
 static void watch_remove(struct mt_watch *watch)
 {
@@ -125,7 +126,7 @@ static void watch_remove(struct mt_watch *watch)
 
 	__atomic_store_n(&watch->dead, true, __ATOMIC_RELEASE);
 	disown(inst, watch);
-	if (inst->cls->flags & MT_CLASS_PARALLEL)
+	if ((inst->cls->flags & MT_CLASS_PARALLEL) && !loop_is_current(inst->loop))
 		watch_release(watch);
 	else
 		loop_watch_abandon(watch->watch, g_free);
