@@ -20,8 +20,8 @@ static int boot_ram_block(struct mt_inst *inst, uint32_t index, uint64_t *gpa, u
 	return MT_ENOENT;
 }
 
-static int boot_fdt_build(struct mt_inst *inst, const char *bootargs, uint64_t initrd_gpa, uint64_t initrd_bytes,
-			  const void **blob, uint64_t *len_bytes, struct mt_error *err)
+static int boot_fdt_build(struct mt_inst *inst, const char *bootargs, uint64_t initrd_gpa,
+			  uint64_t initrd_bytes, const void **blob, uint64_t *len_bytes, struct mt_error *err)
 {
 	struct fdt_request request = { bootargs, initrd_gpa, initrd_bytes, true };
 

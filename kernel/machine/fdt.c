@@ -398,8 +398,10 @@ static void write_cpus(struct mt_fdt *f)
 
 static void write_memory(struct mt_fdt *f)
 {
-	for (unsigned i = 0; i < f->machine->memory->len; i++) {
-		const struct machine_memory *memory = &g_array_index(f->machine->memory, struct machine_memory, i);
+	const GArray *all = f->machine->memory;
+
+	for (unsigned i = 0; i < all->len; i++) {
+		const struct machine_memory *memory = &g_array_index(all, struct machine_memory, i);
 		char name[32];
 
 		if (memory->rom)

@@ -131,9 +131,9 @@ static void circle_report(const GPtrArray *path, const struct graph_edge *closin
 	if (!err || err->code)
 		return;
 	fault_set(err, MT_EINVAL, closing->key->name, NULL,
-		  "%s:%d: error: [%s]: '%s' closes a circle with '%s' of [%s] (%s:%d): neither can come first",
-		  pos->file ? pos->file : "?", pos->line, last->section->label, closing->key->name, first->key->name,
-		  closing->to->section->label, other->file ? other->file : "?", other->line);
+		  "%s:%d: error: [%s]: '%s' closes a circle with '%s' of [%s] (%s:%d): none can come first",
+		  pos->file ? pos->file : "?", pos->line, last->section->label, closing->key->name,
+		  first->key->name, closing->to->section->label, other->file ? other->file : "?", other->line);
 }
 
 /* Depth is bounded by the number of sections, and that by the size of a file (see check.c). */
@@ -176,7 +176,7 @@ static bool is_cpu(uint32_t kind) { return kind == MT_KIND_CPU; }
 static bool is_middle(uint32_t kind) { return kind != MT_KIND_CPU && kind != MT_KIND_BOOT; }
 static bool is_boot(uint32_t kind) { return kind == MT_KIND_BOOT; }
 
-/* What may be called by a node that holds its lock: what it names, or, for a bus, the devices that name it. */
+/* What a node that holds its lock may call: what it names, or, for a bus, the devices that name it. */
 static void rank_visit(struct graph *g, struct graph_node *node, unsigned *next)
 {
 	node->mark = MARK_OPEN;

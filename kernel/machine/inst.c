@@ -65,8 +65,8 @@ static void rank_push(const struct mt_inst *inst)
 	const struct mt_inst *top = held_count ? held[held_count - 1] : NULL;
 
 	if (top && !rank_holds(inst) && (top->machine != inst->machine || inst->rank >= top->rank)) {
-		fprintf(stderr, "mortise: lock order: %s (rank %u) entered while %s (rank %u) is held\n", inst->id,
-			inst->rank, top->id, top->rank);
+		fprintf(stderr, "mortise: lock order: %s (rank %u) entered while %s (rank %u) is held\n",
+			inst->id, inst->rank, top->id, top->rank);
 		abort();
 	}
 	g_assert(held_count < RANK_DEPTH);
@@ -100,7 +100,8 @@ void inst_leave(struct mt_inst *inst)
 	rank_pop(inst);
 }
 
-static const struct mt_device_class *device_class(const struct note_class *cls, const struct mt_plugin *plugin)
+static const struct mt_device_class *device_class(const struct note_class *cls,
+						  const struct mt_plugin *plugin)
 {
 	return cls->kind == MT_KIND_CPU ? NULL : plugin->get_class(cls->name, MT_IFACE_DEVICE);
 }

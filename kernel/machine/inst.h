@@ -35,10 +35,10 @@ struct mt_inst {
 	void *self;
 	enum inst_state state;
 	GRecMutex lock;
-	unsigned rank;                         /* order of locks: fronts above back ends, buses above devices */
+	unsigned rank;                         /* of the lock: front above back end, bus above device */
 	struct loop *loop;                     /* where its callbacks run */
 	GArray *resources;                     /* of struct inst_resource */
-	GPtrArray *refs_in;                    /* instances whose REF properties name this one, in file order */
+	GPtrArray *refs_in;                    /* instances whose REF names this one, in file order */
 	GStringChunk *strings;                 /* what props.c has handed out */
 	GHashTable *data;                      /* what services remember of the instance; inst_data_* */
 };
@@ -58,7 +58,7 @@ void inst_own(struct mt_inst *inst, void (*release)(void *), void *resource);
 void inst_disown(struct mt_inst *inst, void *resource);
 void inst_release_all(struct mt_inst *inst);
 
-/* [main] A pointer that a service keeps with the instance, under a key of its own (the address of a static). */
+/* [main] A pointer that a service keeps with the instance, under a key of its own: the address of a static. */
 void *inst_data_get(const struct mt_inst *inst, const void *key);
 void inst_data_set(struct mt_inst *inst, const void *key, void *value);
 

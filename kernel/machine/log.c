@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mortise.log/1: one line on standard error for each message, written by one write so that lines of several
- * threads do not mix. [any]. Easy to break: the text may come from the guest, so control characters are shown,
- * not sent to the terminal, and what the guest does wrong is limited in rate.
+ * threads do not mix. [any]. Easy to break: the text may come from the guest, so control characters do not
+ * reach the terminal, and what the guest does wrong is limited in rate.
  */
 #include <stdarg.h>
 #include <stdio.h>

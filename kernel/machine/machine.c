@@ -30,8 +30,8 @@ struct found {
 	const struct mt_plugin *plugin;
 };
 
-static int class_find(struct machine_source *source, const struct config_section *section, GHashTable *classes,
-		      struct mt_error *err)
+static int class_find(struct machine_source *source, const struct config_section *section,
+		      GHashTable *classes, struct mt_error *err)
 {
 	const struct config_key *key = section_get(section, "plugin");
 	struct found *found;
@@ -146,7 +146,8 @@ static int memory_read(struct machine *m, const struct config_section *section, 
 	}
 	if (!section_get_size(section, "size", &memory.len_bytes, NULL) || memory.len_bytes == 0 ||
 	    memory.len_bytes & 4095 || memory.gpa & 4095 || memory.gpa + memory.len_bytes < memory.gpa) {
-		fault_set(err, MT_EINVAL, "size", NULL, "'at' and 'size' must be multiples of 4K, and 'size' not 0");
+		fault_set(err, MT_EINVAL, "size", NULL,
+			  "'at' and 'size' must be multiples of 4K, and 'size' not 0");
 		return fault_locate(err, MT_EINVAL, &place);
 	}
 	memory.rom = !strcmp(section_get_text(section, "type", "ram"), "rom");
@@ -196,7 +197,9 @@ static int call_create(struct mt_inst *inst, struct mt_error *err)
 	if (inst->cls->kind == MT_KIND_CPU) {
 		const struct mt_cpu_class *cpu = inst_role(inst, MT_IFACE_CPU);
 
-		code = cpu ? cpu->create(host, inst, inst->machine->vcpu_count, &inst->self, err) : MT_ENOTSUP;
+		code = MT_ENOTSUP;
+		if (cpu)
+			code = cpu->create(host, inst, inst->machine->vcpu_count, &inst->self, err);
 	} else {
 		code = inst->dev ? inst->dev->create(host, inst, &inst->self, err) : MT_ENOTSUP;
 	}
@@ -288,7 +291,8 @@ static void machine_init(struct machine *m)
 	m->system = space_create(m, "system");
 }
 
-struct machine *machine_create_from(struct config *config, struct machine_source *source, struct mt_error *err)
+struct machine *machine_create_from(struct config *config, struct machine_source *source,
+				    struct mt_error *err)
 {
 	struct mt_error none = { .size = sizeof(none) };
 	struct machine *m = g_new0(struct machine, 1);

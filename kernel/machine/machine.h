@@ -78,7 +78,8 @@ struct run_options {
  * the machine.
  */
 struct machine *machine_create(struct config *config, struct registry *registry, struct mt_error *err);
-struct machine *machine_create_from(struct config *config, struct machine_source *source, struct mt_error *err);
+struct machine *machine_create_from(struct config *config, struct machine_source *source,
+				    struct mt_error *err);
 /* [main] On failure everything that was realized has been unrealized again; only destroy is left. */
 int machine_realize(struct machine *m, struct mt_error *err);
 /* [main] while it does not run. MT_RESET_COLD or MT_RESET_WARM. */

@@ -154,12 +154,13 @@ static uint32_t props_count(struct mt_inst *inst, const char *name)
 static const char *props_get_element(struct mt_inst *inst, const char *name, uint32_t index)
 {
 	GPtrArray *items = items_of(inst, name);
+	const struct config_item *item;
 	const char *result = NULL, *text;
 	char **parts;
 
 	if (items) {
-		if (index < items->len)
-			result = keep(inst, ((const struct config_item *)g_ptr_array_index(items, index))->text);
+		item = index < items->len ? g_ptr_array_index(items, index) : NULL;
+		result = item ? keep(inst, item->text) : NULL;
 		g_ptr_array_unref(items);
 		return result;
 	}
@@ -221,7 +222,7 @@ static int props_open_path(struct mt_inst *inst, const char *name, uint32_t mode
 		return fd;
 	number = errno;
 	return fault_set(err, open_code(number), name,
-			 number == EACCES && mode == MT_OPEN_WRITE ? "the file is opened for writing too" : NULL,
+			 number == EACCES && mode == MT_OPEN_WRITE ? "it is opened for writing too" : NULL,
 			 "cannot open '%s': %s", path, g_strerror(number));
 }
 

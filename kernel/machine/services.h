@@ -25,8 +25,8 @@ struct fdt_request {
 };
 
 /*
- * [main] fdt.c: the device tree of a created machine. The blob belongs to the machine and lives until the next
- * call or the machine's end. 0, or a negative code with `err` filled.
+ * [main] fdt.c: the device tree of a created machine. The blob belongs to the machine and lives until the
+ * next call or the machine's end. 0, or a negative code with `err` filled.
  */
 int fdt_build(struct machine *m, const struct fdt_request *request, const void **blob, uint64_t *len_bytes,
 	      struct mt_error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The vCPU threads. vcpu_create runs on [main], `run` always on the vCPU's own thread; pins and kicks come from
- * any thread and take no lock.
+ * The vCPU threads. vcpu_create runs on [main], `run` always on the vCPU's own thread; pins and kicks come
+ * from any thread and take no lock.
  *
  * No wake-up is lost: `events` counts kicks and pin changes. The thread reads it before `run` and sleeps only
  * while it is unchanged, so what happens between the decision to halt (inside `run`) and the futex call makes
@@ -64,8 +64,8 @@ static void futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t host_ns)
 	struct timespec until = { (time_t)(host_ns / 1000000000u), (long)(host_ns % 1000000000u) };
 
 	/* an absolute time on CLOCK_MONOTONIC */
-	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, host_ns == UINT64_MAX ? NULL : &until, NULL,
-		FUTEX_BITSET_MATCH_ANY);
+	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, host_ns == UINT64_MAX ? NULL : &until,
+		NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
 static void vcpu_notice(struct mt_vcpu *vcpu)
@@ -111,7 +111,7 @@ static void vcpu_after_run(struct mt_vcpu *vcpu, int code, struct mt_exit *exit,
 
 	exit->message[sizeof(exit->message) - 1] = 0;
 	if (code < 0 || exit->reason == MT_EXIT_ERROR) {
-		vcpu_fail(vcpu, exit->message[0] ? exit->message : "the accelerator stopped and gives no reason");
+		vcpu_fail(vcpu, exit->message[0] ? exit->message : "stopped and gives no reason");
 		return;
 	}
 	switch (exit->reason) {
@@ -316,7 +316,7 @@ static int vcpu_start(struct mt_vcpu *vcpu, struct mt_error *err)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
 	if (code)
-		return fault_set(err, MT_ENOMEM, NULL, NULL, "cannot start a vCPU thread: %s", strerror(code));
+		return fault_set(err, MT_ENOMEM, NULL, NULL, "cannot start a thread: %s", strerror(code));
 	vcpu->started = true;
 	return 0;
 }
@@ -402,9 +402,9 @@ void vcpus_destroy(struct vcpus *v)
 
 static struct mt_access access_of(const struct mt_vcpu *vcpu, uint32_t privilege)
 {
-	struct mt_access from = { .vcpu = vcpu->index, .requester = MT_REQUESTER_VCPU, .privilege = privilege };
-
-	return from;
+	return (struct mt_access) {
+		.vcpu = vcpu->index, .requester = MT_REQUESTER_VCPU, .privilege = privilege,
+	};
 }
 
 static uint32_t vcpu_host_read(struct mt_vcpu *vcpu, const struct mt_flat_range *range, uint64_t addr,
