@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* The cpu nodes of the device tree: Linux binding riscv/cpus.yaml. The kernel has opened /cpus. */
+#include <stdio.h>
+
+#include "state.h"
+
+static void write_cpu(struct tcg_front_config *c, uint32_t hart, struct mt_fdt *fdt, const struct mt_fdt_writer *w)
+{
+	char name[32];
+	uint32_t phandle = w->vcpu_phandle(fdt, hart), one = 1;
+	snprintf(name, sizeof(name), "cpu@%x", hart);
+	w->begin(fdt, name, NULL);
+	w->u32s(fdt, "phandle", &phandle, 1);
+	w->str(fdt, "device_type", "cpu");
+	w->u32s(fdt, "reg", &hart, 1);
+	w->str(fdt, "status", "okay");
+	w->str(fdt, "compatible", "riscv");
+	w->str(fdt, "riscv,isa", c->isa_text);
+	w->str(fdt, "mmu-type", "riscv,sv48");
+	w->begin(fdt, "interrupt-controller", NULL);
+	phandle = w->vcpu_intc_phandle(fdt, hart);
+	w->u32s(fdt, "#interrupt-cells", &one, 1);
+	w->empty(fdt, "interrupt-controller");
+	w->str(fdt, "compatible", "riscv,cpu-intc");
+	w->u32s(fdt, "phandle", &phandle, 1);
+	w->end(fdt);
+	w->end(fdt);
+}
+
+int rv_fdt(struct tcg_front_config *config, uint32_t vcpu_count, struct mt_fdt *fdt, const struct mt_fdt_writer *w,
+	   struct mt_error *err)
+{
+	(void)err;
+	for (uint32_t hart = 0; hart < vcpu_count; hart++)
+		write_cpu(config, hart, fdt, w);
+	return 0;
+}
