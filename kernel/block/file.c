@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* The file protocol: opening, geometry, waiting transfers; see file.h. The request path is in request.c. */
+#include "kernel/block/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <util/error.h>
+
+#include "kernel/block/lock.h"
+
+#define DIRECT_ALIGN_LIMIT 65536u
+
+int32_t file_code(int host_errno)
+{
+	switch (host_errno) {
+	case 0: return 0;
+	case ENOSPC: case EDQUOT: case EFBIG: return MT_ENOSPC;
+	case ENOMEM: return MT_ENOMEM;
+	case EPERM: case EACCES: case EROFS: return MT_EPERM;
+	case EOPNOTSUPP: case ENOSYS: return MT_ENOTSUP;
+	case EINVAL: return MT_EINVAL;
+	}
+	return MT_EIO;
+}
+
+static int open_error(const char *path, int host_errno, struct mt_error *err)
+{
+	int code = host_errno == ENOENT ? MT_ENOENT : host_errno == EACCES || host_errno == EPERM ? MT_EPERM : MT_EIO;
+
+	mt_error_set(err, code, "file", "%s: %s", path, g_strerror(host_errno));
+	if (host_errno == EINVAL)
+		mt_error_hint(err, "the file system may not know direct I/O: try cache = writeback");
+	if (host_errno == EROFS || host_errno == EACCES)
+		mt_error_hint(err, "is it meant to be read-only? then say readonly = on");
+	return code;
+}
+
+/* A write over the limit of file sizes is an error of the request, not a signal to the process. */
+static void ignore_size_signal(void)
+{
+	struct sigaction act;
+
+	if (sigaction(SIGXFSZ, NULL, &act) == 0 && act.sa_handler == SIG_DFL) {
+		act.sa_handler = SIG_IGN;
+		sigaction(SIGXFSZ, &act, NULL);
+	}
+}
+
+/* What the file system asks of direct I/O: found by trying, from small to large. */
+static uint32_t direct_align(int fd)
+{
+	void *buf = NULL;
+	uint32_t align = 512;
+
+	if (posix_memalign(&buf, DIRECT_ALIGN_LIMIT, DIRECT_ALIGN_LIMIT))
+		return 4096;
+	while (align < DIRECT_ALIGN_LIMIT && pread(fd, (uint8_t *)buf + align, align, align) < 0 && errno == EINVAL)
+		align *= 2;
+	free(buf);
+	return align;
+}
+
+static void geometry_of_device(struct file *file)
+{
+	uint64_t bytes = 0;
+	unsigned physical = 0;
+	int logical = 0;
+
+	if (ioctl(file->fd, BLKGETSIZE64, &bytes) == 0)
+		file->len_bytes = bytes;
+	if (ioctl(file->fd, BLKSSZGET, &logical) == 0 && logical > 0)
+		file->block_bytes = (uint32_t)logical;
+	if (ioctl(file->fd, BLKPBSZGET, &physical) == 0 && physical > 0)
+		file->physical_bytes = physical;
+}
+
+static bool geometry(struct file *file, struct mt_error *err)
+{
+	struct stat meta;
+
+	if (fstat(file->fd, &meta) < 0)
+		return open_error(file->path, errno, err), false;
+	if (!S_ISREG(meta.st_mode) && !S_ISBLK(meta.st_mode)) {
+		mt_error_set(err, MT_EINVAL, "file", "%s is neither a file nor a block device", file->path);
+		return false;
+	}
+	file->device = S_ISBLK(meta.st_mode);
+	file->len_bytes = (uint64_t)meta.st_size;
+	file->block_bytes = 512;
+	file->physical_bytes = meta.st_blksize >= 512 && meta.st_blksize <= 65536 ? (uint32_t)meta.st_blksize : 4096;
+	if (file->device)
+		geometry_of_device(file);
+	file->align_bytes = file->options.cache == FILE_DIRECT ? direct_align(file->fd) : 1;
+	if (file->align_bytes > file->block_bytes)
+		file->block_bytes = file->align_bytes;
+	if (file->physical_bytes < file->block_bytes)
+		file->physical_bytes = file->block_bytes;
+	if (file->options.discard && !file->options.readonly)
+		file->discard_bytes = file->physical_bytes;
+	return true;
+}
+
+static bool lock_all(struct file *file, struct mt_error *err)
+{
+	uint32_t writes = 1u << PERM_WRITE | 1u << PERM_RESIZE;
+	uint32_t needed = 1u << PERM_CONSISTENT_READ | (file->options.readonly ? 0 : writes);
+
+	/* the descriptor without O_DIRECT lives as long as the other, so it may bear the locks */
+	return !file->options.locking || lock_take(file->plain_fd, file->path, needed, writes, err) == 0;
+}
+
+static int open_one(const char *path, const struct file_options *options, int flags)
+{
+	return open(path, (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | flags);
+}
+
+struct file *file_open(const char *path, const struct file_options *options, struct mt_error *err)
+{
+	struct file *file = g_new0(struct file, 1);
+
+	ignore_size_signal();
+	file->path = g_strdup(path);
+	file->options = *options;
+	/* not O_NONBLOCK on a FIFO that somebody left there: it would wait; geometry refuses it afterwards */
+	file->plain_fd = file->fd = open_one(path, options, O_NONBLOCK);
+	if (file->fd >= 0 && options->cache == FILE_DIRECT)
+		file->fd = open_one(path, options, O_DIRECT);
+	if (file->fd < 0)
+		open_error(path, errno, err);
+	else if (geometry(file, err) && lock_all(file, err))
+		return file;
+	file_close(file);
+	return NULL;
+}
+
+void file_close(struct file *file)
+{
+	if (!file)
+		return;
+	if (file->fd >= 0 && file->fd != file->plain_fd)
+		close(file->fd);
+	if (file->plain_fd >= 0)
+		close(file->plain_fd);
+	g_free(file->path);
+	g_free(file);
+}
+
+int32_t file_read(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	uint8_t *at = buf;
+
+	while (len_bytes) {
+		ssize_t n = pread(file->plain_fd, at, len_bytes, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return file_code(errno);
+		if (n == 0) {
+			memset(at, 0, len_bytes);
+			return 0;
+		}
+		at += n, offset += (uint64_t)n, len_bytes -= (uint64_t)n;
+	}
+	return 0;
+}
+
+int32_t file_write(struct file *file, uint64_t offset, const void *buf, uint64_t len_bytes)
+{
+	const uint8_t *at = buf;
+
+	if (file->options.readonly)
+		return MT_EPERM;
+	while (len_bytes) {
+		ssize_t n = pwrite(file->plain_fd, at, len_bytes, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n == 0 ? MT_ENOSPC : file_code(errno);
+		at += n, offset += (uint64_t)n, len_bytes -= (uint64_t)n;
+	}
+	return 0;
+}
+
+/* A failed flush has lost data that a second one would not report: it fails for good. */
+int32_t file_flush(struct file *file)
+{
+	if (file->options.readonly || file->options.cache == FILE_UNSAFE)
+		return 0;
+	if (__atomic_load_n(&file->flush_failed, __ATOMIC_RELAXED))
+		return MT_EIO;
+	if (fdatasync(file->plain_fd) == 0)
+		return 0;
+	__atomic_store_n(&file->flush_failed, 1, __ATOMIC_RELAXED);
+	return file_code(errno);
+}

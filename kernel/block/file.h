@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The file protocol: an image file or block device of the host, opened and locked. What the host's file system
+ * cannot do is found out at the first try and remembered here (atomic words: requests come from several threads).
+ */
+#ifndef KERNEL_BLOCK_FILE_H
+#define KERNEL_BLOCK_FILE_H
+
+#include <mortise/error.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum file_cache { FILE_WRITEBACK, FILE_DIRECT, FILE_UNSAFE };
+enum file_engine { FILE_ENGINE_AUTO, FILE_ENGINE_URING, FILE_ENGINE_THREADS };
+
+struct file_options {
+	bool readonly, discard, locking;
+	enum file_cache cache;
+	enum file_engine engine;
+};
+
+struct file {
+	char *path;
+	int fd;                      /* for I/O that is aligned as `align_bytes` says */
+	int plain_fd;                /* for the rest; the same when there is no rule */
+	struct file_options options;
+	bool device;                 /* a block device */
+	uint64_t len_bytes;          /* at open */
+	uint32_t align_bytes;        /* of offset, length and memory; 1 through the page cache */
+	uint32_t block_bytes, physical_bytes, discard_bytes, optimal_bytes;
+	uint32_t no_zero_range, no_punch;    /* atomic: the file system does not have it */
+	uint32_t flush_failed;               /* atomic: written data may be lost; nothing is durable any more */
+};
+
+/* [main] NULL with `err` filled. */
+struct file *file_open(const char *path, const struct file_options *options, struct mt_error *err);
+void file_close(struct file *file);
+
+/* [any] Whole transfers that may wait, for metadata. Beyond the end reads zeros. 0 or MT_E*. */
+int32_t file_read(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes);
+int32_t file_write(struct file *file, uint64_t offset, const void *buf, uint64_t len_bytes);
+int32_t file_flush(struct file *file);
+
+/* MT_E* of an errno. */
+int32_t file_code(int host_errno);
+
+#endif

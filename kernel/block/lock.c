@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* Locks on image files; see lock.h. [main] */
+#include "kernel/block/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <util/error.h>
+
+#define NEEDED_BASE 100
+#define UNSHARED_BASE 200
+
+static const char *const bit_names[PERM_BITS] = { "reading", "writing", "rewriting", "resizing" };
+
+static int byte_lock(int fd, off_t at)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
+
+	return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+/* 1 when another open holds a lock on the byte. */
+static int byte_held(int fd, off_t at)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
+
+	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static int refused(const char *path, uint32_t bit, int by_need, struct mt_error *err)
+{
+	mt_error_set(err, MT_EBUSY, "file", by_need ? "%s is in use: another program does not share %s it" :
+		     "%s is in use: another program is %s it", path, bit_names[bit]);
+	mt_error_hint(err, "end the other program, or open the image read-only in both");
+	return MT_EBUSY;
+}
+
+static int row_take(int fd, off_t base, uint32_t mask)
+{
+	int rc = 0;
+
+	for (uint32_t bit = 0; bit < PERM_BITS && rc == 0; bit++) {
+		if (mask & 1u << bit)
+			rc = byte_lock(fd, base + (off_t)bit);
+	}
+	return rc;
+}
+
+int lock_take(int fd, const char *path, uint32_t needed, uint32_t unshared, struct mt_error *err)
+{
+	int rc = row_take(fd, NEEDED_BASE, needed);
+
+	if (rc == 0)
+		rc = row_take(fd, UNSHARED_BASE, unshared);
+	if (rc == -EINVAL || rc == -ENOLCK || rc == -EOPNOTSUPP || rc == -ENOSYS)
+		return 0;
+	/* what was taken before the look is seen by a second program that does the same: one of both gives way */
+	for (uint32_t bit = 0; bit < PERM_BITS; bit++) {
+		if (rc < 0 || (needed & 1u << bit && byte_held(fd, UNSHARED_BASE + (off_t)bit)))
+			return refused(path, bit, 1, err);
+		if (unshared & 1u << bit && byte_held(fd, NEEDED_BASE + (off_t)bit))
+			return refused(path, bit, 0, err);
+	}
+	return 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* Block status: what a range holds, from the mapping and, below it, from the file's holes. [any] */
+#include <errno.h>
+#include <glib.h>
+#include <unistd.h>
+
+#include "kernel/block/request.h"
+
+/* Cuts `place` where data and holes of the file change; true: it is a hole. */
+static bool file_hole(struct bplace *place)
+{
+	off_t at = (off_t)place->file_offset, edge;
+	bool hole = false;
+
+	/* the descriptor without direct I/O: its position is used by nothing else */
+	edge = lseek(place->file->plain_fd, at, SEEK_DATA);
+	if (edge < 0 && errno == ENXIO)
+		return true;                   /* no data from here to the end */
+	if (edge < 0)
+		return false;                  /* not known: data */
+	if (edge > at) {
+		hole = true;
+	} else {
+		edge = lseek(place->file->plain_fd, at, SEEK_HOLE);
+		if (edge <= at)
+			return false;
+	}
+	place->len_bytes = MIN(place->len_bytes, (uint64_t)(edge - at));
+	return hole;
+}
+
+int32_t status_get(struct bnode *node, uint64_t offset, uint64_t len_bytes, struct block_status *out)
+{
+	struct bplace place;
+	int32_t rc;
+
+	*out = (struct block_status){ 0 };
+	if (offset >= node->info.disk_bytes)
+		return MT_ERANGE;
+	len_bytes = MIN(len_bytes, node->info.disk_bytes - offset);
+	rc = place_resolve(node, offset, len_bytes, MT_BLOCK_MAP_READ, &place, &out->depth);
+	if (rc < 0)
+		return rc;
+	place.len_bytes = MIN(place.len_bytes, len_bytes);
+	if (!place.file || file_hole(&place))
+		out->flags |= BLOCK_STATUS_ZERO;
+	else
+		out->flags |= BLOCK_STATUS_DATA;
+	if (place.file) {
+		out->flags |= BLOCK_STATUS_OFFSET | (out->depth == 0 ? BLOCK_STATUS_ALLOCATED : 0);
+		out->file_offset = place.file_offset;
+	}
+	out->len_bytes = place.len_bytes;
+	return 0;
+}

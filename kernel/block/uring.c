@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The io_uring engine: a batch of operations is one system call. What is in the page cache completes inside that
+ * call and is reaped by the caller at once; the rest is announced by the eventfd.
+ */
+#include <errno.h>
+#include <glib.h>
+#include <liburing.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "kernel/block/engine.h"
+
+#define RING_ENTRIES 256u
+
+struct uring {
+	struct bengine base;
+	struct io_uring ring;
+	struct bop *early, **early_last;     /* finished, taken off the ring to make room in it */
+};
+
+static struct uring *uring_of(struct bengine *engine)
+{
+	return (struct uring *)engine;
+}
+
+static struct bop *cqe_take(struct uring *u, struct io_uring_cqe *cqe)
+{
+	struct bop *op = io_uring_cqe_get_data(cqe);
+
+	op->result = cqe->res;
+	io_uring_cqe_seen(&u->ring, cqe);
+	return op;
+}
+
+static void early_collect(struct uring *u)
+{
+	struct io_uring_cqe *cqe = NULL;
+
+	while (io_uring_peek_cqe(&u->ring, &cqe) == 0 && cqe) {
+		struct bop *op = cqe_take(u, cqe);
+
+		op->next = NULL;
+		*u->early_last = op;
+		u->early_last = &op->next;
+	}
+}
+
+/* The completion ring may be full: then it must be emptied before more can begin. */
+static void uring_kick(struct bengine *engine)
+{
+	struct uring *u = uring_of(engine);
+
+	while (io_uring_sq_ready(&u->ring) > 0) {
+		int rc = io_uring_submit(&u->ring);
+
+		if (rc == -EBUSY || rc == -EAGAIN) {
+			early_collect(u);
+			sched_yield();
+		} else if (rc < 0 && rc != -EINTR) {
+			break;
+		}
+	}
+}
+
+static struct io_uring_sqe *sqe_get(struct uring *u)
+{
+	struct io_uring_sqe *sqe;
+
+	while (!(sqe = io_uring_get_sqe(&u->ring)))
+		uring_kick(&u->base);
+	return sqe;
+}
+
+static void uring_queue(struct bengine *engine, struct bop *op)
+{
+	struct io_uring_sqe *sqe = sqe_get(uring_of(engine));
+
+	switch (op->kind) {
+	case BOP_READ:
+		if (op->iov_count == 1)
+			io_uring_prep_read(sqe, op->fd, op->iov->iov_base, (unsigned)op->iov->iov_len, op->offset);
+		else
+			io_uring_prep_readv2(sqe, op->fd, op->iov, op->iov_count, op->offset, op->rw_flags);
+		break;
+	case BOP_WRITE:
+		io_uring_prep_writev2(sqe, op->fd, op->iov, op->iov_count, op->offset, op->rw_flags);
+		break;
+	case BOP_SYNC:
+		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
+		break;
+	case BOP_FALLOCATE:
+		io_uring_prep_fallocate(sqe, op->fd, op->mode, (off_t)op->offset, (off_t)op->len_bytes);
+		break;
+	}
+	io_uring_sqe_set_data(sqe, op);
+}
+
+static struct bop *uring_reap(struct bengine *engine, bool wait)
+{
+	struct uring *u = uring_of(engine);
+	struct io_uring_cqe *cqe = NULL;
+	struct bop *op = u->early;
+	int rc;
+
+	if (op) {
+		if (!(u->early = op->next))
+			u->early_last = &u->early;
+		return op;
+	}
+	do
+		rc = wait ? io_uring_wait_cqe(&u->ring, &cqe) : io_uring_peek_cqe(&u->ring, &cqe);
+	while (rc == -EINTR);
+	if (rc < 0 || !cqe)
+		return NULL;
+	return cqe_take(u, cqe);
+}
+
+static void uring_disarm(struct bengine *engine)
+{
+	io_uring_cq_eventfd_toggle(&uring_of(engine)->ring, false);
+}
+
+/* Race with a completion between the last look and the toggle: so one more look after it. */
+static bool uring_arm(struct bengine *engine)
+{
+	struct uring *u = uring_of(engine);
+
+	io_uring_cq_eventfd_toggle(&u->ring, true);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return u->early || io_uring_cq_ready(&u->ring) > 0;
+}
+
+static void uring_destroy(struct bengine *engine)
+{
+	struct uring *u = uring_of(engine);
+
+	io_uring_queue_exit(&u->ring);
+	close(u->base.event_fd);
+	g_free(u);
+}
+
+static const struct bengine_ops uring_ops = {
+	.name = "io_uring",
+	.destroy = uring_destroy,
+	.queue = uring_queue,
+	.kick = uring_kick,
+	.reap = uring_reap,
+	.disarm = uring_disarm,
+	.arm = uring_arm,
+};
+
+struct bengine *uring_create(void)
+{
+	struct uring *u = g_new0(struct uring, 1);
+	int rc;
+
+	u->base.ops = &uring_ops;
+	u->early_last = &u->early;
+	u->base.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	rc = u->base.event_fd < 0 ? -errno : io_uring_queue_init(RING_ENTRIES, &u->ring, IORING_SETUP_CLAMP);
+	if (rc == 0) {
+		rc = io_uring_register_eventfd(&u->ring, u->base.event_fd);
+		if (rc == 0)
+			return &u->base;
+		io_uring_queue_exit(&u->ring);
+	}
+	if (u->base.event_fd >= 0)
+		close(u->base.event_fd);
+	g_free(u);
+	errno = -rc;
+	return NULL;
+}
