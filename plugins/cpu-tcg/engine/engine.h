@@ -34,6 +34,7 @@ struct code_page {
 	uint32_t has_code;              /* stores go the slow way; read without the lock */
 	uint32_t writers;               /* some vCPU may hold a store TLB entry for the page */
 	uint32_t version;               /* counts stores while has_code */
+	uint32_t watched;               /* strict-lrsc: plain stores go the slow way and break reservations */
 };
 
 /* What the engine knows of one RAM object. */
@@ -88,6 +89,7 @@ struct tcg_vcpu {
 	} fetch[2];
 	uint32_t fetch_count;
 	struct ir_block *ir;
+	uint64_t watch_key;             /* page to watch before the load-reserved is done again; KEY_NONE */
 };
 
 struct tcg {
@@ -144,6 +146,9 @@ uint64_t pages_key(struct tcg *t, struct mt_ram *ram, uint64_t ram_offset);
 struct code_page *pages_get(struct tcg *t, uint64_t key);
 /* A vCPU wants to write the page directly: false when it holds code and stores must go the slow way. */
 bool pages_allow_writes(struct tcg *t, uint64_t key);
+/* strict-lrsc: stores to the page break reservations from now on. Out, without lock. */
+void pages_watch(struct tcg_vcpu *v, uint64_t key);
+bool pages_watched(struct tcg *t, uint64_t key);
 /* After a slow store of `width` bytes at key (not crossing a page): drops translations of its lines. After, not
  * before: a translation that read the old bytes is dropped then, or sees the page's version change. */
 void pages_note_store(struct tcg *t, uint64_t key, uint32_t width);

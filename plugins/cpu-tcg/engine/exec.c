@@ -169,9 +169,12 @@ static bool serve_poll(struct tcg_vcpu *v)
 	struct tcg_env *env = v->env;
 	/* first take the flag, then look for reasons: a reason that comes after sets it again */
 	__atomic_exchange_n(&env->poll, 0, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&v->tcg->exclusive, __ATOMIC_SEQ_CST)) {
+	if (__atomic_load_n(&v->tcg->exclusive, __ATOMIC_SEQ_CST) || v->watch_key != KEY_NONE) {
 		env->link_patch = 0;    /* what it points to may be evicted now */
 		exec_leave(v);
+		if (v->watch_key != KEY_NONE)
+			pages_watch(v, v->watch_key);
+		v->watch_key = KEY_NONE;
 		exec_enter(v);
 	}
 	if (__atomic_load_n(&v->jump_flush, __ATOMIC_ACQUIRE))

@@ -105,8 +105,8 @@ bool tcg_phys_cas64(struct tcg_env *env, uint64_t phys, uint64_t expected, uint6
  * env->exit_reason = TCG_EXIT_EXCEPTION (already set). mmu as in env->mmu. */
 bool tcg_load(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu, uint64_t *value);
 bool tcg_store(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu, uint64_t value);
-/* Host pointer of naturally aligned RAM for an atomic access by a helper (LR/SC); NULL: exception set (also for
- * I/O memory). *phys gets the physical address. Counts as a write when access is TCG_STORE. */
+/* Host pointer of naturally aligned RAM for an atomic access by a helper (LR/SC; TCG_LOAD is a load-reserved).
+ * NULL: exit_reason says why (an exception, also for I/O memory; or the instruction is to be done again). *phys gets the physical address. Counts as a write when access is TCG_STORE. */
 void *tcg_atomic_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu, enum tcg_access access,
 		     uint64_t *phys);
 /* Raise: sets exception, value and exit_reason. Helpers return right after. */

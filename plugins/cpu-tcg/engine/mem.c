@@ -201,8 +201,11 @@ static bool place_load(struct tcg_vcpu *v, const struct place *p, uint64_t vaddr
 static bool place_store(struct tcg_vcpu *v, const struct place *p, uint64_t vaddr, uint32_t width, uint64_t value)
 {
 	if (p->hva && p->writable) {
+		uint64_t key = range_key(v, p->range, p->phys);
 		hva_store(p->hva, value, width);
-		pages_note_store(v->tcg, range_key(v, p->range, p->phys), width);
+		pages_note_store(v->tcg, key, width);
+		if (v->tcg->strict_lrsc && pages_watched(v->tcg, key))
+			tcg_line_bump(v->env, p->phys);
 		return true;
 	}
 	if (p->hva && !p->range->region)
@@ -316,6 +319,13 @@ void *tcg_atomic_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32
 		return NULL;
 	}
 	*phys = p.phys;
+	if (access == TCG_LOAD && v->tcg->strict_lrsc && !pages_watched(v->tcg, range_key(v, p.range, p.phys))) {
+		/* the page is watched first, outside the block, and the instruction done again */
+		v->watch_key = range_key(v, p.range, p.phys);
+		tcg_poll_request(env);
+		env->exit_reason = TCG_EXIT_POLL;
+		return NULL;
+	}
 	return p.hva;
 }
 

@@ -88,7 +88,8 @@ bool pages_allow_writes(struct tcg *t, uint64_t key)
 		return false;
 	if (!__atomic_load_n(&page->writers, __ATOMIC_RELAXED))
 		__atomic_store_n(&page->writers, 1, __ATOMIC_SEQ_CST);
-	return !__atomic_load_n(&page->has_code, __ATOMIC_SEQ_CST);
+	return !__atomic_load_n(&page->has_code, __ATOMIC_SEQ_CST) &&
+	       !__atomic_load_n(&page->watched, __ATOMIC_SEQ_CST);
 }
 
 static void mark_code(struct tcg *t, uint64_t key, bool on)
@@ -108,6 +109,34 @@ static const uint8_t *page_hva(const struct tcg *t, uint64_t key)
 	return t->rams[key >> 48].ram->hva + (key & 0xffffffffffff & TCG_PAGE_MASK);
 }
 
+/* Takes direct write access to the page from every vCPU. */
+static void revoke_writes(struct tcg_vcpu *v, struct code_page *page, uint64_t key)
+{
+	struct tcg *t = v->tcg;
+	exec_exclusive_begin(v);
+	for (uint32_t i = 0; i < t->vcpu_count; i++)
+		if (t->vcpus[i])
+			mem_unwritable(t->vcpus[i]->env, page_hva(t, KEY_PAGE(key)));
+	__atomic_store_n(&page->writers, 0, __ATOMIC_SEQ_CST);
+	exec_exclusive_end(v);
+}
+
+void pages_watch(struct tcg_vcpu *v, uint64_t key)
+{
+	struct code_page *page = pages_get(v->tcg, key);
+	if (!page)
+		return;
+	__atomic_store_n(&page->watched, 1, __ATOMIC_SEQ_CST);
+	revoke_writes(v, page, key);
+}
+
+bool pages_watched(struct tcg *t, uint64_t key)
+{
+	struct tcg_ram *ram;
+	const struct code_page *page = __atomic_load_n(slot_of(t, key, &ram), __ATOMIC_ACQUIRE);
+	return page && __atomic_load_n(&page->watched, __ATOMIC_SEQ_CST);
+}
+
 bool pages_protect(struct tcg_vcpu *v, uint64_t key, uint32_t *version)
 {
 	struct tcg *t = v->tcg;
@@ -123,14 +152,8 @@ bool pages_protect(struct tcg_vcpu *v, uint64_t key, uint32_t *version)
 	*version = __atomic_load_n(&page->version, __ATOMIC_ACQUIRE);
 	uint32_t writers = __atomic_load_n(&page->writers, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&t->lock);
-	if (!writers)
-		return true;
-	exec_exclusive_begin(v);
-	for (uint32_t i = 0; i < t->vcpu_count; i++)
-		if (t->vcpus[i])
-			mem_unwritable(t->vcpus[i]->env, page_hva(t, KEY_PAGE(key)));
-	__atomic_store_n(&page->writers, 0, __ATOMIC_SEQ_CST);
-	exec_exclusive_end(v);
+	if (writers)
+		revoke_writes(v, page, key);
 	return true;
 }
 

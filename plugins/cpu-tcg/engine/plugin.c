@@ -196,6 +196,7 @@ static int tcg_vcpu_create(void *self, uint32_t index, struct mt_vcpu *handle, v
 	v->handle = handle;
 	v->index = index;
 	v->timer_ns = UINT64_MAX;
+	v->watch_key = KEY_NONE;
 	int rc = vcpu_memory(v, err);
 	if (rc == 0) {
 		v->env->vcpu = v;
