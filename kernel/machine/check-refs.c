@@ -49,7 +49,10 @@ static const struct config_section *check_target(struct check *c, const struct c
 	if (cls && *role && !value_word_in(cls->roles, role)) {
 		g_snprintf(fault.message, sizeof(fault.message), "[%.64s] does not play the role %.64s", to->label,
 			   role);
-		key_error(c->d, use->sec, use->key, &fault, cls->kind && *cls->roles ? cls->roles : NULL, NULL);
+		char *hint = *cls->roles ? g_strdup_printf("it plays %s", cls->roles) : NULL;
+
+		key_error(c->d, use->sec, use->key, &fault, hint, NULL);
+		g_free(hint);
 		return NULL;
 	}
 	return to;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kernel/machine/check-parts.h"
+#include "kernel/machine/ini.h"
 #include "kernel/machine/note-rules.h"
 #include "kernel/machine/suggest.h"
 
@@ -63,7 +64,10 @@ static void check_tell_plugin(struct check *c, const struct config_section *sec,
 	const char *close = registry_suggest(c->reg, key->value, check_plugin_kind(sec->kind));
 	char *hint = NULL;
 
-	if (err->code == MT_ENOENT && !strcmp(err->culprit, "plugin")) {
+	if (!ini_key_is_legal(key->value)) {
+		diag_add(c->d, DIAG_ERROR, &key->value_pos, (int)strlen(key->value), sec->label, "see: mortise plugins",
+			 "'%s' cannot be the name of a plugin", key->value);
+	} else if (err->code == MT_ENOENT && !strcmp(err->culprit, "plugin")) {
 		hint = close ? g_strdup_printf("did you mean '%s'?", close)
 			     : g_strdup_printf("the package mortise-plugin-%.64s may have it", key->value);
 		diag_add(c->d, close ? DIAG_ERROR : DIAG_HOST, &key->value_pos, (int)strlen(key->value), sec->label,
@@ -86,14 +90,14 @@ static const struct note_class *check_find_class(struct check *c, const struct c
 		return found->cls;
 	if (!c->d)
 		return NULL;
-	if (!key)
+	if (!key && !sec->damaged)
 		diag_add(c->d, DIAG_ERROR, &sec->pos, (int)strlen(sec->label) + 2, sec->label, "see: mortise plugins",
 			 "no 'plugin' says what this is");
 	else if (found)
 		diag_add(c->d, DIAG_ERROR, &key->value_pos, (int)strlen(key->value), sec->label, NULL,
 			 "plugin '%s' is a %s plugin; here stands a %s plugin", key->value,
 			 note_kind_name(found->cls->kind), note_kind_name(kind));
-	else
+	else if (key)
 		check_tell_plugin(c, sec, key, &err);
 	return NULL;
 }
@@ -149,6 +153,12 @@ static bool check_is_foreign(const struct config_section *sec, const char *key)
 	return g_str_has_prefix(key, "x-") || (check_plugin_kind(sec->kind) && !strcmp(key, "plugin"));
 }
 
+static void check_list_keys(const struct note_class *cls, GString *hint)
+{
+	for (size_t i = 0; i < cls->prop_count; i++)
+		g_string_append_printf(hint, "%s%s", i ? ", " : "it has ", cls->props[i].name);
+}
+
 static void check_tell_key(struct check *c, const struct config_section *sec, const struct note_class *cls,
 			   const struct config_key *key)
 {
@@ -165,10 +175,12 @@ static void check_tell_key(struct check *c, const struct config_section *sec, co
 	}
 	if (suggest_hint(&s, close))
 		g_string_append(hint, close);
+	else if (!cls->kind)
+		check_list_keys(cls, hint);
 	if (cls->kind)
 		g_string_append_printf(hint, "%s(mortise describe %s)", hint->len ? "   " : "", cls->name);
 	diag_add(c->d, DIAG_ERROR, &key->pos, (int)strlen(key->name), sec->label, hint->str, "%s has no %s '%s'",
-		 cls->kind ? cls->name : sec->label, cls->kind ? "property" : "key", key->name);
+		 cls->kind ? cls->name : "this section", cls->kind ? "property" : "key", key->name);
 	g_string_free(hint, TRUE);
 }
 
@@ -228,7 +240,7 @@ static void check_key(struct check *c, const struct config_section *sec, const s
 
 static void check_required(struct check *c, const struct config_section *sec, const struct note_class *cls)
 {
-	for (size_t i = 0; i < cls->prop_count; i++) {
+	for (size_t i = 0; i < cls->prop_count && !sec->damaged; i++) {
 		const struct note_prop *prop = &cls->props[i];
 		GPtrArray *items = section_get_list(sec, prop->name);
 
@@ -285,9 +297,12 @@ bool check_run(const struct config *cfg, struct registry *reg, struct diag *d)
 	struct check c;
 
 	check_init(&c, cfg, reg, d);
-	check_presence(&c, CONFIG_MACHINE, "write [machine] with schema = 1");
-	check_presence(&c, CONFIG_CPU, "write [cpu] with plugin = NAME");
-	check_presence(&c, CONFIG_MEMORY, "write [memory ram] with at = and size =");
+	/* After an error of reading, the section may be in what could not be read. */
+	if (!before) {
+		check_presence(&c, CONFIG_MACHINE, "write [machine] with schema = 1");
+		check_presence(&c, CONFIG_CPU, "write [cpu] with plugin = NAME");
+		check_presence(&c, CONFIG_MEMORY, "write [memory ram] with at = and size =");
+	}
 	for (size_t i = 0; i < config_section_count(cfg); i++)
 		check_section(&c, config_section_at(cfg, i));
 	check_refs(&c);

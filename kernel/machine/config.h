@@ -4,7 +4,7 @@
  *
  * Layers, weakest first: `base`, `include.N`, the file, the files of FILE.d/, -s. Later layers win key by
  * key, an empty value unsets; a section whose `plugin` was unset is gone. What is here is scanned and merged
- * but not yet checked against plugins: check.h does that. After check_run() found nothing, every value parses.
+ * but not yet checked against plugins: check.h does that. After check_run() found no error, values parse.
  * Read-only once loaded; belongs to one machine; everything it hands out lives as long as it does.
  */
 #ifndef KERNEL_MACHINE_CONFIG_H
@@ -38,6 +38,7 @@ struct config_section {
 	struct diag_pos pos;        /* of the first header that named it */
 	GPtrArray *keys;            /* struct config_key *, in order of first mention */
 	GPtrArray *unset;           /* struct config_key *: named with an empty value, for `check` only */
+	bool damaged;               /* a line of it was refused: what seems to be missing may stand there */
 };
 
 struct config;

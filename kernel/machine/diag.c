@@ -10,6 +10,9 @@
 
 #include "kernel/machine/json.h"
 
+/* A longer source line would hide the messages around it. */
+#define DIAG_TEXT_MAX 300u
+
 struct diag_message {
 	enum diag_level level;
 	char *file, *text, *section, *message, *hint;
@@ -166,7 +169,7 @@ static void diag_print_one(const struct diag_message *m, FILE *out)
 	if (m->section)
 		fprintf(out, "[%s]: ", m->section);
 	diag_print_printable(m->message, out);
-	if (m->text && m->column > 0) {
+	if (m->text && m->column > 0 && strlen(m->text) <= DIAG_TEXT_MAX) {
 		fprintf(out, "\n%5d | ", m->line);
 		diag_print_printable(m->text, out);
 		putc('\n', out);

@@ -45,6 +45,8 @@ static void ini_error(struct ini_scan *s, const char *at, size_t width, const ch
 	struct diag_pos pos = ini_pos(s, at);
 	char *label = s->section && !s->section->bad ? ini_label(s->section) : NULL;
 
+	if (s->section)
+		s->section->damaged = true;
 	diag_add(s->d, DIAG_ERROR, &pos, (int)width, label, hint, "%s", message);
 	g_free(label);
 }
@@ -176,6 +178,7 @@ static void ini_scan_header(struct ini_scan *s, char *at)
 		ini_error(s, rest, strlen(rest), *rest == ';' || *rest == '#' ?
 			  "put the comment on a line of its own" : NULL, "text after the header");
 	ini_section_open(s, at, text, fault != NULL);
+	s->section->damaged = *rest;
 	if (!fault) {
 		struct ini_section *first = ini_section_seen(s->file, s->section->kind, s->section->id);
 

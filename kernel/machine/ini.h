@@ -25,6 +25,7 @@ struct ini_section {
 	struct diag_pos pos;
 	GPtrArray *keys;               /* struct ini_key * */
 	bool bad;                      /* the header had a fault: its keys are scanned for grammar only */
+	bool damaged;                  /* a line in it had a fault */
 };
 
 struct ini_file {

@@ -84,6 +84,12 @@ static char *layers_real_path(const char *path)
 	return copy;
 }
 
+/* The bytes of a value at `pos`, for the caret. */
+static int layers_width(const struct diag_pos *pos)
+{
+	return pos ? (int)strcspn(pos->text + pos->column - 1, " \t\"';#") : 1;
+}
+
 static void layers_tell_cycle(struct layers *l, const struct layer *from, const struct layer *again,
 			      const struct diag_pos *pos)
 {
@@ -93,9 +99,10 @@ static void layers_tell_cycle(struct layers *l, const struct layer *from, const 
 	while (below != again && below->parent != again)
 		below = below->parent;
 	if (below == again)
-		diag_add(l->d, DIAG_ERROR, pos, 1, "machine", NULL, "'%s' includes itself", again->file->name);
+		diag_add(l->d, DIAG_ERROR, pos, layers_width(pos), "machine", NULL, "'%s' includes itself",
+			 again->file->name);
 	else
-		diag_add(l->d, DIAG_ERROR, pos, 1, "machine", NULL,
+		diag_add(l->d, DIAG_ERROR, pos, layers_width(pos), "machine", NULL,
 			 "the files include each other in a circle: '%s' leads here in line %d",
 			 below->parent_pos.file, below->parent_pos.line);
 }
@@ -129,7 +136,7 @@ static void layers_add(struct layers *l, const char *path, const struct layer *p
 		return;
 	}
 	if (layers_depth(parent) > LAYERS_DEPTH_MAX) {
-		diag_add(l->d, DIAG_ERROR, pos, 1, section, NULL, "files are nested more than %d deep",
+		diag_add(l->d, DIAG_ERROR, pos, layers_width(pos), section, NULL, "files are nested more than %d deep",
 			 LAYERS_DEPTH_MAX);
 		g_free(real);
 		return;
@@ -137,7 +144,7 @@ static void layers_add(struct layers *l, const char *path, const struct layer *p
 	char *text = layers_read(path, &len, &why);
 
 	if (!text) {
-		diag_add(l->d, DIAG_ERROR, pos, pos ? (int)strlen(pos->text) : 1, section, NULL,
+		diag_add(l->d, DIAG_ERROR, pos, layers_width(pos), section, NULL,
 			 "cannot read '%s': %s", path, why);
 		g_free(real);
 		return;
@@ -260,8 +267,9 @@ static void layers_add_named(struct layers *l, const struct layer *layer, const 
 	g_free(name);
 }
 
-static void layers_visit_machine(struct layers *l, struct layer *layer, const struct ini_section *sec)
+static void layers_visit_machine(struct layers *l, struct layer *layer, struct ini_section *sec)
 {
+	unsigned before = diag_errors(l->d);
 	GPtrArray *includes = g_ptr_array_new();
 
 	for (unsigned i = 0; i < sec->keys->len; i++) {
@@ -275,13 +283,14 @@ static void layers_visit_machine(struct layers *l, struct layer *layer, const st
 	g_ptr_array_sort(includes, layers_compare_keys);
 	for (unsigned i = 0; i < includes->len; i++)
 		layers_add_named(l, layer, includes->pdata[i]);
+	sec->damaged |= diag_errors(l->d) > before;
 	g_ptr_array_unref(includes);
 }
 
 static void layers_visit(struct layers *l, struct layer *layer)
 {
 	for (unsigned i = 0; i < layer->file->sections->len; i++) {
-		const struct ini_section *sec = layer->file->sections->pdata[i];
+		struct ini_section *sec = layer->file->sections->pdata[i];
 
 		if (!sec->bad && !sec->id && !strcmp(sec->kind, "machine"))
 			layers_visit_machine(l, layer, sec);

@@ -290,6 +290,8 @@ void merge_layer(struct config *cfg, const struct layer *layer)
 		const struct ini_section *from = layer->file->sections->pdata[i];
 		struct merge_section *sec = from->bad ? NULL : merge_section_open(cfg, from);
 
+		if (sec)
+			sec->pub.damaged |= from->damaged;
 		for (unsigned k = 0; sec && k < from->keys->len; k++) {
 			const struct ini_key *key = from->keys->pdata[k];
 			struct merge_item item = { key->name, key->value, layer->dir, key->pos, key->value_pos };

@@ -311,25 +311,39 @@ static int note_check_exports(const struct elf *elf, struct mt_error *err)
 	return 0;
 }
 
-struct note *note_read(const char *path, struct mt_error *err)
+static struct note *note_from(const struct elf *elf, struct mt_error *err)
 {
-	struct elf elf;
 	struct note *note = NULL;
 	size_t len;
-
-	if (elf_open(&elf, path, err))
-		return NULL;
-	const void *desc = elf_note(&elf, MT_NOTE_OWNER, MT_NOTE_TYPE, &len);
+	const void *desc = elf_note(elf, MT_NOTE_OWNER, MT_NOTE_TYPE, &len);
 
 	if (!desc)
 		fault_set(err, MT_ENOENT, MT_NOTE_SECTION, "a plugin includes <mortise/note-emit.h> in one file",
 			  "not a mortise plugin: wanted a note " MT_NOTE_SECTION ", offered none");
 	else
 		note = note_parse(desc, len, err);
-	if (note && (note_check_binding(&elf, err) || note_check_exports(&elf, err)))
+	if (note && (note_check_binding(elf, err) || note_check_exports(elf, err)))
 		g_clear_pointer(&note, note_free);
+	return note;
+}
+
+struct note *note_read(const char *path, struct mt_error *err)
+{
+	struct elf elf;
+	struct note *note;
+
+	if (elf_open(&elf, path, err))
+		return NULL;
+	note = note_from(&elf, err);
 	elf_close(&elf);
 	return note;
+}
+
+struct note *note_read_bytes(const void *bytes, size_t len, struct mt_error *err)
+{
+	struct elf elf;
+
+	return elf_attach(&elf, bytes, len, err) ? NULL : note_from(&elf, err);
 }
 
 /* Lookup */

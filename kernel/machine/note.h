@@ -40,6 +40,8 @@ struct note {
  * NULL with `err` filled (culprit = the field; message: wanted and offered; hint: remedy).
  */
 struct note *note_read(const char *path, struct mt_error *err);
+/* The same on a file that is in memory. */
+struct note *note_read_bytes(const void *bytes, size_t len, struct mt_error *err);
 void note_free(struct note *note);
 
 const struct note_class *note_class_find(const struct note *note, const char *name);
