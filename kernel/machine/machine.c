@@ -155,25 +155,35 @@ static int memory_read(struct machine *m, const struct config_section *section, 
 	return 0;
 }
 
+static int cpu_read(struct machine *m, const struct config_section *section, struct mt_error *err)
+{
+	const struct config_section *second = config_section_next(m->config, CONFIG_CPU, section);
+	struct mt_inst place = { .section = section };
+	uint64_t count = 1;
+
+	section_get_int(section, "count", &count, NULL);
+	if (count == 0 || count > VCPUS_MAX) {
+		fault_set(err, MT_ERANGE, "count", NULL, "'count' must be between 1 and %u", VCPUS_MAX);
+		return fault_locate(err, MT_ERANGE, &place);
+	}
+	if (second) {
+		place.section = second;
+		fault_set(err, MT_ENOTSUP, NULL, NULL, "a machine has one section of this kind; more are to come");
+		return fault_locate(err, MT_ENOTSUP, &place);
+	}
+	m->vcpu_count = (uint32_t)count;
+	return 0;
+}
+
 static int config_read(struct machine *m, struct mt_error *err)
 {
 	const struct config_section *section = NULL;
-	uint64_t count = 1;
 	int code = 0;
 
 	while (code == 0 && (section = config_section_next(m->config, CONFIG_MEMORY, section)))
 		code = memory_read(m, section, err);
 	section = config_section_next(m->config, CONFIG_CPU, NULL);
-	if (section)
-		section_get_int(section, "count", &count, NULL);
-	if (code == 0 && section && (count == 0 || count > VCPUS_MAX)) {
-		struct mt_inst place = { .section = section };
-
-		fault_set(err, MT_ERANGE, "count", NULL, "'count' must be between 1 and %u", VCPUS_MAX);
-		code = fault_locate(err, MT_ERANGE, &place);
-	}
-	m->vcpu_count = section ? (uint32_t)count : 0;
-	return code;
+	return code == 0 && section ? cpu_read(m, section, err) : code;
 }
 
 static uint64_t timebase_hz(const struct config *config)

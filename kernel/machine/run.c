@@ -177,6 +177,11 @@ static int run_machine(struct config *config, struct registry *registry, const s
 
 	if (!m)
 		return fail(NULL, &err);
+	if (!m->cpu) {
+		fault_set(&err, MT_EINVAL, NULL, "add [cpu] with plugin =; see: mortise plugins",
+			  "%s: error: nothing runs in this machine: it has no [cpu]", config_file(config));
+		return fail(m, &err);
+	}
 	options_apply(m, options);
 	m->signal_fd = signal_fd;
 	if (machine_realize(m, &err) < 0 || machine_reset(m, MT_RESET_COLD, &err) < 0)

@@ -131,6 +131,24 @@ START_TEST(test_console)
 }
 END_TEST
 
+/* ROM is not memory that the guest may be given. */
+START_TEST(test_rom)
+{
+	struct fdt_request request = { 0 };
+	struct machine *m = fake_ready("[cpu]\nplugin = fake-cpu\n[memory rom]\nat = 0x1000\nsize = 8K\ntype = rom\n"
+				       "[memory ram]\nat = 0x80000000\nsize = 1M\n");
+	const void *blob = build(m, &request);
+	uint64_t gpa, len_bytes;
+
+	ck_assert_int_lt(fdt_path_offset(blob, "/memory@1000"), 0);
+	node(blob, "/memory@80000000");
+	ck_assert_int_eq(boot_host.ram_block(m->cpu, 0, &gpa, &len_bytes), 0);
+	ck_assert_uint_eq(gpa, 0x80000000u);
+	ck_assert_int_eq(boot_host.ram_block(m->cpu, 1, &gpa, &len_bytes), MT_ENOENT);
+	machine_destroy(m);
+}
+END_TEST
+
 START_TEST(test_growth)
 {
 	struct fdt_request request = { 0 };
@@ -239,6 +257,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_content);
 	tcase_add_test(t, test_again);
 	tcase_add_test(t, test_console);
+	tcase_add_test(t, test_rom);
 	tcase_add_test(t, test_growth);
 	tcase_add_test(t, test_refused);
 	tcase_add_test(t, test_source);

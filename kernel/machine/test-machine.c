@@ -173,6 +173,7 @@ START_TEST(test_create_fails)
 	refuse(HEAD "[memory ram]\nat = 0x1000\n", MT_EINVAL, "[memory ram]");
 	refuse(HEAD "[memory ram]\nat = 0xfffffffffffff000\nsize = 8K\n", MT_EINVAL, "[memory ram]");
 	refuse(HEAD "count = 5000\n", MT_ERANGE, "'count'");
+	refuse("[cpu a]\nplugin = fake-cpu\n[cpu b]\nplugin = fake-cpu\n", MT_ENOTSUP, ":3: error: [cpu b]: ");
 	refuse(HEAD "[device a]\nplugin = fake-dev\nto = a\n", MT_EINVAL, "circle");
 }
 END_TEST
