@@ -254,6 +254,72 @@ START_TEST(watch_removes_another_of_its_batch)
 }
 END_TEST
 
+/* The same on the kernel's own watches. */
+static struct loop_watch *bare[2];
+static uint32_t bare_fired;
+
+static void bare_remove_other(void *arg, uint32_t events)
+{
+	uintptr_t me = (uintptr_t)arg;
+
+	(void)events;
+	loop_watch_remove(bare[!me]);
+	loop_watch_remove(bare[me]);
+	count(&bare_fired);
+}
+
+static void bare_stall(void *arg)
+{
+	for (int i = 0; i < 2; i++)
+		eventfd_write(((int *)arg)[i], 1);
+}
+
+START_TEST(bare_watch_removes_another_of_its_batch)
+{
+	struct loop *loop = loop_create("loop");
+	int fds[2] = { eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK) };
+
+	for (int round = 0; round < 50; round++) {
+		bare_fired = 0;
+		for (uintptr_t i = 0; i < 2; i++)
+			bare[i] = loop_watch_add(loop, fds[i], MT_FD_READ, bare_remove_other, (void *)i);
+		loop_post(loop, bare_stall, fds);
+		ck_assert(bench_wait(&bare_fired, 1));
+		loop_sync(loop);
+		ck_assert_uint_eq(bare_fired, 1);
+		for (int i = 0; i < 2; i++) {
+			eventfd_t value;
+
+			eventfd_read(fds[i], &value);
+		}
+	}
+	loop_destroy(loop);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+/* A post at the moment when the loop takes its wake: each must be seen, or the next sync waits for ever. */
+static void *post_and_sync(void *arg)
+{
+	for (int i = 0; i < 20000; i++)
+		loop_sync(arg);
+	return NULL;
+}
+
+START_TEST(no_wake_is_lost)
+{
+	struct loop *loop = loop_create("loop");
+	pthread_t threads[3];
+
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, post_and_sync, loop);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(removed_under_the_lock_does_not_fire)
 {
 	struct machine *m = bench_create();
@@ -444,6 +510,8 @@ int main(void)
 	/* an ordinary class (0) and MT_CLASS_PARALLEL (1) */
 	tcase_add_loop_test(tc, watch_removes_itself, 0, 2);
 	tcase_add_loop_test(tc, watch_removes_another_of_its_batch, 0, 1);
+	tcase_add_test(tc, bare_watch_removes_another_of_its_batch);
+	tcase_add_test(tc, no_wake_is_lost);
 	tcase_add_test(tc, removed_under_the_lock_does_not_fire);
 	tcase_add_test(tc, parked_watch_is_quiet);
 	tcase_add_test(tc, regular_file_is_always_ready);

@@ -269,6 +269,39 @@ START_TEST(readers_hold_views)
 }
 END_TEST
 
+/* As fast as it goes: a view is taken while its last holder drops it, and its header is used again. */
+static void *grab(void *arg)
+{
+	struct space *space = arg;
+
+	while (!__atomic_load_n(&readers_stop, __ATOMIC_RELAXED))
+		space_view_put(space, space_view_get(space));
+	return NULL;
+}
+
+START_TEST(headers_are_recycled)
+{
+	struct machine *m = bench_create();
+	struct mt_inst *inst = bench_inst(m, "dev", "dev", 0, NULL, NULL);
+	struct mt_region *a = region(inst, "a", NULL, 0x10, NULL);
+	const struct mt_flat_view *view;
+	pthread_t threads[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, grab, m->system);
+	for (unsigned i = 0; i < 200000; i++)
+		bus_region_place(a, i * 0x1000ull, NULL);
+	__atomic_store_n(&readers_stop, 1, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	view = space_view_get(m->system);
+	ck_assert_uint_eq(view->count, 1);
+	ck_assert_uint_eq(view->ranges[0].gpa, 199999 * 0x1000ull);
+	space_view_put(m->system, view);
+	bench_destroy(m);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("space");
@@ -282,6 +315,7 @@ int main(void)
 	tcase_add_test(tc, transaction_is_one_view);
 	tcase_add_test(tc, retired_waits_for_all_older_views);
 	tcase_add_test(tc, readers_hold_views);
+	tcase_add_test(tc, headers_are_recycled);
 	suite_add_tcase(suite, tc);
 	return bench_run(suite);
 }
