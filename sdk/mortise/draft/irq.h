@@ -29,9 +29,15 @@ struct mt_irq_host {
 	 * of interrupt lower and signal resample_fd). fd < 0: unbind.
 	 */
 	int (*line_bind_eventfd)(struct mt_line *line, int fd, int resample_fd, struct mt_error *err);
-	/* [any] A message: `data`, 4 bytes little-endian, written to `addr` of the system space. MT_BUS_* result. */
+	/*
+	 * [any] A message: `data`, 4 bytes little-endian, written to `addr` of the system space. MT_BUS_* result.
+	 * Reaches RAM and instances of MT_CLASS_PARALLEL classes: the sender may hold its own lock.
+	 */
 	uint32_t (*message_send)(struct mt_inst *inst, uint64_t addr, uint32_t data);
-	/* [any] called by a sink when the guest ends the interrupt of `input`: serves resampling. */
+	/*
+	 * [any] called by a sink when the guest ends the interrupt of `input`: serves resampling. It may call the
+	 * sink's input_set before it returns: hold no lock that input_set takes.
+	 */
 	void (*end_of_interrupt)(struct mt_inst *sink, uint32_t input);
 };
 

@@ -2,7 +2,9 @@
 /*
  * Regions of registers. A device adds regions in realize; the kernel places a region where the ADDR property
  * named by `at_prop` says. Accesses wider than `width_max` or narrower than `width_min` or misaligned are
- * split or refused by the kernel as declared here, so that the operations only see declared widths.
+ * split or refused by the kernel as declared here, so that the operations only see declared widths: wide and
+ * misaligned ones are split into aligned parts, lowest address first, under one hold of the lock; a narrow read
+ * takes the whole register; a narrow write has no wider form and gets MT_BUS_DEVICE.
  */
 #ifndef MORTISE_MMIO_H
 #define MORTISE_MMIO_H
