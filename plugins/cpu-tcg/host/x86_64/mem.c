@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest memory and the environment. The hot path of an access compares the address, less its offset in the page but
+ * with its alignment bits, with the tag of the software TLB; everything else (misses, I/O, misaligned accesses) is
+ * far code, which enters the stubs of stubs.c. Misaligned accesses inside a page are served there without a call.
+ */
+#include "host/x86_64/lower.h"
+
+struct address {
+	uint8_t base;
+	int32_t disp;
+};
+
+/* The address as base + disp; rax when it has to be computed. */
+static struct address address_of(struct x86_lower *l, struct x86_val a, int64_t disp)
+{
+	if (a.kind == V_IMM) {
+		x86_mov_imm(&l->e, RAX, (int64_t)((uint64_t)a.imm + (uint64_t)disp));
+		return (struct address){ RAX, 0 };
+	}
+	if (disp != (int32_t)disp) {
+		struct x86_rm rm = x86_as_rm(l, a, RCX);
+		x86_mov_imm(&l->e, RAX, disp);
+		x86_op(&l->e, OP_ADD | X86_W, RAX, rm);
+		return (struct address){ RAX, 0 };
+	}
+	return (struct address){ x86_in_gpr(l, a, RAX), (int32_t)disp };
+}
+
+/* Leaves the addend in rcx; uses rdx. Returns the site of the branch to the slow path. */
+static uint32_t check(struct x86_lower *l, struct address at, uint8_t mem, bool store)
+{
+	uint8_t whole = at.base;
+	int32_t mask = (int32_t)TCG_PAGE_MASK | ((1 << IRM_SIZE(mem)) - 1);
+	int32_t tlb = ENV_TLB(l->b->mmu, store);
+	uint32_t site;
+
+	if (at.disp) {
+		x86_op(&l->e, OP_LEA | X86_W, RDX, x86_mem(at.base, at.disp));
+		whole = RDX;
+	}
+	if (l->features & X86_BMI2) {
+		x86_vex_i8(&l->e, OP_RORX, RCX, 0, x86_reg(whole), TCG_PAGE_BITS - 4);
+	} else {
+		x86_op(&l->e, OP_MOV, RCX, x86_reg(whole));
+		x86_shift_imm(&l->e, 0, EXT_SHR, x86_reg(RCX), TCG_PAGE_BITS - 4);
+	}
+	x86_mov_rr(&l->e, RDX, whole);
+	x86_alu_imm(&l->e, OP_AND, x86_reg(RCX), (TLB_SIZE - 1) << 4);
+	x86_alu_imm(&l->e, OP_AND | X86_W, x86_reg(RDX), mask);
+	x86_op(&l->e, OP_CMP | X86_W, RDX, x86_mem_index(R_ENV, RCX, 0, tlb));
+	site = x86_jcc(&l->e, CC_NE, 0);
+	x86_op(&l->e, OP_MOV | X86_W, RCX, x86_mem_index(R_ENV, RCX, 0, tlb + 8));
+	return site;
+}
+
+static struct x86_far *slow(struct x86_lower *l, enum x86_far_kind kind, uint32_t site, struct address at,
+			    uint8_t mem)
+{
+	struct x86_far *f = x86_far_new(l, kind, site);
+
+	f->a = (struct x86_val){ .kind = V_GPR, .reg = at.base };
+	f->imm = at.disp;
+	f->mem = mem;
+	f->xmm_live = x86_xmm_live(l);
+	return f;
+}
+
+static void load_gpr(struct x86_lower *l, uint8_t mem, uint8_t d, struct x86_rm rm)
+{
+	static const uint32_t code[8] = {
+		OP_MOVZX8, OP_MOVZX16, OP_MOV, OP_MOV | X86_W,
+		OP_MOVSX8 | X86_W, OP_MOVSX16 | X86_W, OP_MOVSXD | X86_W, OP_MOV | X86_W,
+	};
+
+	x86_op(&l->e, code[mem & 7u], d, rm);
+}
+
+static void move_xmm(struct x86_lower *l, uint32_t op, uint8_t xmm, struct x86_rm rm)
+{
+	if (l->features & X86_AVX)
+		x86_vex(&l->e, op, xmm, 0, rm);
+	else
+		x86_op(&l->e, op, xmm, rm);
+}
+
+/* Does the op behind this load box the loaded single? Then both are one. */
+static const struct ir_op *boxed_next(struct x86_lower *l, const struct ir_op *op)
+{
+	const struct ir_op *next = op + 1;
+
+	if (l->at + 1 < l->b->op_count && next->opcode == IR_fbox && next->a == op->d && IR_IS_TEMP(op->d) &&
+	    l->temps[op->d - IR_TEMP_FIRST].last_use == l->at + 1 && IR_IS_GLOBAL(next->d) &&
+	    (op->field & 7u) == IRM_32 && l->s->at[next->d].kind == V_XMM)
+		return next;
+	return NULL;
+}
+
+static void load_xmm(struct x86_lower *l, const struct ir_op *op, const struct ir_op *box, struct address at)
+{
+	const struct ir_op *to = box ? box : op;
+	uint32_t site = check(l, at, op->field, false);
+	struct x86_far *f = slow(l, FAR_LOAD, site, at, op->field);
+	uint8_t d = x86_dst_xmm(l, to, 0);
+
+	move_xmm(l, IRM_SIZE(op->field) == IRM_64 ? OP_MOVSD : OP_MOVSS, d, x86_mem_index(at.base, RCX, 0, at.disp));
+	f->d = (struct x86_val){ .kind = V_XMM, .reg = d };
+	f->back = x86_at(&l->e);
+	if (box) {
+		if (l->features & X86_AVX)
+			x86_vex(&l->e, OP_ORPS, d, d, x86_const(l, K_BOX));
+		else
+			x86_op(&l->e, OP_ORPS, d, x86_const(l, K_BOX));
+		x86_free_dead(l, op);
+		l->at++;
+	}
+	x86_finish_xmm(l, to, d, false, false);
+	x86_set_boxed(l, to->d, box != NULL);
+}
+
+void x86_ld(struct x86_lower *l, const struct ir_op *op)
+{
+	struct address at = address_of(l, x86_val_of(l, op->a), op->imm);
+	const struct ir_op *box = boxed_next(l, op);
+	bool fits_xmm = IRM_SIZE(op->field) == IRM_64 || (op->field & 7u) == IRM_32;
+
+	if (box || (IR_IS_GLOBAL(op->d) && l->s->at[op->d].kind == V_XMM && fits_xmm)) {
+		load_xmm(l, op, box, at);
+		return;
+	}
+
+	uint32_t site = check(l, at, op->field, false);
+	struct x86_far *f = slow(l, FAR_LOAD, site, at, op->field);
+	uint8_t d = x86_dst(l, op, RAX);
+	load_gpr(l, op->field, d, x86_mem_index(at.base, RCX, 0, at.disp));
+	f->d = (struct x86_val){ .kind = V_GPR, .reg = d };
+	f->back = x86_at(&l->e);
+	x86_finish(l, op, d);
+}
+
+static void store_gpr(struct x86_lower *l, uint8_t mem, uint8_t reg, struct x86_rm rm)
+{
+	static const uint32_t code[4] = { OP_MOV8_ST, OP_MOV16_ST, OP_MOV_ST, OP_MOV_ST | X86_W };
+
+	x86_op(&l->e, code[IRM_SIZE(mem)], reg, rm);
+}
+
+static void store_imm(struct x86_lower *l, uint8_t mem, int64_t imm, struct x86_rm rm)
+{
+	if (IRM_SIZE(mem) == IRM_8) {
+		x86_op_i8(&l->e, X86_OP(0xc6, 0, 0), 0, rm, (uint8_t)imm);
+	} else if (IRM_SIZE(mem) == IRM_16) {
+		x86_op_i8(&l->e, X86_OP(0xc7, 0, 1), 0, rm, (uint8_t)imm);
+		*l->e.p++ = (uint8_t)(imm >> 8);
+	} else {
+		x86_op_i32(&l->e, X86_OP(0xc7, 0, 0) | (IRM_SIZE(mem) == IRM_64 ? X86_W : 0), 0, rm, (int32_t)imm);
+	}
+}
+
+/* Writes v of the size of mem to rm. rdx may be used. */
+static void store_value(struct x86_lower *l, uint8_t mem, struct x86_val v, struct x86_rm rm)
+{
+	uint32_t size = IRM_SIZE(mem);
+
+	if (v.kind == V_IMM && (size != IRM_64 || v.imm == (int32_t)v.imm))
+		store_imm(l, mem, v.imm, rm);
+	else if (v.kind == V_XMM && (size == IRM_32 || (size == IRM_64 && !v.low32)))
+		move_xmm(l, size == IRM_64 ? OP_MOVSD_ST : OP_MOVSS_ST, v.reg, rm);
+	else
+		store_gpr(l, mem, x86_in_gpr(l, v, RDX), rm);
+}
+
+void x86_st(struct x86_lower *l, const struct ir_op *op)
+{
+	struct address at = address_of(l, x86_val_of(l, op->a), op->imm);
+	struct x86_val v = x86_val_of(l, op->b);
+	uint32_t site = check(l, at, op->field, true);
+	struct x86_far *f = slow(l, FAR_STORE, site, at, op->field);
+
+	store_value(l, op->field, v, x86_mem_index(at.base, RCX, 0, at.disp));
+	f->b = v;
+	f->back = x86_at(&l->e);
+	x86_free_dead(l, op);
+}
+
+void x86_ldenv(struct x86_lower *l, const struct ir_op *op)
+{
+	uint8_t d = x86_dst(l, op, RAX);
+
+	load_gpr(l, op->field, d, x86_mem(R_ENV, (int32_t)op->imm - ENV_BIAS));
+	x86_finish(l, op, d);
+}
+
+void x86_stenv(struct x86_lower *l, const struct ir_op *op)
+{
+	store_value(l, op->field, x86_val_of(l, op->a), x86_mem(R_ENV, (int32_t)op->imm - ENV_BIAS));
+	x86_free_dead(l, op);
+}
+
+/* --- Atomics: the engine does them. --- */
+
+static void atomic_prepare(struct x86_lower *l, uint32_t mem)
+{
+	x86_mov_imm(&l->e, RCX, (int64_t)l->pc);
+	x86_op(&l->e, OP_MOV_ST | X86_W, RCX, x86_mem(R_ENV, ENV_DISP(pc)));
+	x86_op_i32(&l->e, X86_OP(0xc7, 0, 0), 0, x86_mem(RSP, FRAME_TMP), (int32_t)mem);
+}
+
+static void atomic_call(struct x86_lower *l, const struct ir_op *op, uint32_t stub)
+{
+	uint16_t live;
+
+	x86_free_dead(l, op);
+	live = x86_xmm_live(l);
+	x86_xmm_temps(l, live, true);
+	x86_call(&l->e, stub);
+	x86_xmm_temps(l, live, false);
+	if (IRM_SIZE(op->field) == IRM_32)
+		x86_op(&l->e, op->field & IRM_SIGN ? OP_MOVSXD | X86_W : OP_MOV, RAX, x86_reg(RAX));
+	x86_dst(l, op, RAX);
+	x86_finish(l, op, RAX);
+}
+
+void x86_amo(struct x86_lower *l, const struct ir_op *op)
+{
+	atomic_prepare(l, (uint32_t)op->field | (uint32_t)op->aux << 8);
+	x86_to_gpr(l, RDX, x86_val_of(l, op->b));
+	x86_to_gpr(l, RAX, x86_val_of(l, op->a));
+	atomic_call(l, op, l->s->stubs.amo);
+}
+
+void x86_cas(struct x86_lower *l, const struct ir_op *op)
+{
+	atomic_prepare(l, op->field);
+	x86_to_gpr(l, RCX, x86_val_of(l, op->b));
+	x86_to_gpr(l, RDX, x86_val_of(l, op->c));
+	x86_to_gpr(l, RAX, x86_val_of(l, op->a));
+	atomic_call(l, op, l->s->stubs.cas);
+}
+
+/* Only a store before a load is reordered here. A locked op on the stack is cheaper than mfence. */
+void x86_fence(struct x86_lower *l, const struct ir_op *op)
+{
+	static const uint8_t lock = 0xf0;
+
+	if (!(op->aux & IR_ORDER_WR))
+		return;
+	x86_bytes(&l->e, &lock, 1);
+	x86_alu_imm(&l->e, OP_OR, x86_mem(RSP, FRAME_TMP), 0);
+}
