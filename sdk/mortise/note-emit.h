@@ -64,7 +64,14 @@ struct mt_note_object {
 #define MT_NOTE_TEXT_CLASS(id, cname, ckind, cflags, csummary, croles, props) \
 	cname, csummary, croles, props(MT_NOTE_TEXT_PROP, id)
 
-__attribute__((section(MT_NOTE_SECTION), used, aligned(4)))
+/* clang's address sanitizer would put a red zone behind the object, which ends the note */
+#if defined(__clang__)
+#define MT_NOTE_PLAIN no_sanitize("address"),
+#else
+#define MT_NOTE_PLAIN
+#endif
+
+__attribute__((section(MT_NOTE_SECTION), MT_NOTE_PLAIN used, aligned(4)))
 static const struct mt_note_object mt_note = {
 	sizeof(MT_NOTE_OWNER), sizeof(struct mt_note_body), MT_NOTE_TYPE, MT_NOTE_OWNER,
 	{
