@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+# bash completion of mortise(1). Names of plugins and machines come from the program itself; it runs no plugin code for that.
+# tests/cli/words.sh holds the words below against the program's --help.
+
+_mortise_names() { # verb that lists, further arguments: first words of its lines
+  "${COMP_WORDS[0]}" "$@" 2>/dev/null | awk '$1 != "NAME" && !/^ / { print $1 }'
+}
+
+_mortise_machines() {
+  COMPREPLY=($(compgen -W "$(_mortise_names new --list)" -- "$1") $(compgen -f -- "$1"))
+}
+
+_mortise() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]} options
+  COMPREPLY=()
+  if [ "$COMP_CWORD" = 1 ]; then
+    COMPREPLY=($(compgen -W "run check plugins describe new help --help --version" -- "$cur"))
+    return
+  fi
+  case $prev in
+    --plugin-path | --machine-path) COMPREPLY=($(compgen -d -- "$cur")); return ;;
+    --format) COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+    --why) COMPREPLY=($(compgen -W "$(_mortise_names plugins)" -- "$cur")); return ;;
+    -s | --set | -D | --define) return ;;
+  esac
+  case $verb in
+    run) options="--set --define --machine-path --quiet --plugin-path --help" ;;
+    check) options="--effective --map --dts --set --define --machine-path --json --format --plugin-path --help" ;;
+    plugins) options="--long --why --json --format --plugin-path --help" ;;
+    describe) options="--man --json --format --plugin-path --help" ;;
+    new) options="--list --machine-path --json --format --help" ;;
+    *) options= ;;
+  esac
+  case $cur in
+    -*) COMPREPLY=($(compgen -W "$options" -- "$cur")); return ;;
+  esac
+  case $verb in
+    run | check) _mortise_machines "$cur" ;;
+    describe) COMPREPLY=($(compgen -W "$(_mortise_names plugins)" -- "$cur") $(compgen -f -X '!*.so' -- "$cur")) ;;
+    new) COMPREPLY=($(compgen -W "$(_mortise_names new --list)" -- "$cur")) ;;
+    help) COMPREPLY=($(compgen -W "run check plugins describe new" -- "$cur")) ;;
+  esac
+}
+
+complete -o filenames -F _mortise mortise
