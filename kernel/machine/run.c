@@ -136,7 +136,7 @@ int machine_run(struct machine *m)
 
 /* The command. */
 
-static int signals_take(sigset_t *before)
+static sigset_t signals_set(void)
 {
 	sigset_t set;
 
@@ -144,10 +144,30 @@ static int signals_take(sigset_t *before)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
+	return set;
+}
+
+static int signals_take(sigset_t *before)
+{
+	sigset_t set = signals_set();
+
 	/* before any thread is made: they inherit it */
 	pthread_sigmask(SIG_BLOCK, &set, before);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* What came during the end must not end the process again, with a signal in place of its exit code. */
+static void signals_give(int signal_fd, const sigset_t *before)
+{
+	const struct timespec now = { 0, 0 };
+	sigset_t set = signals_set();
+
+	while (sigtimedwait(&set, NULL, &now) > 0)
+		;
+	if (signal_fd >= 0)
+		close(signal_fd);
+	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
 static int fail(struct machine *m, const struct mt_error *err)
@@ -198,9 +218,7 @@ int machine_main_run(struct config *config, struct registry *registry, const str
 	int signal_fd = signals_take(&before), code;
 
 	code = run_machine(config, registry, options, signal_fd);
-	if (signal_fd >= 0)
-		close(signal_fd);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	signals_give(signal_fd, &before);
 	return code;
 }
 
