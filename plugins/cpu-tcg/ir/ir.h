@@ -75,7 +75,7 @@ enum ir_amo { IR_AMO_SWAP, IR_AMO_ADD, IR_AMO_AND, IR_AMO_OR, IR_AMO_XOR, IR_AMO
 #define IR_RM_RDN 2u
 #define IR_RM_RUP 3u
 #define IR_RM_RMM 4u
-#define IR_RM_DYN 7u
+#define IR_RM_DYN 7u                       /* env->frm, which is 0..3: a front makes other modes part of its flags */
 #define IR_FMA_NEG_PRODUCT 1u
 #define IR_FMA_NEG_ADDEND  2u
 enum ir_fcmp { IR_FCMP_EQ, IR_FCMP_LT, IR_FCMP_LE };   /* EQ quiet, LT and LE signalling */
