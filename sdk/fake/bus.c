@@ -52,14 +52,14 @@ const struct mt_region_desc *fake_region(struct fake *f, uint32_t region)
 	return &f->regions[region].desc;
 }
 
-/* The width of the next piece of an access that has `left` bytes to go; 0: not to be done. */
+/* The width of the next piece of an access that has `left` bytes to go, as it lies; 1 at least. */
 static uint32_t piece_width(const struct mt_region_desc *d, uint64_t offset, uint32_t left)
 {
 	uint32_t w = d->width_max;
 
 	while (w > left || (offset % w && !(d->flags & MT_REGION_UNALIGNED)))
 		w /= 2;
-	return w < d->width_min ? 0 : w;
+	return w;
 }
 
 static uint32_t one(struct fake *f, const struct mt_region *r, uint64_t offset, uint32_t width, int is_write,
@@ -68,6 +68,20 @@ static uint32_t one(struct fake *f, const struct mt_region *r, uint64_t offset, 
 	struct mt_access a = { .offset = offset, .width = width, .vcpu = 0, .requester = MT_REQUESTER_VCPU };
 
 	return is_write ? r->ops.write(f->self, &a, mt_truncate(*value, width)) : r->ops.read(f->self, &a, value);
+}
+
+/* A piece that is narrower than all that the region takes: a read takes the register around it. */
+static uint32_t narrow(struct fake *f, const struct mt_region *r, uint64_t offset, uint32_t width, int is_write,
+		       uint64_t *value)
+{
+	uint64_t within = offset % r->desc.width_min;
+	uint32_t result;
+
+	if (is_write || offset - within + r->desc.width_min > r->desc.len_bytes)
+		return MT_BUS_DEVICE;
+	result = one(f, r, offset - within, r->desc.width_min, 0, value);
+	*value = mt_truncate(*value >> (within * 8), width);
+	return result;
 }
 
 static uint32_t access_region(struct fake *f, uint32_t region, uint64_t offset, uint32_t width, int is_write,
@@ -86,9 +100,7 @@ static uint32_t access_region(struct fake *f, uint32_t region, uint64_t offset, 
 		uint64_t part = *value >> (at * 8);
 
 		w = piece_width(d, offset + at, width - at);
-		if (!w)
-			return MT_BUS_DEVICE;
-		result |= one(f, r, offset + at, w, is_write, &part);
+		result |= (w < d->width_min ? narrow : one)(f, r, offset + at, w, is_write, &part);
 		whole |= mt_truncate(part, w) << (at * 8);
 	}
 	if (!is_write)
