@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Address translation: Sv39 and Sv48 with Svade or Svadu, then PMP. Privileged ISA, "Virtual Address
- * Translation Process". Regimes (env->mmu) name the privilege of the access, so that MPRV and SUM need no
- * look here.
+ * Translation Process". Regimes (env->mmu) name the privilege of loads and stores, so that MPRV and SUM need no
+ * look here; a fetch has the privilege of the hart, whatever MPRV says.
  */
 #include "pmp.h"
 #include "state.h"
@@ -153,13 +153,17 @@ bool rv_walk(struct tcg_env *env, uint64_t vaddr, enum tcg_access access, uint32
 	     struct tcg_walk *out)
 {
 	struct rv_state *s = rv_state(env);
-	struct walk w = { env, s, vaddr, access, RV_M, mmu == RV_MMU_S_SUM };
-	if (mmu != RV_MMU_M)
-		w.priv = mmu == RV_MMU_U ? RV_U : RV_S;
+	uint32_t data_priv = mmu == RV_MMU_M ? RV_M : mmu == RV_MMU_U ? RV_U : RV_S;
+	struct walk w = { env, s, vaddr, access, access == TCG_FETCH ? s->priv : data_priv, mmu == RV_MMU_S_SUM };
 	uint32_t mode = SATP_MODE(s->satp);
 	*out = (struct tcg_walk){ vaddr, TCG_PAGE_SIZE, 1, 1, 1, 0 };
-	if (w.priv == RV_M || mode == SATP_BARE)
-		return protect(&w, width, out);
+	if (w.priv == RV_M || mode == SATP_BARE) {
+		if (!protect(&w, width, out))
+			return false;
+		/* the engine keeps fetches by `mmu`: one that is not of that regime must not be kept */
+		out->partial |= w.priv != data_priv;
+		return true;
+	}
 	int levels = mode == SATP_SV48 ? 4 : 3;
 	int sign = 64 - (12 + 9 * levels);
 	if ((uint64_t)((int64_t)(vaddr << sign) >> sign) != vaddr)

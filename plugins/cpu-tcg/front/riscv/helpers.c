@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What translated code calls; on the vCPU's thread, with env->pc the pc of the calling instruction. A helper that
+ * fails has raised an exception: it returns at once, and what it returns is not looked at.
+ */
+#include "csr.h"
+#include "fp/softfp.h"
+#include "trans.h"
+
+static uint64_t illegal(struct tcg_env *env, uint64_t insn)
+{
+	tcg_raise(env, RV_ILLEGAL, insn);
+	return 0;
+}
+
+static uint64_t rvh_raise(struct tcg_env *env, uint64_t cause, uint64_t value, uint64_t c)
+{
+	(void)c;
+	tcg_raise(env, cause, value);
+	return 0;
+}
+
+static uint64_t rvh_csr(struct tcg_env *env, uint64_t insn, uint64_t operand, uint64_t c)
+{
+	uint32_t word = (uint32_t)insn, kind = (word >> 12 & 3) - 1;    /* 1, 2, 3: write, set, clear */
+	bool write = kind == RV_CSR_WRITE || (word >> 15 & 31);
+	uint64_t old;
+
+	(void)c;
+	if (!rv_csr_access(env, word >> 20, (enum rv_csr_op)kind, write, operand, &old))
+		return illegal(env, insn);
+	return old;
+}
+
+static uint64_t rvh_fs_dirty(struct tcg_env *env, uint64_t a, uint64_t b, uint64_t c)
+{
+	(void)a, (void)b, (void)c;
+	rv_state(env)->mstatus |= MSTATUS_FS;
+	rv_update_context(env);
+	return 0;
+}
+
+static uint64_t rvh_fence_i(struct tcg_env *env, uint64_t a, uint64_t b, uint64_t c)
+{
+	(void)a, (void)b, (void)c;
+	tcg_fence_i(env);
+	return 0;
+}
+
+/*
+ * LR and SC (Unprivileged ISA, "Load-Reserved/Store-Conditional Instructions"). The reservation is the physical
+ * address, the value read there, and the version of its line, which AMO, SC and DMA bump after they wrote. SC
+ * succeeds when address and width are the same, the version is unchanged, and a compare-and-exchange finds the
+ * value. A plain store of another hart that writes the same value again is not seen; with the property
+ * strict-lrsc the engine bumps the version for plain stores too. The version is read before the value: a
+ * change between the two is then seen as a change.
+ */
+static bool misaligned(struct tcg_env *env, uint64_t vaddr, uint64_t bytes, enum tcg_access access)
+{
+	if (!(vaddr & (bytes - 1)))
+		return false;
+	rv_misaligned(env, vaddr, access);
+	return true;
+}
+
+static uint64_t rvh_lr(struct tcg_env *env, uint64_t vaddr, uint64_t bytes, uint64_t c)
+{
+	struct rv_state *s = rv_state(env);
+	uint64_t phys;
+
+	(void)c;
+	if (misaligned(env, vaddr, bytes, TCG_LOAD))
+		return 0;
+	void *p = tcg_atomic_ptr(env, vaddr, (uint32_t)bytes, env->mmu, TCG_LOAD, &phys);
+	if (!p)
+		return 0;
+	s->reservation_version = tcg_line_version(env, phys);
+	s->reservation_bytes = (uint32_t)bytes;
+	env->reservation = phys;
+	if (bytes == 4)
+		env->reservation_value = (uint64_t)(int64_t)__atomic_load_n((int32_t *)p, __ATOMIC_SEQ_CST);
+	else
+		env->reservation_value = __atomic_load_n((uint64_t *)p, __ATOMIC_SEQ_CST);
+	return env->reservation_value;
+}
+
+static bool exchange(void *p, uint64_t expected, uint64_t value, uint64_t bytes)
+{
+	uint32_t expected32 = (uint32_t)expected;
+
+	if (bytes == 4)
+		return __atomic_compare_exchange_n((uint32_t *)p, &expected32, (uint32_t)value, false,
+						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return __atomic_compare_exchange_n((uint64_t *)p, &expected, value, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
+}
+
+static uint64_t rvh_sc(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint64_t bytes)
+{
+	struct rv_state *s = rv_state(env);
+	uint64_t phys, reserved = env->reservation;
+
+	if (misaligned(env, vaddr, bytes, TCG_STORE))
+		return 0;
+	void *p = tcg_atomic_ptr(env, vaddr, (uint32_t)bytes, env->mmu, TCG_STORE, &phys);
+	if (!p)
+		return 0;
+	/* any SC ends the reservation */
+	env->reservation = UINT64_MAX;
+	if (reserved != phys || s->reservation_bytes != bytes ||
+	    tcg_line_version(env, phys) != s->reservation_version ||
+	    !exchange(p, env->reservation_value, value, bytes))
+		return 1;
+	tcg_atomic_stored(env, phys, (uint32_t)bytes);
+	return 0;
+}
+
+static uint64_t rvh_sret(struct tcg_env *env, uint64_t insn, uint64_t b, uint64_t c)
+{
+	(void)b, (void)c;
+	return rv_sret(env) ? 0 : illegal(env, insn);
+}
+
+static uint64_t rvh_mret(struct tcg_env *env, uint64_t insn, uint64_t b, uint64_t c)
+{
+	(void)b, (void)c;
+	return rv_mret(env) ? 0 : illegal(env, insn);
+}
+
+/* Privileged ISA, "Wait for Interrupt": with S-mode, illegal in U-mode; in S-mode when mstatus.TW is set. */
+static uint64_t rvh_wfi(struct tcg_env *env, uint64_t insn, uint64_t next, uint64_t c)
+{
+	const struct rv_state *s = rv_state(env);
+
+	(void)c;
+	if (s->priv == RV_U || (s->priv == RV_S && (s->mstatus & MSTATUS_TW)))
+		return illegal(env, insn);
+	if (rv_wakeup_pending(env))
+		return 0;
+	env->pc = next;
+	tcg_leave(env, TCG_EXIT_HALT);
+	return 0;
+}
+
+/*
+ * sfence.vma and sinval.vma. Without an address everything goes, also when an address space is named: global
+ * mappings and other address spaces are then lost for nothing, but seldom. With an address the page goes from
+ * all address spaces.
+ */
+static uint64_t rvh_sfence_vma(struct tcg_env *env, uint64_t insn, uint64_t vaddr, uint64_t asid)
+{
+	const struct rv_state *s = rv_state(env);
+
+	(void)asid;
+	if (s->priv == RV_U || (s->priv == RV_S && (s->mstatus & MSTATUS_TVM)))
+		return illegal(env, insn);
+	if (insn >> 15 & 31)
+		tcg_flush_page(env, vaddr);
+	else
+		tcg_flush_all(env);
+	return 0;
+}
+
+static uint64_t rvh_sinval_fence(struct tcg_env *env, uint64_t insn, uint64_t b, uint64_t c)
+{
+	(void)b, (void)c;
+	return rv_state(env)->priv == RV_U ? illegal(env, insn) : 0;
+}
+
+static uint64_t rvh_fclass_s(struct tcg_env *env, uint64_t a, uint64_t b, uint64_t c)
+{
+	(void)env, (void)b, (void)c;
+	return sf_class_s((uint32_t)a);
+}
+
+static uint64_t rvh_fclass_d(struct tcg_env *env, uint64_t a, uint64_t b, uint64_t c)
+{
+	(void)env, (void)b, (void)c;
+	return sf_class_d(a);
+}
+
+const struct ir_helper rv_helpers[] = {
+#define RVH(id, fn, flags) [RVH_##id] = { #fn, fn, flags },
+#include "helpers.def"
+#undef RVH
+};
+const uint32_t rv_helper_count = RVH_COUNT;
