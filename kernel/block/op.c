@@ -190,8 +190,6 @@ static bool fallocate_refused(struct mt_block *block, struct bop *op, int32_t *e
 	} else if (!zeros_next(op)) {
 		*error = MT_ENOMEM;
 		return true;
-	} else if (op->parent->pub->flags & MT_BLOCK_FUA) {
-		op->rw_flags = RWF_DSYNC;
 	}
 	op_issue(block, op);
 	return false;
@@ -202,7 +200,7 @@ static bool fallocate_ended(struct mt_block *block, struct bop *op, int32_t *err
 	if (cannot(op->result))
 		return fallocate_refused(block, op, error);
 	*error = file_code(-op->result);
-	if (*error || !(op->parent->pub->flags & MT_BLOCK_FUA) || op->parent->pub->op != MT_BLOCK_ZERO)
+	if (*error || op->rw_flags == 0 || op->parent->pub->op != MT_BLOCK_ZERO)
 		return true;
 	op->kind = BOP_SYNC;
 	op_issue(block, op);

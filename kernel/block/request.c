@@ -70,6 +70,11 @@ static void part_start(struct mt_block *block, struct breq *req, struct bop *op)
 
 /* Data. Each returns 0 or an error of the whole request. */
 
+static int durable_flags(const struct breq *req, const struct file *file)
+{
+	return req->pub->flags & MT_BLOCK_FUA && file->options.cache != FILE_UNSAFE ? RWF_DSYNC : 0;
+}
+
 static int32_t transfer_part(struct mt_block *block, struct breq *req, const struct bplace *place)
 {
 	struct bop *op;
@@ -79,8 +84,8 @@ static int32_t transfer_part(struct mt_block *block, struct breq *req, const str
 	op = op_take(block, req, place->file);
 	op->kind = req->pub->op == MT_BLOCK_READ ? BOP_READ : BOP_WRITE;
 	op->offset = place->file_offset;
-	if (op->kind == BOP_WRITE && req->pub->flags & MT_BLOCK_FUA && place->file->options.cache != FILE_UNSAFE)
-		op->rw_flags = RWF_DSYNC;
+	if (op->kind == BOP_WRITE)
+		op->rw_flags = durable_flags(req, place->file);
 	if (!op_set_data(op, req, place->len_bytes)) {
 		op_free(block, op);
 		return MT_EINVAL;
@@ -95,8 +100,7 @@ static int32_t fallocate_part(struct mt_block *block, struct breq *req, const st
 
 	op->offset = place->file_offset;
 	op->len_bytes = place->len_bytes;
-	if (req->pub->flags & MT_BLOCK_FUA)
-		op->rw_flags = RWF_DSYNC;
+	op->rw_flags = durable_flags(req, place->file);
 	if (op_set_fallocate(op, req->pub->op, req->pub->flags))
 		part_start(block, req, op);
 	else
@@ -134,7 +138,7 @@ static void data_go(struct mt_block *block, struct breq *req)
 	while (rc == 0 && req->done_bytes < req->pub->len_bytes)
 		rc = map_part(block, req);
 	if (rc == MT_EAGAIN)
-		list_put(&block->waiting, req);
+		list_put(&block->waiting, req);        /* keeps its part: it goes on in request_retry */
 	else
 		part_done(block, req, rc);
 }
@@ -242,19 +246,21 @@ uint32_t request_submit(struct mt_block *block, struct mt_block_req *const *reqs
 
 uint32_t request_retry(struct mt_block *block)
 {
-	struct breq_list waiting = block->waiting;
+	struct breq *first = block->waiting.first;
 
-	if (waiting.count == 0)
-		return 0;
-	if (waiting.count == 1 || waiting.last == &block->waiting.first)
-		waiting.last = &waiting.first->next;
 	list_init(&block->waiting);
 	block->engine->ops->disarm(block->engine);
-	for (struct breq *req = waiting.first, *next; req; req = next) {
+	for (struct breq *req = first, *next; req; req = next) {
 		next = req->next;
 		data_go(block, req);
 	}
 	return started(block);
+}
+
+void request_look(struct mt_block *block)
+{
+	collect(block);
+	arm(block);
 }
 
 uint32_t request_reap(struct mt_block *block, struct mt_block_req **done, uint32_t max)

@@ -17,6 +17,7 @@
 #define BLOCK_PLACES       8u            /* mappings that a handle remembers */
 
 struct mt_inst;
+struct mt_deferred;
 
 /* Exactly one is set. */
 struct bchild {
@@ -36,7 +37,10 @@ struct bnode {
 	struct mt_block_info info;
 	uint64_t generation;             /* atomic */
 	enum file_engine engine;
-	uint32_t writers, readers;       /* [main] handles on it */
+	/* graph.c, [main] */
+	uint32_t writers, readers;       /* handles on it, and nodes above it */
+	struct mt_block *fronts;         /* handles, linked by next_front */
+	struct bnode *above;             /* the node that has it as a child or backing disk; NULL: none */
 };
 
 /* Where a range of the disk is. */
@@ -77,7 +81,8 @@ struct mt_block {
 	struct mt_inst *front_inst;
 	const struct mt_block_front *front;
 	void *front_self;
-	void *watch;
+	struct mt_deferred *retry;
+	struct mt_block *next_front;
 };
 
 /* [main] NULL with `err`. */
@@ -90,6 +95,8 @@ uint32_t request_submit(struct mt_block *block, struct mt_block_req *const *reqs
 uint32_t request_reap(struct mt_block *block, struct mt_block_req **done, uint32_t max);
 void request_drain(struct mt_block *block);
 
+/* After an announcement of the engine: takes what has finished to `done`. */
+void request_look(struct mt_block *block);
 /* After map_ready: requests that wait are tried again; then as submit. */
 uint32_t request_retry(struct mt_block *block);
 

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The graph of block nodes of a machine and the two services on it: children for formats, handles for fronts.
+ * The graph changes on [main] only, in realize and release. A node has one writer or any number of readers; what
+ * another process does to the file is the business of lock.c.
+ */
+#include <glib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <util/error.h>
+
+#include "kernel/block/block.h"
+#include "kernel/block/request.h"
+#include "kernel/machine/inst.h"
+#include "kernel/machine/loop.h"
+#include "kernel/machine/note.h"
+#include "kernel/machine/services.h"
+
+static const char node_key;          /* its address is the key of inst_data */
+
+/* Nodes */
+
+static void node_put_below(struct bnode *below, bool write)
+{
+	*(write ? &below->writers : &below->readers) -= 1;
+	below->above = NULL;
+}
+
+static void node_release(void *resource)
+{
+	struct bnode *node = resource;
+
+	inst_data_set(node->inst, &node_key, NULL);
+	for (uint32_t i = 0; i < node->child_count; i++) {
+		file_close(node->children[i].file);
+		if (node->children[i].node)
+			node_put_below(node->children[i].node, !(node->info.flags & MT_BLOCK_INFO_READONLY));
+	}
+	if (node->backing)
+		node_put_below(node->backing, false);
+	g_free(node);
+}
+
+static struct bnode *node_of(struct mt_inst *inst)
+{
+	struct bnode *node = inst_data_get(inst, &node_key);
+
+	if (node)
+		return node;
+	node = g_new0(struct bnode, 1);
+	node->inst = inst;
+	node->enter = inst_enter;
+	node->leave = inst_leave;
+	node->self = inst->self;
+	node->format = inst_role(inst, MT_IFACE_BLOCK_FORMAT);
+	inst_data_set(inst, &node_key, node);
+	inst_own(inst, node_release, node);
+	return node;
+}
+
+static int node_info(struct bnode *node, struct mt_error *err)
+{
+	node->info = (struct mt_block_info){ .size = sizeof(node->info), .block_bytes = 512, .physical_bytes = 512 };
+	if (!node->format || !node->format->map || !node->format->info)
+		return mt_error_set(err, MT_ENOTSUP, NULL, "%s is no disk", node->inst->id);
+	node->format->info(node->self, &node->info);
+	if (node->info.block_bytes < 512 || node->info.block_bytes & (node->info.block_bytes - 1))
+		return mt_error_set(err, MT_EINVAL, NULL, "%s gives an illegal block size", node->inst->id);
+	return 0;
+}
+
+/* Properties that a class may lack keep their defaults. */
+
+static const char *text_of(struct mt_inst *inst, const char *prop, const char *deflt)
+{
+	const char *text = note_prop_find(inst->cls, prop) ? props_host.get_str(inst, prop) : NULL;
+
+	return text ? text : deflt;
+}
+
+static bool bool_of(struct mt_inst *inst, const char *prop, bool deflt)
+{
+	return note_prop_find(inst->cls, prop) && props_host.present(inst, prop) ?
+	       props_host.get_u64(inst, prop) != 0 : deflt;
+}
+
+static struct file_options options_of(struct mt_inst *inst)
+{
+	const char *cache = text_of(inst, "cache", "writeback"), *engine = text_of(inst, "engine", "auto");
+
+	return (struct file_options){
+		.readonly = bool_of(inst, "readonly", false),
+		.discard = bool_of(inst, "discard", true),
+		.locking = bool_of(inst, "locking", true),
+		.cache = !strcmp(cache, "none") ? FILE_DIRECT : !strcmp(cache, "unsafe") ? FILE_UNSAFE : FILE_WRITEBACK,
+		.engine = !strcmp(engine, "io_uring") ? FILE_ENGINE_URING :
+			  !strcmp(engine, "threads") ? FILE_ENGINE_THREADS : FILE_ENGINE_AUTO,
+	};
+}
+
+static int node_claim(struct bnode *node, bool write, struct mt_error *err)
+{
+	if (node->writers || (write && node->readers)) {
+		mt_error_set(err, MT_EBUSY, NULL, "%s is in use by another section", node->inst->id);
+		mt_error_hint(err, "a disk has one writer, or readers only");
+		return MT_EBUSY;
+	}
+	*(write ? &node->writers : &node->readers) += 1;
+	return 0;
+}
+
+/* Children */
+
+static void child_info_fill(struct mt_block_child_info *out, const struct file *file, const struct bnode *below)
+{
+	struct mt_block_child_info info = { .size = sizeof(info) };
+
+	if (file) {
+		info.child_bytes = file->len_bytes;
+		info.block_bytes = file->block_bytes;
+		info.physical_bytes = file->physical_bytes;
+		info.flags = file->options.readonly ? MT_BLOCK_INFO_READONLY : 0;
+		if (file->options.cache != FILE_UNSAFE)
+			info.flags |= MT_BLOCK_INFO_VOLATILE;
+	} else {
+		info.child_bytes = below->info.disk_bytes;
+		info.block_bytes = below->info.block_bytes;
+		info.physical_bytes = below->info.physical_bytes;
+		info.flags = below->info.flags;
+	}
+	info.size = MIN(out->size, info.size);
+	memcpy(out, &info, info.size);
+}
+
+static int below_open(struct bnode *node, const char *prop, bool write, struct bnode **out, struct mt_error *err)
+{
+	struct mt_inst *inst = inst_ref(node->inst, prop);
+	struct bnode *below;
+	int rc;
+
+	if (!inst)
+		return MT_ENOENT;
+	below = node_of(inst);
+	rc = node_info(below, err);
+	if (rc == 0)
+		rc = node_claim(below, write && !(below->info.flags & MT_BLOCK_INFO_READONLY), err);
+	if (rc < 0)
+		return rc;
+	below->above = node;
+	*out = below;
+	return 0;
+}
+
+static int32_t child_open(struct mt_inst *inst, const char *prop, struct mt_block_child_info *out,
+			  struct mt_error *err)
+{
+	const struct note_prop *note = note_prop_find(inst->cls, prop);
+	struct file_options options = options_of(inst);
+	struct bnode *node = node_of(inst);
+	struct bchild *child = &node->children[node->child_count];
+	int rc;
+
+	if (node->child_count == BNODE_CHILDREN_MAX)
+		return mt_error_set(err, MT_ERANGE, prop, "too many children");
+	node->engine = options.engine;
+	if (note && note->type == MT_PROP_REF) {
+		rc = below_open(node, prop, !options.readonly, &child->node, err);
+		if (rc < 0)
+			return rc;
+	} else {
+		const char *path = text_of(inst, prop, NULL);
+
+		if (!path)
+			return MT_ENOENT;
+		child->file = file_open(path, &options, err);
+		if (!child->file)
+			return err && err->code ? err->code : MT_EIO;
+	}
+	child_info_fill(out, child->file, child->node);
+	return (int32_t)node->child_count++;
+}
+
+static int32_t backing_open(struct mt_inst *inst, const char *prop, struct mt_block_child_info *out,
+			    struct mt_error *err)
+{
+	struct bnode *node = node_of(inst);
+	int rc = below_open(node, prop, false, &node->backing, err);
+
+	if (rc == 0)
+		child_info_fill(out, NULL, node->backing);
+	return rc;
+}
+
+static struct file *child_file(struct mt_inst *inst, uint32_t child)
+{
+	struct bnode *node = inst_data_get(inst, &node_key);
+
+	return node && child < node->child_count ? node->children[child].file : NULL;
+}
+
+static int32_t child_read(struct mt_inst *inst, uint32_t child, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	struct file *file = child_file(inst, child);
+
+	return file ? file_read(file, offset, buf, len_bytes) : MT_ENOTSUP;
+}
+
+static int32_t child_write(struct mt_inst *inst, uint32_t child, uint64_t offset, const void *buf, uint64_t len_bytes)
+{
+	struct file *file = child_file(inst, child);
+
+	return file ? file_write(file, offset, buf, len_bytes) : MT_ENOTSUP;
+}
+
+static int32_t child_flush(struct mt_inst *inst, uint32_t child)
+{
+	struct file *file = child_file(inst, child);
+
+	return file ? file_flush(file) : MT_ENOTSUP;
+}
+
+/* The whole node at once: handles remember few mappings, and find them again by one call each. */
+static uint64_t invalidate(struct mt_inst *inst, uint64_t offset, uint64_t len_bytes)
+{
+	struct bnode *node = inst_data_get(inst, &node_key);
+
+	(void)offset, (void)len_bytes;
+	return node ? __atomic_add_fetch(&node->generation, 1, __ATOMIC_ACQ_REL) : 0;
+}
+
+/* Whoever waits is above: its handles try again on their own loops. */
+static void map_ready(struct mt_inst *inst)
+{
+	for (struct bnode *node = inst_data_get(inst, &node_key); node; node = node->above) {
+		for (struct mt_block *block = node->fronts; block; block = block->next_front)
+			loop_host.deferred_post(block->retry);
+	}
+}
+
+static void metadata_flushed(struct mt_inst *inst, int32_t result)
+{
+	(void)inst, (void)result;              /* no flush waits for metadata yet */
+}
+
+const struct mt_block_node block_node_host = {
+	.child_open = child_open,
+	.backing_open = backing_open,
+	.child_read = child_read,
+	.child_write = child_write,
+	.child_flush = child_flush,
+	.invalidate = invalidate,
+	.map_ready = map_ready,
+	.metadata_flushed = metadata_flushed,
+};
+
+/* Fronts */
+
+static void tell_front(struct mt_block *block)
+{
+	if (block->done.count)
+		block->front->ready(block->front_self);
+}
+
+/* [io] under the front's lock */
+static void engine_event(void *arg, uint32_t events)
+{
+	struct mt_block *block = arg;
+	eventfd_t count;
+
+	(void)events;
+	(void)!eventfd_read(block->engine->event_fd, &count);
+	block->engine->ops->disarm(block->engine);
+	request_look(block);
+	tell_front(block);
+}
+
+static void retry_event(void *arg)
+{
+	struct mt_block *block = arg;
+
+	if (request_retry(block))
+		tell_front(block);
+}
+
+static void front_release(void *resource)
+{
+	struct mt_block *block = resource, **link = &block->node->fronts;
+
+	while (*link && *link != block)
+		link = &(*link)->next_front;
+	if (*link)
+		*link = block->next_front;
+	*(block->write ? &block->node->writers : &block->node->readers) -= 1;
+	request_close(block);
+}
+
+static bool front_watch(struct mt_block *block)
+{
+	struct mt_inst *inst = block->front_inst;
+
+	block->retry = loop_host.deferred_create(inst, retry_event, block);
+	return block->retry && loop_host.watch_add(inst, block->engine->event_fd, MT_FD_READ, engine_event, block);
+}
+
+static struct mt_block *front_open(struct mt_inst *inst, const char *prop, uint32_t write,
+				   const struct mt_block_front *front, void *self, struct mt_error *err)
+{
+	struct mt_inst *below = inst_ref(inst, prop);
+	struct mt_block *block;
+	struct bnode *node;
+
+	if (!below) {
+		mt_error_set(err, MT_ENOENT, prop, "no disk is named");
+		return NULL;
+	}
+	node = node_of(below);
+	if (node_info(node, err) < 0)
+		return NULL;
+	write = write && !(node->info.flags & MT_BLOCK_INFO_READONLY);
+	if (node_claim(node, write, err) < 0)
+		return NULL;
+	block = request_open(node, write, err);
+	if (!block) {
+		*(write ? &node->writers : &node->readers) -= 1;
+		return NULL;
+	}
+	block->front_inst = inst;
+	block->front = front;
+	block->front_self = self;
+	block->next_front = node->fronts;
+	node->fronts = block;
+	inst_own(inst, front_release, block);      /* before the watch: it is released after it */
+	if (!front_watch(block)) {
+		mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+		return NULL;
+	}
+	return block;
+}
+
+static void front_info(struct mt_block *block, struct mt_block_info *out)
+{
+	struct mt_block_info info = block->node->info;
+
+	info.size = MIN(out->size, sizeof(info));
+	if (!block->write)
+		info.flags |= MT_BLOCK_INFO_READONLY;
+	memcpy(out, &info, info.size);
+}
+
+static uint32_t front_in_flight(struct mt_block *block)
+{
+	return block->requests - block->done.count;
+}
+
+const struct mt_block_host block_host = {
+	.open = front_open,
+	.info = front_info,
+	.submit = request_submit,
+	.reap = request_reap,
+	.drain = request_drain,
+	.in_flight = front_in_flight,
+};

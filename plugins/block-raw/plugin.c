@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * block-raw: a disk whose bytes lie in a file or block device as they are, or in a window of it.
+ * One extent covers the disk, so that the kernel asks once and then does the I/O by itself. A file whose length is
+ * no multiple of the block is rounded up: what lies beyond its end reads as zero and comes to be by writing.
+ */
+#define MT_NOTE_NAME     "block-raw"
+#define MT_NOTE_VERSION  MORTISE_VERSION
+#define MT_NOTE_VENDOR   "mortise"
+#define MT_NOTE_LICENCE  "MIT"
+#define MT_NOTE_SUMMARY  "raw disk image, or a window of one"
+#define MT_NOTE_REQUIRES "mortise.props/1 mortise.block-node/1"
+#define MT_NOTE_OPTIONAL ""
+#define MT_NOTE_CAPS     0
+#define RAW_PROPS(P, c) \
+	MT_BLOCK_FILE_PROPS(P, c) \
+	P(c, offset, "offset", MT_PROP_SIZE, "0", "", "bytes", 0, "where the disk begins in the file") \
+	P(c, size, "size", MT_PROP_SIZE, "", "", "bytes", 0, "length of the disk; default: up to the end of the file")
+#define MT_NOTE_CLASSES(C) \
+	C(raw, "block-raw", MT_KIND_BLOCK, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, "mortise.block-format/1", RAW_PROPS)
+
+#include <mortise/draft/block-format.h>
+#include <mortise/draft/device.h>
+#include <mortise/draft/props.h>
+#include <mortise/note-emit.h>
+#include <stdlib.h>
+#include <string.h>
+#include <util/error.h>
+
+#define SECTOR_BYTES 512u
+
+/* Constant after realize, hence parallel without a lock. */
+struct raw {
+	struct mt_inst *inst;
+	const struct mt_props_host *props;
+	const struct mt_block_node *node;
+	uint64_t window_offset, window_bytes;
+	struct mt_block_child_info child;
+};
+
+static int raw_create(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err)
+{
+	struct raw *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	r->inst = inst;
+	r->props = host->get_interface(host, MT_IFACE_PROPS);
+	r->node = host->get_interface(host, MT_IFACE_BLOCK_NODE);
+	*self = r;
+	return 0;
+}
+
+static int raw_window(struct raw *r, struct mt_error *err)
+{
+	uint64_t offset = r->props->get_u64(r->inst, "offset"), end = r->child.child_bytes, size;
+
+	end = end > UINT64_MAX - SECTOR_BYTES ? end : (end + SECTOR_BYTES - 1) & ~(uint64_t)(SECTOR_BYTES - 1);
+	if (offset % r->child.block_bytes)
+		return mt_error_set(err, MT_EINVAL, "offset", "the offset is no multiple of %u", r->child.block_bytes);
+	if (offset > end)
+		return mt_error_set(err, MT_ERANGE, "offset", "the offset lies beyond the end of the file");
+	size = r->props->present(r->inst, "size") ? r->props->get_u64(r->inst, "size") : end - offset;
+	if (size % SECTOR_BYTES)
+		return mt_error_set(err, MT_EINVAL, "size", "the size is no multiple of %u", SECTOR_BYTES);
+	if (size > end - offset)
+		return mt_error_set(err, MT_ERANGE, "size", "the window reaches beyond the end of the file");
+	r->window_offset = offset;
+	r->window_bytes = size;
+	return 0;
+}
+
+static int raw_realize(void *self, struct mt_error *err)
+{
+	struct raw *r = self;
+	int32_t child;
+
+	r->child.size = sizeof(r->child);
+	child = r->node->child_open(r->inst, "file", &r->child, err);
+	return child < 0 ? child : raw_window(r, err);
+}
+
+static int raw_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
+{
+	(void)self, (void)kind, (void)phase, (void)err;
+	return 0;
+}
+
+static void raw_unrealize(void *self)
+{
+	(void)self;
+}
+
+static void raw_destroy(void *self)
+{
+	free(self);
+}
+
+static void raw_info(void *self, struct mt_block_info *out)
+{
+	const struct raw *r = self;
+
+	out->flags = r->child.flags;
+	out->disk_bytes = r->window_bytes;
+	out->block_bytes = r->child.block_bytes;
+	out->physical_bytes = r->child.physical_bytes;
+	if (!(r->child.flags & MT_BLOCK_INFO_READONLY) && r->props->get_u64(r->inst, "discard"))
+		out->discard_bytes = r->child.physical_bytes;
+}
+
+static int32_t raw_map(void *self, uint64_t offset, uint64_t len_bytes, uint32_t purpose,
+		       struct mt_block_extent *extents, uint32_t max)
+{
+	const struct raw *r = self;
+
+	(void)len_bytes, (void)purpose, (void)max;
+	if (offset >= r->window_bytes)
+		return MT_ERANGE;
+	extents[0] = (struct mt_block_extent){
+		.len_bytes = r->window_bytes - offset,
+		.child_offset = r->window_offset + offset,
+		.kind = MT_BLOCK_EXT_DATA,
+		.flags = MT_BLOCK_EXT_WRITABLE | MT_BLOCK_EXT_ALLOCATED,
+	};
+	return 1;
+}
+
+static const struct mt_block_format raw_format = {
+	.info = raw_info,
+	.map = raw_map,
+};
+
+static const struct mt_device_class raw_device = {
+	.create = raw_create,
+	.realize = raw_realize,
+	.reset = raw_reset,
+	.unrealize = raw_unrealize,
+	.destroy = raw_destroy,
+};
+
+static const void *get_class(const char *class_name, const char *id)
+{
+	(void)class_name;
+	if (strcmp(id, MT_IFACE_DEVICE) == 0)
+		return &raw_device;
+	if (strcmp(id, MT_IFACE_BLOCK_FORMAT) == 0)
+		return &raw_format;
+	return NULL;
+}
+
+static const struct mt_plugin plugin = {
+	.size = sizeof(plugin),
+	.abi_major = MT_ABI_MAJOR,
+	.get_class = get_class,
+};
+
+const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
+{
+	(void)host, (void)err;
+	return &plugin;
+}
