@@ -6,6 +6,7 @@
 #include <config.h>
 #include <string.h>
 
+#include "kernel/block/block.h"
 #include "kernel/machine/clock.h"
 #include "kernel/machine/dma.h"
 #include "kernel/machine/irq.h"
@@ -21,6 +22,8 @@ static const struct mt_thread_check thread_check = {
 };
 
 #define HOST_INTERFACES(I) \
+	I(MT_IFACE_BLOCK, &block_host) \
+	I(MT_IFACE_BLOCK_NODE, &block_node_host) \
 	I(MT_IFACE_BOOT, &boot_host) \
 	I(MT_IFACE_CHAR_HOST, &char_host) \
 	I(MT_IFACE_CLOCK, &clock_host) \
