@@ -42,7 +42,8 @@ bool inst_may_move(enum inst_state from, enum inst_state to)
 void inst_move(enum inst_state *state, enum inst_state to)
 {
 	g_assert(inst_may_move(*state, to));
-	*state = to;
+	/* loops look at it before they call the instance */
+	__atomic_store_n(state, to, __ATOMIC_RELEASE);
 }
 
 /* Lock ranks. The stack of the instances whose lock this thread holds; recursion pushes again. */
