@@ -138,11 +138,12 @@ static uint32_t write_split(const struct mt_region *region, struct mt_access *ac
 		return MT_BUS_DEVICE;
 	while (done < width) {
 		struct piece piece = piece_next(region, offset + done, width - done);
+		uint64_t part = value >> (8 * done) & width_mask(piece.bytes);
 		uint32_t result;
 
 		access->offset = piece.offset;
 		access->width = piece.width;
-		result = region->ops->write(region->self, access, value >> (8 * done) & width_mask(piece.bytes));
+		result = region->ops->write(region->self, access, part);
 		if ((result & MT_BUS_RESULT) != MT_BUS_OK)
 			return result | flags;
 		flags |= result;
@@ -167,8 +168,8 @@ static uint32_t with_leave(uint32_t result, unsigned changes_before)
 	return space_changes_by_thread() == changes_before ? result : result | MT_BUS_LEAVE;
 }
 
-uint32_t bus_read(const struct mt_flat_range *range, uint64_t addr, uint32_t width, const struct mt_access *from,
-		  uint64_t *value)
+uint32_t bus_read(const struct mt_flat_range *range, uint64_t addr, uint32_t width,
+		  const struct mt_access *from, uint64_t *value)
 {
 	const struct mt_region *region = range->region;
 	struct mt_access access = *from;
@@ -232,8 +233,8 @@ static uint32_t memory_write(const struct mt_flat_range *range, uint64_t addr, u
 	return MT_BUS_OK;
 }
 
-uint32_t bus_write(const struct mt_flat_range *range, uint64_t addr, uint32_t width, const struct mt_access *from,
-		   uint64_t value)
+uint32_t bus_write(const struct mt_flat_range *range, uint64_t addr, uint32_t width,
+		   const struct mt_access *from, uint64_t value)
 {
 	struct mt_region *region = range->region;
 	struct mt_access access = *from;
@@ -248,7 +249,8 @@ uint32_t bus_write(const struct mt_flat_range *range, uint64_t addr, uint32_t wi
 	access.offset = range->region_offset + (addr - range->gpa);
 	access.width = width;
 	value &= width_mask(width);
-	if (__atomic_load_n(&region->binding_count, __ATOMIC_ACQUIRE) && write_is_bound(region, &access, value))
+	if (__atomic_load_n(&region->binding_count, __ATOMIC_ACQUIRE) &&
+	    write_is_bound(region, &access, value))
 		return MT_BUS_OK;
 	if (!is_declared(region, access.offset, width) && (region->flags & MT_REGION_STRICT))
 		return MT_BUS_DEVICE;
@@ -400,7 +402,8 @@ void bus_region_unplace(struct mt_region *region)
 	space_commit(region->space);
 }
 
-static struct mt_region *region_add(struct mt_inst *inst, const struct mt_region_desc *from, struct mt_error *err)
+static struct mt_region *region_add(struct mt_inst *inst, const struct mt_region_desc *from,
+				    struct mt_error *err)
 {
 	struct mt_region_desc desc;
 	struct mt_region *region;
@@ -466,8 +469,8 @@ static int bind_eventfd(struct mt_region *region, uint64_t offset, uint32_t widt
 	pthread_mutex_unlock(&region->binding_lock);
 	if (code == 0)
 		return 0;
-	return fault_set(err, code, NULL, NULL, "0x%llx of '%s' is %s", (unsigned long long)offset, region->name,
-			 code == MT_EBUSY ? "bound already" : "not bound");
+	return fault_set(err, code, NULL, NULL, "0x%llx of '%s' is %s", (unsigned long long)offset,
+			 region->name, code == MT_EBUSY ? "bound already" : "not bound");
 }
 
 const struct mt_mmio_host bus_mmio_host = {

@@ -4,8 +4,9 @@
  * is a call under the back end's lock; what goes up (bytes, events, "there is room") waits here and is
  * brought to the front by its own loop, under the front's lock alone. Ends are made on [main] in realize.
  *
- * The rule that is easy to break: `lock` is held across no call into a plugin. Each "tell me when" flag is set before the
- * state that it depends on is looked at for the last time, so that a change in between posts a call.
+ * The rule that is easy to break: `lock` is held across no call into a plugin. Each "tell me when" flag is
+ * set before the state that it depends on is looked at for the last time, so that a change in between posts
+ * a call.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -136,7 +137,7 @@ static void bytes_taken(struct mt_char *chr, uint32_t len)
 		chr_post(chr, &chr->back, &chr->ready_posted, ready_run);
 }
 
-/* One step of what waits; false: nothing waits, or the front takes nothing now (receive_ready pumps again). */
+/* One step of what waits; false: nothing waits, or the front takes nothing now (receive_ready goes on). */
 static bool pump_step(struct mt_char *chr)
 {
 	const uint8_t *data;

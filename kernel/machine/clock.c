@@ -192,8 +192,8 @@ static void timer_arm(struct mt_timer *timer, uint64_t deadline_ns)
 /* Running and standing still */
 
 /*
- * With the clock's lock held. The stores release, so that the odd `seq` is there before them; the host's clock
- * is read after it, so that no reader was given a later time than the one that freezes.
+ * With the clock's lock held. The stores release, so that the odd `seq` is there before them; the host's
+ * clock is read after it, so that no reader was given a later time than the one that freezes.
  */
 static void time_switch(struct guest_clock *clock, bool running)
 {

@@ -114,8 +114,8 @@ static bool mark_client(uint64_t *bitmap, const uint64_t *filter, uint64_t first
  * 1. V translates a page for the first time while D writes it. V sets the page's bit in code_pages, fences,
  *    then reads the code; D writes the code, fences, then reads code_pages. So D sees V's bit, or V sees D's
  *    code; without the two fences both may miss the other.
- * 2. V consumes bits while D sets them. V reads the epoch, takes the bits by exchange, then looks at the code;
- *    D writes the code, sets the bit, counts the epoch. The epoch counts even when the bit was set already:
+ * 2. V consumes bits while D sets them. V reads the epoch, takes the bits by exchange, then looks at the
+ *    code; D writes the code, sets the bit, counts the epoch. It counts even when the bit was set already:
  *    another writer may have set it and not counted yet, and D's own interrupt may overtake that count.
  */
 void ram_mark_dirty(struct mt_ram *ram, uint64_t ram_offset, uint64_t len_bytes)
@@ -156,8 +156,8 @@ static const struct mt_flat_range *memory_at(const struct mt_flat_view *view, ui
 
 enum transfer { TRANSFER_READ, TRANSFER_WRITE, TRANSFER_FILL };
 
-static void piece_move(const struct mt_flat_range *range, uint64_t at, enum transfer kind, uint8_t *buf, int byte,
-		       uint64_t len_bytes)
+static void piece_move(const struct mt_flat_range *range, uint64_t at, enum transfer kind, uint8_t *buf,
+		       int byte, uint64_t len_bytes)
 {
 	uint8_t *hva = range->hva + at;
 
@@ -266,12 +266,13 @@ static uint32_t dma_map(struct mt_dma *dma, uint64_t addr, uint64_t len_bytes, u
 			struct mt_iov *iov, uint32_t max, uint64_t *mapped_bytes)
 {
 	const struct mt_flat_view *view = space_view_get(dma->space);
+	bool write = direction == MT_DMA_FROM_DEVICE;
 	uint32_t count = 0;
 
 	*mapped_bytes = 0;
 	while (count < max && *mapped_bytes < len_bytes) {
 		uint64_t now = len_bytes - *mapped_bytes;
-		const struct mt_flat_range *range = memory_at(view, addr, direction == MT_DMA_FROM_DEVICE, &now);
+		const struct mt_flat_range *range = memory_at(view, addr, write, &now);
 		uint64_t at;
 
 		if (!range)

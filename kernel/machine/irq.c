@@ -5,8 +5,8 @@
  *
  * The rule that is easy to break: a change is delivered under the input's lock. Two threads may change two
  * sources of one input at once, A lowering the last raised one and B raising another: each is right about the
- * or-ed level at its own moment, but if they delivered outside the lock, A's 0 could reach the sink after B's 1
- * and stay. The locks order downward (device, input, sink's own, pin input, vCPU), as the wires do.
+ * or-ed level at its own moment, but if they delivered outside the lock, A's 0 could reach the sink after
+ * B's 1 and stay. The locks order downward (device, input, sink's own, pin input, vCPU), as the wires do.
  */
 #include "kernel/machine/irq.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A loop thread: descriptors by epoll, timers by one timerfd and a heap, posted calls by a list and an eventfd.
+ * A loop thread: descriptors by epoll, timers by a timerfd and a heap, posted calls by a list and an eventfd.
  * Everything but the thread's own functions may be called from any thread, and from inside callbacks.
  *
  * The rule that is easy to break: epoll_wait may have returned a watch that another thread, or an earlier
@@ -95,7 +95,7 @@ static void loop_wake(struct loop *loop)
 	eventfd_write(loop->event_fd, 1);
 }
 
-/* With the lock held. A callback waits for nobody, so that this is short; see loop.h for whom it may not be. */
+/* With the lock held. A callback waits for no one but an instance's lock: see loop.h. */
 static void wait_rested(struct loop *loop, const void *object)
 {
 	while (loop->running == object && !loop_is_current(loop))
@@ -202,7 +202,8 @@ static void heap_down(struct loop *loop, struct loop_timer *timer)
 	for (;;) {
 		unsigned child = index * 2;
 
-		if (child + 1 < loop->heap->len && heap_before(heap_at(loop, child + 1), heap_at(loop, child)))
+		if (child + 1 < loop->heap->len &&
+		    heap_before(heap_at(loop, child + 1), heap_at(loop, child)))
 			child++;
 		if (child >= loop->heap->len || !heap_before(heap_at(loop, child), timer))
 			break;
@@ -228,7 +229,7 @@ static void heap_remove(struct loop *loop, struct loop_timer *timer)
 	heap_down(loop, last);
 }
 
-/* With the lock held. A time in the past is legal and makes the timerfd readable at once; 0 would disarm it. */
+/* With the lock held. A time in the past makes the timerfd readable at once; 0 would disarm it. */
 static void timer_program(struct loop *loop, uint64_t ns)
 {
 	struct itimerspec when = { { 0, 0 }, { 0, 0 } };
@@ -327,7 +328,8 @@ static void run_timers(struct loop *loop)
 
 static uint32_t to_epoll(uint32_t events)
 {
-	return (events & MT_FD_READ ? (uint32_t)EPOLLIN : 0) | (events & MT_FD_WRITE ? (uint32_t)EPOLLOUT : 0);
+	return (events & MT_FD_READ ? (uint32_t)EPOLLIN : 0) |
+	       (events & MT_FD_WRITE ? (uint32_t)EPOLLOUT : 0);
 }
 
 static uint32_t from_epoll(uint32_t events)
@@ -362,7 +364,8 @@ static bool watch_poll(struct loop_watch *watch, uint32_t events)
 	return true;
 }
 
-struct loop_watch *loop_watch_add(struct loop *loop, int fd, uint32_t events, void (*fn)(void *, uint32_t), void *arg)
+struct loop_watch *loop_watch_add(struct loop *loop, int fd, uint32_t events,
+				  void (*fn)(void *arg, uint32_t events), void *arg)
 {
 	struct loop_watch *watch = g_new0(struct loop_watch, 1);
 	bool good;
@@ -472,8 +475,10 @@ static void run_always(struct loop *loop)
 	pthread_mutex_lock(&loop->lock);
 	left = loop->always->len;
 	while (left-- > 0) {
-		struct loop_watch *watch = left < loop->always->len ? g_ptr_array_index(loop->always, left) : NULL;
+		struct loop_watch *watch = NULL;
 
+		if (left < loop->always->len)
+			watch = g_ptr_array_index(loop->always, left);
 		pthread_mutex_unlock(&loop->lock);
 		if (watch)
 			run_watch(watch, MT_FD_READ | MT_FD_WRITE);

@@ -36,14 +36,15 @@ void loop_timer_destroy(struct loop_timer *timer);
  * [any] watch a descriptor without an instance (kernel's own). A file that cannot be waited for (a regular
  * one) is always ready. NULL: `fd` is no descriptor, or is watched already.
  */
-struct loop_watch *loop_watch_add(struct loop *loop, int fd, uint32_t events, void (*fn)(void *, uint32_t), void *arg);
+struct loop_watch *loop_watch_add(struct loop *loop, int fd, uint32_t events,
+				  void (*fn)(void *arg, uint32_t events), void *arg);
 /* 0 parks it. False: the descriptor cannot be watched. */
 bool loop_watch_set(struct loop_watch *watch, uint32_t events);
 /* After it returns `fn` is not called again, and no call is under way on another thread. */
 void loop_watch_remove(struct loop_watch *watch);
 /*
- * [any] The same without waiting: a call may be under way, or about to begin, on the loop; `gone(arg)` runs on
- * the loop when that can no longer be.
+ * [any] The same without waiting: a call may be under way, or about to begin, on the loop; `gone(arg)` runs
+ * on the loop when that can no longer be.
  */
 void loop_watch_abandon(struct loop_watch *watch, void (*gone)(void *arg));
 /* [any] host's monotonic clock, ns */
@@ -52,8 +53,8 @@ uint64_t loop_now_ns(void);
 struct workers *loop_workers(struct loop *loop);
 
 /*
- * worker.c: a pool of at most `max` threads, made on demand; 0: as many as the host has processors. Drain waits
- * until all work has run and its ends are posted. Destroy after drain.
+ * worker.c: a pool of at most `max` threads, made on demand; 0: as many as the host has processors. Drain
+ * waits until all work has run and its ends are posted. Destroy after drain.
  */
 struct workers *workers_create(unsigned max);
 void workers_drain(struct workers *pool);

@@ -25,7 +25,7 @@ struct mt_deferred {
 	void *arg;
 };
 
-/* Resources are [main]'s; handles come and go on the loop too, so this takes the lock even of a parallel class. */
+/* Resources are [main]'s; handles come and go on the loop too: so the lock, even of a parallel class. */
 static void own(struct mt_inst *inst, void (*release)(void *), void *resource)
 {
 	g_rec_mutex_lock(&inst->lock);

@@ -34,7 +34,8 @@ static uint64_t bitmap_bytes(uint64_t len_bytes)
 /* Anonymous memory reads as zero without being there: no page of it is used before the first dirty page. */
 static uint64_t *bitmap_create(uint64_t bytes)
 {
-	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
+	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 
 	return map == MAP_FAILED ? NULL : map;
 }
@@ -44,7 +45,8 @@ static int memfd_make(const char *name, uint64_t len_bytes, struct mt_error *err
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0)
-		return fault_set(err, MT_EHOST, "size", NULL, "no memory file for '%s': %s", name, strerror(errno));
+		return fault_set(err, MT_EHOST, "size", NULL, "no memory file for '%s': %s", name,
+				 strerror(errno));
 	if (ftruncate(fd, (off_t)len_bytes) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0)
 		return fd;
 	fault_set(err, MT_ENOMEM, "size", "check limits on file size (ulimit -f) and memory",
@@ -57,7 +59,8 @@ static int memfd_make(const char *name, uint64_t len_bytes, struct mt_error *err
 static int ram_map(struct ram_block *block, struct mt_error *err)
 {
 	struct mt_ram *ram = &block->ram;
-	void *map = mmap(NULL, ram->len_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram->fd, 0);
+	void *map = mmap(NULL, ram->len_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram->fd,
+			 0);
 
 	if (map == MAP_FAILED)
 		return fault_set(err, MT_ENOMEM, "size", "check limits on address space (ulimit -v)",
@@ -66,7 +69,8 @@ static int ram_map(struct ram_block *block, struct mt_error *err)
 	ram->hva = map;
 	ram->dirty[MT_DIRTY_CODE] = bitmap_create(block->bitmap_bytes);
 	if (!ram->dirty[MT_DIRTY_CODE])
-		return fault_set(err, MT_ENOMEM, "size", NULL, "no memory for the page map of '%s'", block->name);
+		return fault_set(err, MT_ENOMEM, "size", NULL, "no memory for the page map of '%s'",
+				 block->name);
 	/* advice only: hosts without huge pages for shared memory say no */
 	(void)madvise(map, ram->len_bytes, MADV_HUGEPAGE);
 	(void)madvise(map, ram->len_bytes, MADV_DONTDUMP);

@@ -40,7 +40,7 @@ struct space {
 	char *name;
 	struct view *newest;           /* atomic */
 
-	pthread_mutex_t change;        /* recursive; held from begin to commit. Guards down to `generation`. */
+	pthread_mutex_t change;        /* recursive; held from begin to commit. Guards what follows. */
 	unsigned depth;
 	bool changed;
 	GArray *items;                 /* of struct item, sorted by gpa, no overlaps */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A space of guest-physical addresses: RAM blocks and regions of registers, flattened into immutable views.
- * ram.c makes RAM objects, space.c places things and publishes views, bus.c makes regions and serves accesses.
+ * ram.c makes RAM objects, space.c places things and publishes views, bus.c makes and serves regions.
  * A change publishes a new view at once; the old one is retired when no vCPU, DMA or loop thread can still
  * be in it (readers hold a view between space_view_get and space_view_put; vCPUs by their `run`).
  */
@@ -57,10 +57,10 @@ void space_set_listener(struct space *space, void (*published)(void *arg), void 
 unsigned space_changes_by_thread(void);
 
 /* [any] Region access as mt_vcpu_host.read and .write declare it; splits, takes the instance lock. */
-uint32_t bus_read(const struct mt_flat_range *range, uint64_t addr, uint32_t width, const struct mt_access *from,
-		  uint64_t *value);
-uint32_t bus_write(const struct mt_flat_range *range, uint64_t addr, uint32_t width, const struct mt_access *from,
-		   uint64_t value);
+uint32_t bus_read(const struct mt_flat_range *range, uint64_t addr, uint32_t width,
+		  const struct mt_access *from, uint64_t *value);
+uint32_t bus_write(const struct mt_flat_range *range, uint64_t addr, uint32_t width,
+		   const struct mt_access *from, uint64_t value);
 /* [any] A message of `inst` (see irq.h). Reaches RAM and parallel instances, never `inst` itself. */
 uint32_t bus_message(struct mt_inst *inst, uint64_t addr, uint32_t data);
 /* [main] The requester id of an instance, not 0. */

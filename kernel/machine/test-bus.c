@@ -45,8 +45,8 @@ static uint32_t dev_write(void *self, const struct mt_access *access, uint64_t v
 static const struct mt_region_ops dev_ops = { dev_read, dev_write };
 static const struct mt_access from = { .vcpu = 0 };
 
-static struct dev *dev_create(struct machine *m, const char *id, uint32_t class_flags, uint64_t at, uint32_t flags,
-			      uint32_t width_min, uint32_t width_max)
+static struct dev *dev_create(struct machine *m, const char *id, uint32_t class_flags, uint64_t at,
+			      uint32_t flags, uint32_t width_min, uint32_t width_max)
 {
 	struct mt_region_desc desc = { .size = sizeof(desc), .flags = flags, .name = "regs", .len_bytes = 64,
 				       .width_min = width_min, .width_max = width_max, .ops = &dev_ops };
@@ -95,7 +95,8 @@ static const struct {
 	{ 0, 1, 4, 1, 4, MT_BUS_OK, "r1@1 r2@2 r1@4 ", MT_BUS_OK, "w1@1=88 w2@2=6677 w1@4=55 " },
 	{ 0, 1, 8, 4, 8, MT_BUS_OK, "r4@4 r4@8 ", MT_BUS_OK, "w4@4=55667788 w4@8=11223344 " },
 	{ MT_REGION_UNALIGNED, 1, 8, 3, 8, MT_BUS_OK, "r8@3 ", MT_BUS_OK, "w8@3=1122334455667788 " },
-	{ MT_REGION_UNALIGNED, 1, 4, 3, 8, MT_BUS_OK, "r4@3 r4@7 ", MT_BUS_OK, "w4@3=55667788 w4@7=11223344 " },
+	{ MT_REGION_UNALIGNED, 1, 4, 3, 8, MT_BUS_OK, "r4@3 r4@7 ", MT_BUS_OK,
+	  "w4@3=55667788 w4@7=11223344 " },
 	/* narrow reads take the whole register, narrow writes have no wider form */
 	{ 0, 4, 4, 6, 1, MT_BUS_OK, "r4@4 ", MT_BUS_DEVICE, "" },
 	{ 0, 4, 4, 6, 2, MT_BUS_OK, "r4@4 ", MT_BUS_DEVICE, "" },
@@ -124,7 +125,8 @@ START_TEST(access_is_normalised)
 
 	for (unsigned i = 0; i < splits[_i].width && i < 8; i++)
 		expected |= (uint64_t)(splits[_i].offset + i) << 8 * i;
-	ck_assert_uint_eq(read_at(m, 0x1000 + splits[_i].offset, splits[_i].width, &value), splits[_i].result);
+	ck_assert_uint_eq(read_at(m, 0x1000 + splits[_i].offset, splits[_i].width, &value),
+			  splits[_i].result);
 	ck_assert_str_eq(dev->trace, splits[_i].reads);
 	ck_assert_uint_eq(value, splits[_i].result == MT_BUS_OK ? expected : 0);
 	dev->trace[0] = 0;
@@ -284,8 +286,8 @@ START_TEST(description_is_checked)
 	struct {
 		struct mt_region_desc desc;
 		uint64_t later;
-	} big = { .desc = { .size = sizeof(big), .name = "regs", .len_bytes = 64, .width_min = 1, .width_max = 8,
-			    .ops = &dev_ops } };
+	} big = { .desc = { .size = sizeof(big), .name = "regs", .len_bytes = 64, .width_min = 1,
+			    .width_max = 8, .ops = &dev_ops } };
 	struct machine *m = bench_create();
 	struct mt_inst *inst = bench_inst(m, "dev", "dev", 0, NULL, NULL);
 	struct mt_region_desc desc;
@@ -324,7 +326,7 @@ static int count_inside(struct dev *dev)
 	static unsigned half;
 
 	(void)dev;
-	half ^= 1;                             /* plain: a race would be seen by the sanitizer, and in the end */
+	half ^= 1;                             /* plain: a race shows in the end */
 	hook_result = half;
 	dev->trace[0] = 0;
 	return 0;

@@ -89,7 +89,9 @@ static void front_event(void *self, uint32_t event)
 	snprintf(front->events + used, sizeof(front->events) - used, "%u@%u ", event, front->received);
 }
 
-static const struct mt_char_front front_fns = { front_can_receive, front_receive, front_writable, front_event };
+static const struct mt_char_front front_fns = {
+	front_can_receive, front_receive, front_writable, front_event
+};
 
 struct link {
 	struct machine *m;
@@ -223,7 +225,8 @@ END_TEST
 START_TEST(one_front_for_a_back_end)
 {
 	struct link *l = link_create();
-	struct mt_inst *second = bench_inst(l->m, "uart1", "dev", 0, NULL, "char", "con0", "other", "uart0", NULL);
+	struct mt_inst *second = bench_inst(l->m, "uart1", "dev", 0, NULL, "char", "con0", "other", "uart0",
+					    NULL);
 	struct mt_error err = { .size = sizeof(err) };
 
 	link_connect(l);

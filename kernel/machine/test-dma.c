@@ -95,10 +95,10 @@ START_TEST(mapping_comes_in_pieces_and_keeps_the_view)
 {
 	struct board b = board_create();
 	struct mt_iov iov[3], same[1];
-	uint64_t mapped;
+	uint64_t mapped, across = 0x80000000u + BLOCK - 100;
 	bool retired = false;
 
-	ck_assert_uint_eq(dma_host.map(b.dma, 0x80000000u + BLOCK - 100, 200, MT_DMA_FROM_DEVICE, iov, 3, &mapped), 2);
+	ck_assert_uint_eq(dma_host.map(b.dma, across, 200, MT_DMA_FROM_DEVICE, iov, 3, &mapped), 2);
 	ck_assert_uint_eq(mapped, 200);
 	ck_assert_ptr_eq(iov[0].hva, b.low->hva + BLOCK - 100);
 	ck_assert_uint_eq(iov[0].len_bytes, 100);
@@ -109,7 +109,7 @@ START_TEST(mapping_comes_in_pieces_and_keeps_the_view)
 	space_add_ram(b.m->system, ram_create(b.m->system, "more", BLOCK, NULL), 0xa0000000u, NULL);
 	space_on_retired(b.m->system, set_flag, &retired);
 	space_commit(b.m->system);
-	ck_assert_uint_eq(dma_host.map(b.dma, 0x80000000u + BLOCK - 100, 200, MT_DMA_TO_DEVICE, same, 1, &mapped), 1);
+	ck_assert_uint_eq(dma_host.map(b.dma, across, 200, MT_DMA_TO_DEVICE, same, 1, &mapped), 1);
 	ck_assert_uint_eq(mapped, 100);
 	ck_assert(!retired);
 	dma_host.unmap(b.dma, same, 1, MT_DMA_TO_DEVICE, 0);
@@ -119,7 +119,7 @@ START_TEST(mapping_comes_in_pieces_and_keeps_the_view)
 	ck_assert_uint_eq(b.low->dirty[MT_DIRTY_CODE][0], 1ull << (BLOCK / 4096 - 1));
 	ck_assert_uint_eq(b.high->dirty[MT_DIRTY_CODE][0], 1);
 	/* and what the guest made up */
-	ck_assert_uint_eq(dma_host.map(b.dma, 0x80000000u + 2 * BLOCK, 1, MT_DMA_TO_DEVICE, iov, 3, &mapped), 0);
+	ck_assert_uint_eq(dma_host.map(b.dma, across + 100 + BLOCK, 1, MT_DMA_TO_DEVICE, iov, 3, &mapped), 0);
 	ck_assert_uint_eq(dma_host.map(b.dma, 0x80000000u, UINT64_MAX, MT_DMA_TO_DEVICE, iov, 3, &mapped), 2);
 	ck_assert_uint_eq(mapped, 2 * BLOCK);
 	/* not unmapped: it goes with the instance */
@@ -223,10 +223,12 @@ static void *writer(void *arg)
 START_TEST(consumer_misses_no_write)
 {
 	struct board b = board_create();
+	uint64_t *word, *dirty = b.low->dirty[MT_DIRTY_CODE];
 	uint64_t code = 1, seen_epoch = 0, cached[2] = { 0 }, announced[2] = { 0 };
 	void *args[2][2] = { { &b, (void *)0 }, { &b, (void *)1 } };
 	pthread_t threads[2];
 
+	word = (uint64_t *)(void *)b.low->hva;
 	b.low->code_pages = &code;
 	for (int i = 0; i < 2; i++)
 		pthread_create(&threads[i], NULL, writer, args[i]);
@@ -236,9 +238,9 @@ START_TEST(consumer_misses_no_write)
 		for (int i = 0; i < 2; i++)
 			announced[i] = __atomic_load_n(&wire[i], __ATOMIC_ACQUIRE);
 		epoch = __atomic_load_n(&b.low->dirty_epoch[MT_DIRTY_CODE], __ATOMIC_ACQUIRE);
-		if (epoch != seen_epoch && __atomic_exchange_n(b.low->dirty[MT_DIRTY_CODE], 0, __ATOMIC_ACQ_REL)) {
+		if (epoch != seen_epoch && __atomic_exchange_n(dirty, 0, __ATOMIC_ACQ_REL)) {
 			for (int i = 0; i < 2; i++)
-				cached[i] = __atomic_load_n((uint64_t *)(void *)b.low->hva + i, __ATOMIC_ACQUIRE);
+				cached[i] = __atomic_load_n(word + i, __ATOMIC_ACQUIRE);
 		}
 		seen_epoch = epoch;
 		/* what was announced before the check is in the cache after it */

@@ -69,7 +69,8 @@ START_TEST(absent_and_wrong_lines)
 	struct mt_inst *dev;
 
 	bench_inst(m, "plic", "sink", MT_CLASS_PARALLEL, &sink, NULL);
-	dev = bench_inst(m, "dev", "dev", 0, NULL, "one", "plic:8", "two", "nobody:1", "three", "dev:0", NULL);
+	dev = bench_inst(m, "dev", "dev", 0, NULL, "one", "plic:8", "two", "nobody:1", "three", "dev:0",
+			 NULL);
 	ck_assert_ptr_null(irq_host.line_get(dev, "irq", 0));
 	ck_assert_ptr_null(irq_host.line_get(dev, "one", 0));
 	ck_assert_ptr_null(irq_host.line_get(dev, "one", 1));
@@ -107,11 +108,13 @@ START_TEST(threads_end_with_the_or)
 	struct sink sink = { 0 };
 	struct toggler togglers[THREADS];
 	char id[THREADS][8];
+	struct mt_inst *dev;
 
 	bench_inst(m, "plic", "sink", MT_CLASS_PARALLEL, &sink, NULL);
 	for (unsigned i = 0; i < THREADS; i++) {
 		snprintf(id[i], sizeof(id[i]), "dev%u", i);
-		togglers[i].line = irq_host.line_get(bench_inst(m, id[i], "dev", 0, NULL, "irq", "plic:2", NULL), "irq", 0);
+		dev = bench_inst(m, id[i], "dev", 0, NULL, "irq", "plic:2", NULL);
+		togglers[i].line = irq_host.line_get(dev, "irq", 0);
 	}
 	for (unsigned round = 0; round < 8; round++) {
 		pthread_barrier_t barrier;

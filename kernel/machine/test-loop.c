@@ -233,10 +233,12 @@ START_TEST(watch_removes_another_of_its_batch)
 		eyes[1].removes = &eyes[0];
 		inst_enter(inst);
 		for (int i = 0; i < 2; i++)
-			eyes[i].watch = loop_host.watch_add(inst, eyes[i].fd, MT_FD_READ, eye_fired, &eyes[i]);
+			eyes[i].watch = loop_host.watch_add(inst, eyes[i].fd, MT_FD_READ, eye_fired,
+							    &eyes[i]);
 		inst_leave(inst);
 		loop_post(m->loop, stall, eyes);
-		while (__atomic_load_n(&eyes[0].fired, __ATOMIC_ACQUIRE) + __atomic_load_n(&eyes[1].fired, __ATOMIC_ACQUIRE) == 0)
+		while (!__atomic_load_n(&eyes[0].fired, __ATOMIC_ACQUIRE) &&
+		       !__atomic_load_n(&eyes[1].fired, __ATOMIC_ACQUIRE))
 			bench_sleep_ns(10000);
 		inst_enter(inst);
 		for (int i = 0; i < 2; i++) {
@@ -380,7 +382,8 @@ static void read_one(void *arg, uint32_t events)
 START_TEST(regular_file_is_always_ready)
 {
 	struct machine *m = bench_create();
-	struct eye eye = { .inst = bench_inst(m, "dev", "dev", 0, NULL, NULL), .fd = memfd_create("file", 0) };
+	struct eye eye = { .inst = bench_inst(m, "dev", "dev", 0, NULL, NULL),
+			   .fd = memfd_create("file", 0) };
 
 	ck_assert_int_eq(write(eye.fd, "hello", 5), 5);
 	lseek(eye.fd, 0, SEEK_SET);
