@@ -10,6 +10,20 @@ _mortise_machines() {
   COMPREPLY=($(compgen -W "$(_mortise_names new --list)" -- "$1") $(compgen -f -- "$1"))
 }
 
+# ID.KEY= of what the machine has; the machine is the first word that is a file or a shipped one
+_mortise_settings() {
+  local word keys
+  for word in "${COMP_WORDS[@]:2}"; do
+    case $word in -* | *=* | "$1") continue ;; esac
+    keys=$("${COMP_WORDS[0]}" check --effective "$word" 2>/dev/null | awk '
+      /^\[/ { sub(/\]$/, ""); id = $NF; sub(/^\[/, "", id); next }
+      NF { print id "." $1 "=" }')
+    [ -z "$keys" ] || break
+  done
+  compopt -o nospace 2>/dev/null
+  COMPREPLY=($(compgen -W "$keys" -- "$1"))
+}
+
 _mortise() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]} options
   COMPREPLY=()
@@ -21,7 +35,8 @@ _mortise() {
     --plugin-path | --machine-path) COMPREPLY=($(compgen -d -- "$cur")); return ;;
     --format) COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
     --why) COMPREPLY=($(compgen -W "$(_mortise_names plugins)" -- "$cur")); return ;;
-    -s | --set | -D | --define) return ;;
+    -s | --set) _mortise_settings "$cur"; return ;;
+    -D | --define) return ;;
   esac
   case $verb in
     run) options="--set --define --machine-path --quiet --plugin-path --help" ;;

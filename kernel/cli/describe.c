@@ -265,12 +265,17 @@ static int describe_fail(const struct mt_error *err)
 	return unknown ? CLI_CONFIG : CLI_HOST;
 }
 
-/* A plugin file that is in no search path: all its classes. */
+/* A plugin file that is in no search path: all its classes; as JSON, an array. */
 static int describe_file(const struct cli_args *args, const char *path)
 {
 	struct mt_error err = { .size = sizeof(err) };
-	struct note *note = note_read(path, &err);
 	int code = CLI_OK;
+	bool json;
+
+	if (!cli_format(args, &json, &code))
+		return code;
+	struct note *note = note_read(path, &err);
+
 
 	if (!note) {
 		registry_blame(&err, path);
@@ -278,8 +283,13 @@ static int describe_file(const struct cli_args *args, const char *path)
 	}
 	if (!note->class_count)
 		code = cli_fail("%s: no class in it", path);
-	for (size_t i = 0; i < note->class_count && !code; i++)
+	for (size_t i = 0; i < note->class_count && !code; i++) {
+		if (json)
+			fputs(i ? "," : "[", stdout);
 		code = describe_class(args, &(struct describe) { note, &note->classes[i] });
+	}
+	if (json && !code)
+		puts("]");
 	note_free(note);
 	return code;
 }

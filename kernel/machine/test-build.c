@@ -70,18 +70,33 @@ char *build_file(const char *name, const void *bytes, size_t len)
 	return path;
 }
 
+static void build_compile(const char *source, const char *path, const char *flags)
+{
+	const char *cc = g_getenv("CC");
+	char *command = g_strdup_printf("%s -w -shared -fPIC -fvisibility=hidden -Wl,-z,now -I%s/sdk %s -o %s %s",
+					cc && *cc ? cc : "cc", TEST_SRCDIR, source, path, flags);
+
+	ck_assert_msg(system(command) == 0, "failed: %s", command);
+	g_free(command);
+}
+
+void build_corpus_plugin(const char *name)
+{
+	char *source = g_strdup_printf("%s/tests/ini/plugins/%s.c", TEST_SRCDIR, name);
+	char *path = g_strdup_printf("%s/%s.so", build_dir(), name);
+
+	build_compile(source, path, "-Wl,-z,defs");
+	g_free(path);
+	g_free(source);
+}
+
 char *build_plugin(const struct build_plugin *p)
 {
 	char *text = build_source(p), *file = g_strconcat(p->name, ".c", NULL);
 	char *source = build_file(file, text, strlen(text));
 	char *path = g_strdup_printf("%s/%s.so", build_dir(), p->name);
-	const char *cc = g_getenv("CC");
-	char *command = g_strdup_printf("%s -w -shared -fPIC -fvisibility=hidden -Wl,-z,now -I%s/sdk %s -o %s %s",
-					cc && *cc ? cc : "cc", TEST_SRCDIR, source, path,
-					p->flags ? p->flags : "-Wl,-z,defs");
 
-	ck_assert_msg(system(command) == 0, "failed: %s", command);
-	g_free(command);
+	build_compile(source, path, p->flags ? p->flags : "-Wl,-z,defs");
 	g_free(source);
 	g_free(file);
 	g_free(text);

@@ -19,6 +19,8 @@ struct build_plugin {
 const char *build_dir(void);
 /* Builds the file; returns its path, which the caller frees with g_free. Fails the test when cc fails. */
 char *build_plugin(const struct build_plugin *plugin);
+/* Builds SOURCE_DIR/tests/ini/plugins/NAME.c. */
+void build_corpus_plugin(const char *name);
 /* A file with these bytes. */
 char *build_file(const char *name, const void *bytes, size_t len);
 

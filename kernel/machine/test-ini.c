@@ -16,9 +16,10 @@
 #include <iniparser.h>
 #endif
 
-#include "kernel/machine/config.h"
+#include "kernel/machine/check.h"
 #include "kernel/machine/ini.h"
 #include "kernel/machine/suggest.h"
+#include "kernel/machine/test-build.h"
 
 #define FUZZ_ROUNDS 3000
 #define FUZZ_SEED 20240229u
@@ -207,7 +208,7 @@ static void mutate(GRand *rand, GByteArray *bytes)
 }
 
 /* The whole way of a machine file, from bytes on disk to printed diagnostics. */
-static void load_bytes(const char *path, const GByteArray *bytes)
+static void load_bytes(struct registry *reg, const char *path, const GByteArray *bytes)
 {
 	static const char *const dirs[] = { TEST_SRCDIR "/tests/ini/machines", NULL };
 	static const char *const settings[] = { "cpu.count=2", "boot.append=${dir}", NULL };
@@ -220,8 +221,11 @@ static void load_bytes(const char *path, const GByteArray *bytes)
 	struct config *cfg = config_load(path, &options, d);
 	FILE *out = open_memstream(&text, &len);
 
-	if (cfg)
+	if (cfg) {
+		check_run(cfg, reg, d);
+		check_print_map(cfg, reg, out);
 		config_print(cfg, true, out);
+	}
 	diag_print_text(d, out);
 	diag_print_json(d, out);
 	fclose(out);
@@ -235,8 +239,12 @@ START_TEST(mutated_files_do_no_harm)
 	GPtrArray *good = corpus("tests/ini/good"), *broken = corpus("tests/ini/broken");
 	GRand *rand = g_rand_new_with_seed(FUZZ_SEED);
 	char *dir = g_dir_make_tmp("mortise-ini-XXXXXX", NULL), *path = g_build_filename(dir, "m.ini", NULL);
+	const char *plugin_dirs[] = { build_dir(), NULL };
+	struct registry *reg = registry_create(plugin_dirs);
+	int rounds = g_getenv("MORTISE_LONG") ? FUZZ_ROUNDS * 100 : FUZZ_ROUNDS;
 
-	for (int i = 0; i < FUZZ_ROUNDS; i++) {
+	build_corpus_plugin("test-parts");
+	for (int i = 0; i < rounds; i++) {
 		GPtrArray *paths = i % 2 ? broken : good;
 		GByteArray *bytes = g_byte_array_new();
 		char *text;
@@ -248,7 +256,7 @@ START_TEST(mutated_files_do_no_harm)
 		mutate(rand, bytes);
 		compare_text((const char *)bytes->data, bytes->len);
 		if (i % 4 == 0)
-			load_bytes(path, bytes);
+			load_bytes(reg, path, bytes);
 		g_byte_array_unref(bytes);
 		g_free(text);
 	}
@@ -256,6 +264,7 @@ START_TEST(mutated_files_do_no_harm)
 	rmdir(dir);
 	g_free(path);
 	g_free(dir);
+	registry_destroy(reg);
 	g_rand_free(rand);
 	g_ptr_array_unref(good);
 	g_ptr_array_unref(broken);
@@ -430,7 +439,8 @@ int main(void)
 	TCase *tcase = tcase_create("ini");
 	SRunner *runner;
 
-	tcase_set_timeout(tcase, 300);
+	build_dir();
+	tcase_set_timeout(tcase, 3600);
 	tcase_add_test(tcase, scanner_and_iniparser_agree);
 	tcase_add_test(tcase, scanner_refuses_what_iniparser_swallows);
 	tcase_add_test(tcase, quoting_round_trips);

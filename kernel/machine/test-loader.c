@@ -100,6 +100,31 @@ START_TEST(good_plugins_load_once)
 }
 END_TEST
 
+/* What other compilers and packagers do to a file. */
+START_TEST(good_plugins_of_other_builds)
+{
+	static const struct build_plugin plugins[] = {
+		{ .name = "test-sysv", .flags = "-Wl,-z,defs -Wl,--hash-style=sysv" },
+		{ .name = "test-both", .flags = "-Wl,-z,defs -Wl,--hash-style=both" },
+		{ .name = "test-stripped", .flags = "-Wl,-z,defs -s" },
+		{ .name = "test-gc", .flags = "-Wl,-z,defs -ffunction-sections -fdata-sections -Wl,--gc-sections" },
+		{ .name = "test-o2", .flags = "-Wl,-z,defs -O2 -flto -Wl,--build-id" },
+		{ .name = "test-libs", .flags = "-Wl,-z,defs -lm -lpthread",
+		  .code = "#include <math.h>\n#include <stdio.h>\n#define ENTRY_BODY if (sin(h->size) > 2) "
+			  "printf(\"%g\", pow(h->size, h->size)); return &plugin;" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(plugins); i++) {
+		struct gate g;
+
+		g_free(build_plugin(&plugins[i]));
+		gate_open(&g);
+		ck_assert_msg(gate_load(&g, plugins[i].name) != NULL, "%s", g.err.message);
+		gate_close(&g);
+	}
+}
+END_TEST
+
 START_TEST(files_that_are_no_plugins)
 {
 	size_t len;
@@ -284,6 +309,7 @@ int main(void)
 	build_dir();
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, good_plugins_load_once);
+	tcase_add_test(tcase, good_plugins_of_other_builds);
 	tcase_add_test(tcase, files_that_are_no_plugins);
 	tcase_add_test(tcase, plugins_of_another_kind);
 	tcase_add_test(tcase, plugins_without_their_library);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The command line by itself: exit codes, suggestions, formats, and that what one verb prints another one takes.
 set -u
+# shellcheck disable=SC2086 # the option lists below are meant to be split
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 mortise=${MORTISE:-$top/build/mortise}
@@ -80,6 +81,7 @@ expect 0 ".TH MORTISE-TEST-NIC 7" "$mortise" describe $plugins test-nic --man
 expect 2 "did you mean 'test-nic'?" "$mortise" describe $plugins test-nci
 expect 3 "not an ELF file" "$mortise" describe "$scratch/plugins/test-bad.so"
 json "$mortise" describe $plugins test-nic --json
+json "$mortise" describe "$scratch/plugins/test-parts.so" --json
 
 expect 0 "tiny" "$mortise" new $machines --list
 expect 0 "[device plic]" "$mortise" new $machines tiny
