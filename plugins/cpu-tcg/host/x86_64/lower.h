@@ -72,14 +72,14 @@ struct x86_temp {
 /* Code out of the way: what it is for decides which members count. */
 enum x86_far_kind {
 	FAR_LOAD, FAR_STORE, FAR_POLL, FAR_LINK, FAR_DIVS, FAR_DIVU,
-	FAR_NAN, FAR_FMA_NAN, FAR_UNBOX, FAR_MINMAX, FAR_TO_INT, FAR_TO_U32, FAR_TO_U64_BIG, FAR_TO_U64_NEG,
+	FAR_NAN, FAR_FMA_NAN, FAR_UNBOX, FAR_MINMAX, FAR_TO_INT, FAR_TO_UNSIGNED, FAR_TO_U64_BIG,
 	FAR_FROM_U64,
 };
 struct x86_far {
 	uint8_t kind;
 	uint8_t mem;
 	uint8_t reg, reg2;
-	uint8_t dbl, flag;
+	uint8_t dbl, flag;              /* FP: ones as in struct x86_val, or which operation; division: 64 bits */
 	uint16_t xmm_live;      /* temporaries to keep over a call */
 	uint32_t site;          /* displacement of the branch that comes here */
 	uint32_t back;          /* where to go on */
@@ -115,7 +115,7 @@ struct x86_stubs {
 };
 /* Constants: 16 bytes each, then tables. */
 enum x86_const {
-	K_NAN_S, K_NAN_S_BOXED, K_NAN_D, K_BOX, K_SIGN_D, K_ABS_D, K_SIGN_S, K_ABS_S, K_2P63_S, K_2P63_D, K_ONES, K_SNAN_D,
+	K_NAN_S, K_NAN_S_BOXED, K_NAN_D, K_BOX, K_SIGN_D, K_ABS_D, K_SIGN_S, K_ABS_S, K_2P63_S, K_2P63_D, K_HALF_S, K_HALF_D, K_ONES, K_SNAN_D,
 	K_COUNT,
 };
 #define K_CSR (K_COUNT * 16u)                   /* uint32_t[8]: MXCSR by guest rounding mode */
@@ -188,8 +188,12 @@ uint8_t x86_in_gpr(struct x86_lower *l, struct x86_val v, uint8_t scratch);
 void x86_to_gpr(struct x86_lower *l, uint8_t reg, struct x86_val v);
 /* As r/m operand of a 64- or 32-bit integer op; loaded to `scratch` where it is neither register nor memory. */
 struct x86_rm x86_as_rm(struct x86_lower *l, struct x86_val v, uint8_t scratch);
+/* op reg, rm on xmm registers, by VEX where there is AVX */
+void x86_xop(struct x86_lower *l, uint32_t op, uint8_t reg, struct x86_rm rm);
 uint8_t x86_in_xmm(struct x86_lower *l, struct x86_val v, uint8_t scratch);
 void x86_to_xmm(struct x86_lower *l, uint8_t xmm, struct x86_val v);
+/* An operand of an FP op: a double must be whole, so a single's register that is not is copied to `scratch`. */
+struct x86_val x86_fp_val(struct x86_lower *l, ir_val v, bool dbl, uint8_t scratch);
 struct x86_rm x86_as_xmm_rm(struct x86_lower *l, struct x86_val v, uint8_t scratch);
 /* The register to compute op's result in, after all its operands were looked at (their registers may be reused):
  * the destination's own, else `scratch`. finish puts it in its place. */
@@ -218,6 +222,17 @@ x86_lower_fn x86_label, x86_br, x86_brc, x86_poll, x86_exit_pc, x86_exit_reg, x8
 	     x86_call_helper;
 x86_lower_fn x86_fp_arith, x86_fp_sqrt, x86_fp_fma, x86_fp_minmax, x86_fp_cmp, x86_fp_to_int, x86_fp_from_int,
 	     x86_fp_widen, x86_fbox, x86_funbox;
+/* d = a op b on xmm registers, bits 32 and up from a; may use xmm1 when d is b */
+void x86_xop3(struct x86_lower *l, uint32_t op, uint8_t d, uint8_t a, struct x86_rm b);
+/* The op by the integer code; for rounding modes and operands that the instructions do not do. */
+void x86_fp_soft(struct x86_lower *l, const struct ir_op *op);
+/* Around an instruction with a static rounding mode; use rcx and rdx. */
+void x86_rounding_begin(struct x86_lower *l, uint8_t rm);
+void x86_rounding_end(struct x86_lower *l, uint8_t rm);
+/* Puts the canonical NaN where xmm holds a NaN. */
+void x86_nan_check(struct x86_lower *l, uint8_t xmm, bool dbl, bool ones);
+/* finish_xmm of a result of the class, boxing it where an fbox was joined. */
+void x86_finish_fp(struct x86_lower *l, const struct ir_op *op, uint8_t xmm, bool dbl, bool ones);
 /* Emits cmp/test for a cond B and returns the condition to test. */
 enum x86_cc x86_compare(struct x86_lower *l, const struct ir_op *op);
 

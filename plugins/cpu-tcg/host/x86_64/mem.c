@@ -76,14 +76,6 @@ static void load_gpr(struct x86_lower *l, uint8_t mem, uint8_t d, struct x86_rm 
 	x86_op(&l->e, code[mem & 7u], d, rm);
 }
 
-static void move_xmm(struct x86_lower *l, uint32_t op, uint8_t xmm, struct x86_rm rm)
-{
-	if (l->features & X86_AVX)
-		x86_vex(&l->e, op, xmm, 0, rm);
-	else
-		x86_op(&l->e, op, xmm, rm);
-}
-
 /* Does the op behind this load box the loaded single? Then both are one. */
 static const struct ir_op *boxed_next(struct x86_lower *l, const struct ir_op *op)
 {
@@ -103,7 +95,7 @@ static void load_xmm(struct x86_lower *l, const struct ir_op *op, const struct i
 	struct x86_far *f = slow(l, FAR_LOAD, site, at, op->field);
 	uint8_t d = x86_dst_xmm(l, to, 0);
 
-	move_xmm(l, IRM_SIZE(op->field) == IRM_64 ? OP_MOVSD : OP_MOVSS, d, x86_mem_index(at.base, RCX, 0, at.disp));
+	x86_xop(l, IRM_SIZE(op->field) == IRM_64 ? OP_MOVSD : OP_MOVSS, d, x86_mem_index(at.base, RCX, 0, at.disp));
 	f->d = (struct x86_val){ .kind = V_XMM, .reg = d };
 	f->back = x86_at(&l->e);
 	if (box) {
@@ -165,7 +157,7 @@ static void store_value(struct x86_lower *l, uint8_t mem, struct x86_val v, stru
 	if (v.kind == V_IMM && (size != IRM_64 || v.imm == (int32_t)v.imm))
 		store_imm(l, mem, v.imm, rm);
 	else if (v.kind == V_XMM && (size == IRM_32 || (size == IRM_64 && !v.low32)))
-		move_xmm(l, size == IRM_64 ? OP_MOVSD_ST : OP_MOVSS_ST, v.reg, rm);
+		x86_xop(l, size == IRM_64 ? OP_MOVSD_ST : OP_MOVSS_ST, v.reg, rm);
 	else
 		store_gpr(l, mem, x86_in_gpr(l, v, RDX), rm);
 }

@@ -88,7 +88,7 @@ void x86_mov_xmm(struct x86_lower *l, uint8_t d, uint8_t s)
 		x86_op(&l->e, OP_MOVAPS, d, x86_reg(s));
 }
 
-static void op_xmm(struct x86_lower *l, uint32_t op, uint8_t reg, struct x86_rm rm)
+void x86_xop(struct x86_lower *l, uint32_t op, uint8_t reg, struct x86_rm rm)
 {
 	if (l->features & X86_AVX)
 		x86_vex(&l->e, op, reg, 0, rm);
@@ -104,14 +104,14 @@ void x86_to_xmm(struct x86_lower *l, uint8_t xmm, struct x86_val v)
 		x86_mov_xmm(l, xmm, v.reg);
 		break;
 	case V_MEM:
-		op_xmm(l, OP_MOVSD, xmm, x86_mem(v.reg, v.disp));
+		x86_xop(l, OP_MOVSD, xmm, x86_mem(v.reg, v.disp));
 		break;
 	case V_GPR:
-		op_xmm(l, OP_MOVD_X | X86_W, xmm, x86_reg(v.reg));
+		x86_xop(l, OP_MOVD_X | X86_W, xmm, x86_reg(v.reg));
 		break;
 	default:
 		x86_mov_imm(&l->e, RAX, v.imm);
-		op_xmm(l, OP_MOVD_X | X86_W, xmm, x86_reg(RAX));
+		x86_xop(l, OP_MOVD_X | X86_W, xmm, x86_reg(RAX));
 	}
 }
 
@@ -208,7 +208,7 @@ void x86_finish(struct x86_lower *l, const struct ir_op *op, uint8_t reg)
 	else if (d.kind == V_MEM)
 		x86_op(&l->e, OP_MOV_ST | X86_W, reg, x86_mem(d.reg, d.disp));
 	else
-		op_xmm(l, OP_MOVD_X | X86_W, d.reg, x86_reg(reg));
+		x86_xop(l, OP_MOVD_X | X86_W, d.reg, x86_reg(reg));
 	x86_set_boxed(l, op->d, false);
 	if (IR_IS_TEMP(op->d))
 		free_if_dead(l, op->d);
@@ -225,15 +225,25 @@ uint8_t x86_dst_xmm(struct x86_lower *l, const struct ir_op *op, uint8_t scratch
 	return d.kind == V_XMM ? d.reg : scratch;
 }
 
-/* Zeroes bits 32-63. */
-static void clean_upper(struct x86_lower *l, uint8_t xmm)
+/* d = bits 0-31 of s */
+static void clean_upper(struct x86_lower *l, uint8_t d, uint8_t s)
 {
 	if (l->features & X86_AVX) {            /* vinsertps with a zero mask */
-		x86_vex_i8(&l->e, X86_OP(0x21, 3, 1), xmm, xmm, x86_reg(xmm), 0x0e);
+		x86_vex_i8(&l->e, X86_OP(0x21, 3, 1), d, s, x86_reg(s), 0x0e);
 	} else {
-		x86_op(&l->e, OP_MOVD_R, xmm, x86_reg(RAX));
-		x86_op(&l->e, OP_MOVD_X, xmm, x86_reg(RAX));
+		x86_op(&l->e, OP_MOVD_R, s, x86_reg(RAX));
+		x86_op(&l->e, OP_MOVD_X, d, x86_reg(RAX));
 	}
+}
+
+struct x86_val x86_fp_val(struct x86_lower *l, ir_val v, bool dbl, uint8_t scratch)
+{
+	struct x86_val val = x86_val_of(l, v);
+
+	if (!dbl || !val.low32)
+		return val;
+	clean_upper(l, scratch, val.reg);
+	return (struct x86_val){ .kind = V_XMM, .reg = scratch };
 }
 
 void x86_finish_xmm(struct x86_lower *l, const struct ir_op *op, uint8_t xmm, bool low32, bool ones)
@@ -250,13 +260,13 @@ void x86_finish_xmm(struct x86_lower *l, const struct ir_op *op, uint8_t xmm, bo
 		return;
 	}
 	if (low32)
-		clean_upper(l, xmm);
+		clean_upper(l, xmm, xmm);
 	if (d.kind == V_XMM)
 		x86_mov_xmm(l, d.reg, xmm);
 	else if (d.kind == V_MEM)
-		op_xmm(l, OP_MOVSD_ST, xmm, x86_mem(d.reg, d.disp));
+		x86_xop(l, OP_MOVSD_ST, xmm, x86_mem(d.reg, d.disp));
 	else
-		op_xmm(l, OP_MOVD_R | X86_W, xmm, x86_reg(d.reg));
+		x86_xop(l, OP_MOVD_R | X86_W, xmm, x86_reg(d.reg));
 	x86_set_boxed(l, op->d, false);
 	if (IR_IS_TEMP(op->d))
 		free_if_dead(l, op->d);
@@ -311,6 +321,6 @@ void x86_xmm_temps(struct x86_lower *l, uint16_t mask, bool save)
 {
 	for (; mask; mask &= mask - 1) {
 		uint8_t xmm = (uint8_t)__builtin_ctz(mask);
-		op_xmm(l, save ? OP_MOVSD_ST : OP_MOVSD, xmm, x86_mem(RSP, FRAME_XMM + 8 * xmm));
+		x86_xop(l, save ? OP_MOVSD_ST : OP_MOVSD, xmm, x86_mem(RSP, FRAME_XMM + 8 * xmm));
 	}
 }
