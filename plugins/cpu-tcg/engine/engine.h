@@ -142,6 +142,8 @@ int exec_run(struct tcg_vcpu *v, const struct mt_run_params *params, struct mt_e
 #define KEY_PAGE(key) ((key) & TCG_PAGE_MASK)
 struct tcg_ram *pages_ram(struct tcg *t, struct mt_ram *ram);
 uint64_t pages_key(struct tcg *t, struct mt_ram *ram, uint64_t ram_offset);
+/* Of RAM that an instruction has touched, by host address; KEY_NONE: not RAM. */
+uint64_t pages_key_of(struct tcg *t, const uint8_t *hva);
 /* The descriptor; made when absent. NULL: out of memory. */
 struct code_page *pages_get(struct tcg *t, uint64_t key);
 /* A vCPU wants to write the page directly: false when it holds code and stores must go the slow way. */

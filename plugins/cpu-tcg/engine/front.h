@@ -105,10 +105,13 @@ bool tcg_phys_cas64(struct tcg_env *env, uint64_t phys, uint64_t expected, uint6
  * env->exit_reason = TCG_EXIT_EXCEPTION (already set). mmu as in env->mmu. */
 bool tcg_load(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu, uint64_t *value);
 bool tcg_store(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu, uint64_t value);
-/* Host pointer of naturally aligned RAM for an atomic access by a helper (LR/SC; TCG_LOAD is a load-reserved).
- * NULL: exit_reason says why (an exception, also for I/O memory; or the instruction is to be done again). *phys gets the physical address. Counts as a write when access is TCG_STORE. */
+/*
+ * Host pointer of naturally aligned RAM for an atomic access by a helper (LR/SC; TCG_LOAD is a load-reserved).
+ * NULL: exit_reason says why (an exception, also for I/O memory; or the instruction is to be done again).
+ * *where names the place in guest memory, the same for every mapping of it.
+ */
 void *tcg_atomic_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu, enum tcg_access access,
-		     uint64_t *phys);
+		     uint64_t *where);
 /* Raise: sets exception, value and exit_reason. Helpers return right after. */
 void tcg_raise(struct tcg_env *env, uint64_t exception, uint64_t value);
 /* Leave the block after this helper with a reason (env->pc must be set by the helper to where to go on). */
@@ -123,10 +126,10 @@ void tcg_flush_page(struct tcg_env *env, uint64_t vaddr);
 void tcg_fence_i(struct tcg_env *env);
 /* [any] makes the vCPU poll soon. */
 void tcg_poll_request(struct tcg_env *env);
-/* Reservation versions (LR/SC): a per-line counter that AMO, SC and DMA bump; and the bump itself. */
 /* After a helper stored through tcg_atomic_ptr: bumps the line, drops translations of what it hit. */
-void tcg_atomic_stored(struct tcg_env *env, uint64_t phys, uint32_t width);
-uint32_t tcg_line_version(struct tcg_env *env, uint64_t phys);
-void tcg_line_bump(struct tcg_env *env, uint64_t phys);
+void tcg_atomic_stored(struct tcg_env *env, uint64_t where, uint32_t width);
+/* Reservation versions (LR/SC): a counter for each 64-byte line that AMO and SC bump; and the bump itself. */
+uint32_t tcg_line_version(struct tcg_env *env, uint64_t where);
+void tcg_line_bump(struct tcg_env *env, uint64_t where);
 
 #endif

@@ -205,7 +205,7 @@ static bool place_store(struct tcg_vcpu *v, const struct place *p, uint64_t vadd
 		hva_store(p->hva, value, width);
 		pages_note_store(v->tcg, key, width);
 		if (v->tcg->strict_lrsc && pages_watched(v->tcg, key))
-			tcg_line_bump(v->env, p->phys);
+			tcg_line_bump(v->env, (uintptr_t)p->hva);
 		return true;
 	}
 	if (p->hva && !p->range->region)
@@ -307,10 +307,15 @@ uint32_t tcg_slow_store(struct tcg_env *env, uint64_t vaddr, uint64_t value, uin
 }
 
 void *tcg_atomic_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu, enum tcg_access access,
-		     uint64_t *phys)
+		     uint64_t *where)
 {
 	struct tcg_vcpu *v = env->vcpu;
 	struct place p;
+	const struct tlb_entry *e = &env->tlb[mmu][access == TCG_STORE][vaddr >> TCG_PAGE_BITS & (TLB_SIZE - 1)];
+	if (e->tag == (vaddr & TCG_PAGE_MASK) && !(access == TCG_LOAD && v->tcg->strict_lrsc)) {
+		*where = vaddr + e->addend;
+		return (void *)(uintptr_t)*where;
+	}
 	if (!locate(v, vaddr, access, mmu, width, &p))
 		return NULL;
 	if (!p.hva || (access == TCG_STORE && !p.writable)) {
@@ -318,7 +323,7 @@ void *tcg_atomic_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32
 		env->exit_reason = TCG_EXIT_EXCEPTION;
 		return NULL;
 	}
-	*phys = p.phys;
+	*where = (uintptr_t)p.hva;
 	if (access == TCG_LOAD && v->tcg->strict_lrsc && !pages_watched(v->tcg, range_key(v, p.range, p.phys))) {
 		/* the page is watched first, outside the block, and the instruction done again */
 		v->watch_key = range_key(v, p.range, p.phys);
@@ -329,18 +334,13 @@ void *tcg_atomic_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32
 	return p.hva;
 }
 
-/* After an atomic access changed RAM at phys. */
-static void atomic_done(struct tcg_vcpu *v, uint64_t phys, uint32_t width)
+void tcg_atomic_stored(struct tcg_env *env, uint64_t where, uint32_t width)
 {
-	tcg_line_bump(v->env, phys);
-	const struct mt_flat_range *r = mem_range(v, phys);
-	if (r && r->ram)
-		pages_note_store(v->tcg, range_key(v, r, phys), width);
-}
-
-void tcg_atomic_stored(struct tcg_env *env, uint64_t phys, uint32_t width)
-{
-	atomic_done(env->vcpu, phys, width);
+	struct tcg *t = env->vcpu->tcg;
+	tcg_line_bump(env, where);
+	uint64_t key = pages_key_of(t, (const uint8_t *)(uintptr_t)where);
+	if (key != KEY_NONE)
+		pages_note_store(t, key, width);
 }
 
 static uint32_t amo32(uint32_t old, uint32_t value, uint32_t amo)
@@ -396,15 +396,15 @@ static uint64_t do_amo64(uint64_t *p, uint64_t value, uint32_t amo)
 uint64_t tcg_slow_amo(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem_amo, uint32_t *exit)
 {
 	uint32_t width = 1u << IRM_SIZE(mem_amo);
-	uint64_t phys, old;
+	uint64_t where, old;
 	*exit = TCG_EXIT_EXCEPTION;
 	if (misaligned(env, vaddr, mem_amo | IRM_ALIGN, TCG_STORE))
 		return 0;
-	void *p = tcg_atomic_ptr(env, vaddr, width, env->mmu, TCG_STORE, &phys);
+	void *p = tcg_atomic_ptr(env, vaddr, width, env->mmu, TCG_STORE, &where);
 	if (!p)
 		return 0;
 	old = width == 4 ? do_amo32(p, (uint32_t)value, mem_amo >> 8) : do_amo64(p, value, mem_amo >> 8);
-	atomic_done(env->vcpu, phys, width);
+	tcg_atomic_stored(env, where, width);
 	*exit = TCG_EXIT_NONE;
 	return alu_extend(old, mem_amo);
 }
@@ -413,11 +413,11 @@ uint64_t tcg_slow_cas(struct tcg_env *env, uint64_t vaddr, uint64_t expected, ui
 		      uint32_t *exit)
 {
 	uint32_t width = 1u << IRM_SIZE(mem);
-	uint64_t phys;
+	uint64_t where;
 	*exit = TCG_EXIT_EXCEPTION;
 	if (misaligned(env, vaddr, mem | IRM_ALIGN, TCG_STORE))
 		return 0;
-	void *p = tcg_atomic_ptr(env, vaddr, width, env->mmu, TCG_STORE, &phys);
+	void *p = tcg_atomic_ptr(env, vaddr, width, env->mmu, TCG_STORE, &where);
 	if (!p)
 		return 0;
 	uint32_t old32 = (uint32_t)expected;
@@ -427,7 +427,7 @@ uint64_t tcg_slow_cas(struct tcg_env *env, uint64_t vaddr, uint64_t expected, ui
 	else
 		__atomic_compare_exchange_n((uint64_t *)p, &expected, desired, false, __ATOMIC_SEQ_CST,
 					    __ATOMIC_SEQ_CST);
-	atomic_done(env->vcpu, phys, width);
+	tcg_atomic_stored(env, where, width);
 	*exit = TCG_EXIT_NONE;
 	return alu_extend(width == 4 ? old32 : expected, mem);
 }
@@ -582,18 +582,18 @@ void tcg_leave(struct tcg_env *env, enum tcg_exit reason)
 	env->exit_reason = reason;
 }
 
-static uint32_t *line_of(struct tcg_env *env, uint64_t phys)
+static uint32_t *line_of(struct tcg_env *env, uint64_t where)
 {
-	uint64_t line = phys >> 6;
+	uint64_t line = where >> 6;
 	return &env->vcpu->tcg->lines[(line ^ line >> 12) & (LINE_VERSIONS - 1)];
 }
 
-uint32_t tcg_line_version(struct tcg_env *env, uint64_t phys)
+uint32_t tcg_line_version(struct tcg_env *env, uint64_t where)
 {
-	return __atomic_load_n(line_of(env, phys), __ATOMIC_SEQ_CST);
+	return __atomic_load_n(line_of(env, where), __ATOMIC_SEQ_CST);
 }
 
-void tcg_line_bump(struct tcg_env *env, uint64_t phys)
+void tcg_line_bump(struct tcg_env *env, uint64_t where)
 {
-	__atomic_fetch_add(line_of(env, phys), 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(line_of(env, where), 1, __ATOMIC_SEQ_CST);
 }

@@ -59,6 +59,17 @@ uint64_t pages_key(struct tcg *t, struct mt_ram *ram, uint64_t ram_offset)
 	return r ? (uint64_t)(r - t->rams) << 48 | ram_offset : KEY_NONE;
 }
 
+uint64_t pages_key_of(struct tcg *t, const uint8_t *hva)
+{
+	uint32_t count = __atomic_load_n(&t->ram_count, __ATOMIC_ACQUIRE);
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t offset = (uint64_t)(hva - t->rams[i].ram->hva);
+		if (offset < t->rams[i].ram->len_bytes)
+			return (uint64_t)i << 48 | offset;
+	}
+	return KEY_NONE;
+}
+
 static struct code_page **slot_of(struct tcg *t, uint64_t key, struct tcg_ram **ram)
 {
 	*ram = &t->rams[key >> 48];
