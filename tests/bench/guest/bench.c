@@ -61,7 +61,7 @@ static uint64_t branchy(unsigned scale)
 	enum { N = 20000 };
 	static uint32_t data[N];
 	uint64_t sum = 0;
-	for (unsigned round = 0; round < 12 * scale; round++) {
+	for (unsigned round = 0; round < 60 * scale; round++) {
 		for (size_t i = 0; i < N; i++)
 			data[i] = (uint32_t)random64();
 		sum += hash_words(data, N);
@@ -115,7 +115,7 @@ static uint64_t calls(unsigned scale)
 		code[i] = random64() & 3;
 	code[sizeof(code) - 1] = 4;
 	uint64_t x = fib(27 + (scale > 1 ? 2 : 0));
-	for (unsigned i = 0; i < 3000000 * scale; i++)
+	for (unsigned i = 0; i < 9000000 * scale; i++)
 		x = steps[x >> 5 & 3](x);
 	for (unsigned i = 0; i < 1000 * scale; i++)
 		x = run_bytecode(code, sizeof(code), x);
@@ -173,9 +173,9 @@ static uint64_t fp(unsigned scale)
 		}
 		b[i].mass = 1.0 / (1 + i);
 	}
-	for (unsigned i = 0; i < 60000 * scale; i++)
+	for (unsigned i = 0; i < 240000 * scale; i++)
 		advance(b, 5, 0.001);
-	uint64_t bits, sum = mandelbrot(100 * scale);
+	uint64_t bits, sum = mandelbrot(400 * scale);
 	for (int i = 0; i < 5; i++) {
 		memcpy(&bits, &b[i].x[0], 8);
 		sum ^= bits;
@@ -228,7 +228,7 @@ static uint64_t sieve(unsigned scale)
 	const size_t n = 8u << 20;
 	uint8_t *composite = map(n);
 	uint64_t sum = 0;
-	for (unsigned round = 0; round < 2 * scale; round++) {
+	for (unsigned round = 0; round < 4 * scale; round++) {
 		memset(composite, 0, n);
 		for (size_t i = 2; i * i < n; i++)
 			if (!composite[i])

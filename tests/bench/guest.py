@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Boot time and six programs in a Debian guest, this emulator beside QEMU in the same minutes.
+
+The guest's kernel and user space are the cached ones, the programs guest/bench.c. Wall time of a program is what the guest
+measured; CPU time is the whole emulator process's meanwhile, by the host. Checksums must be the same everywhere.
+"""
+import os
+import statistics
+import sys
+import time
+
+sys.dont_write_bytecode = True
+import peers  # noqa: E402
+
+m = peers.m
+PROGRAMS = ("branchy", "calls", "fp", "chase", "sieve", "syscalls")
+BOOT = "boot"
+SCRIPT = """#!/bin/sh
+for word in $(cat /proc/cmdline); do
+  case $word in mortise.scale=*) scale=${word#*=} ;; mortise.programs=*) programs=${word#*=} ;; esac
+done
+for p in $(echo $programs | tr , ' '); do echo "BENCH-START $p"; /mortise-bench $p $scale; done
+echo "BENCH-END"
+"""
+LINE = rb"BENCH(?: (\w+) ([0-9a-f]{16}) ([0-9.]+)|-(START) (\w+)|-(END))\r"
+
+
+def cpu_seconds(pid):
+    """User and system time of all threads of a process, to a hundredth."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def run_once(machine, program, args, folder):
+    """One boot with all programs: {name: {seconds, cpu_seconds, checksum}}."""
+    result = {}
+    with m.console.Console(machine.command(program, folder)) as guest:
+        guest.expect(rb"MORTISE-TEST: modules ok\r", m.BOOT_SECONDS)
+        result[BOOT] = {"seconds": time.monotonic() - guest.started, "cpu_seconds": cpu_seconds(guest.pid)}
+        cpu = 0.0
+        while True:
+            found = guest.expect(LINE, args.limit)
+            if found[6]:
+                break
+            if found[4]:
+                cpu = cpu_seconds(guest.pid)
+            else:
+                result[found[1].decode()] = {"seconds": float(found[3]), "cpu_seconds": cpu_seconds(guest.pid) - cpu,
+                                             "checksum": found[2].decode()}
+        m.ends_with(guest, 0)
+    return result
+
+
+def check_sums(runs):
+    """Each program has one checksum, whoever ran it."""
+    sums = {}
+    for name, list_of in runs.items():
+        for run in list_of:
+            for program, r in run.items():
+                if "checksum" in r:
+                    sums.setdefault(program, {}).setdefault(r["checksum"], name)
+    wrong = {p: s for p, s in sums.items() if len(s) > 1}
+    m.check(not wrong, f"checksums differ: {wrong}")
+
+
+def compare(mine, other, programs):
+    """Ratios of wall time for each program, their geometric mean, and of CPU time."""
+    pairs = list(zip(mine, other))
+    result = {p: peers.interval([a[p]["seconds"] / b[p]["seconds"] for a, b in pairs]) for p in (BOOT, *programs)}
+    if not programs:
+        return result
+    result["geometric mean of programs"] = peers.interval(
+        [peers.geometric_mean(a[p]["seconds"] / b[p]["seconds"] for p in programs) for a, b in pairs])
+    result["the same, CPU time"] = peers.interval(
+        [peers.geometric_mean(max(a[p]["cpu_seconds"], 0.01) / max(b[p]["cpu_seconds"], 0.01) for p in programs)
+         for a, b in pairs])
+    return result
+
+
+def text(result):
+    names = list(result["emulators"])
+    shape = f"{result['harts']} hart(s), scale {result['scale']}, {result['rounds']} rounds"
+    print(f"A Debian guest, {shape}: median seconds of the guest, in brackets CPU seconds of the emulator")
+    rows = [[p] + [f"{e[p]['seconds']:.2f} ({e[p]['cpu_seconds']:.2f})" for e in result["emulators"].values()]
+            for p in (BOOT, *result["programs"])]
+    peers.table([""] + names, rows)
+    for name, ratios in result["ratios"].items():
+        print(f"mortise / {name}: median of the pairs' ratios of wall time, 95 % interval; below 1 mortise is faster")
+        peers.table(["", "ratio"], [[p, peers.show(*r)] for p, r in ratios.items()])
+
+
+def summary(runs, programs):
+    kinds = ("seconds", "cpu_seconds")
+    medians = {name: {p: {k: statistics.median(run[p][k] for run in list_of) for k in kinds} for p in (BOOT, *programs)}
+               for name, list_of in runs.items()}
+    ratios = {name: compare(runs[peers.SELF], list_of, programs) for name, list_of in runs.items()
+              if name != peers.SELF and peers.SELF in runs}
+    return {"emulators": medians, "ratios": ratios}
+
+
+def options():
+    parser = peers.arguments("Boot time and programs in a guest, beside QEMU.", rounds=3)
+    parser.add_argument("--scale", type=int, default=1, help="multiplies the work of each program")
+    parser.add_argument("--harts", type=int, default=1)
+    parser.add_argument("--programs", default=",".join(PROGRAMS), help="which ones, separated by commas")
+    parser.add_argument("--limit", type=float, default=300, help="seconds after which a program has failed")
+    parser.add_argument("--boot-only", action="store_true", help="run no programs")
+    args = peers.parse(parser)
+    unknown = set(args.programs.split(",")) - set(PROGRAMS)
+    if unknown:
+        parser.error(f"no such program: {', '.join(unknown)}")
+    return args
+
+
+def bench(folder):
+    args = options()
+    m.need_firmware()
+    emulators = peers.find(args.only)
+    programs = [] if args.boot_only else args.programs.split(",")
+    files = {"scripts/bench": (0o755, SCRIPT.encode())}
+    if programs:
+        with open(peers.compile_guest(folder), "rb") as f:
+            files["mortise-bench"] = (0o755, f.read())
+    append = f"console=ttyS0 mortise.script=bench mortise.scale={args.scale} mortise.programs={','.join(programs)}"
+    machine = m.Machine(m.guest_file("Image"), peers.initramfs_with(folder, files), append, harts=args.harts)
+    runs = {name: [] for name in emulators}
+    for i, name in peers.rounds(emulators, args.rounds):
+        runs[name].append(run_once(machine, emulators[name], args, folder))
+        told = ", ".join(f"{p} {r['seconds']:.2f}" for p, r in runs[name][-1].items())
+        peers.note(args, f"round {i + 1}: {name}: {told}")
+    check_sums(runs)
+    result = {"benchmark": "guest", "rounds": args.rounds, "harts": args.harts, "scale": args.scale, "programs": programs,
+              **summary(runs, programs), "runs": runs}
+    peers.finish(args, result, text)
+
+
+peers.main(bench)

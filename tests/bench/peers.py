@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""What the benchmarks share: the emulators that are compared, statistics of paired runs, and the output.
+
+A run of a benchmark is a number of rounds; in each round every emulator runs once, in an order that turns from round to
+round, so that what disturbs the host disturbs all. A comparison is the median over the rounds of (mortise / peer), with a
+percentile bootstrap interval of 95 % over rounds. Below 1 mortise is faster (or smaller).
+"""
+import argparse
+import json
+import math
+import os
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "guest"))
+import machines as m  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+RESAMPLES = 10000
+SELF = "mortise"
+
+
+def _version(program):
+    done = subprocess.run([program, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    found = re.search(rb"version (\d+\.\d+)", done.stdout)
+    return found[1].decode() if found else "unknown"
+
+
+def find(wanted=None):
+    """The emulators by name: this one, Debian's QEMU, and a newer one unpacked in the cache."""
+    found = {}
+    if shutil.which(m.EMULATOR):
+        found[SELF] = m.EMULATOR
+    for program in ("qemu-system-riscv64", os.path.join(m.CACHE, "qemu10/bin/qemu-system-riscv64")):
+        if shutil.which(program):
+            found["qemu-" + _version(program)] = program
+    if wanted:
+        unknown = [w for w in wanted if w not in found]
+        if unknown:
+            raise m.Skip(f"no such emulator: {', '.join(unknown)} (there are: {', '.join(found)})")
+        found = {name: found[name] for name in wanted}
+    if not found:
+        raise m.Skip("no emulator is there to be measured")
+    return found
+
+
+def rounds(names, count):
+    """(round, name) in the order in which to run."""
+    names = list(names)
+    for i in range(count):
+        turned = names[i % len(names):] + names[:i % len(names)]
+        for name in turned if i // len(names) % 2 == 0 else reversed(turned):
+            yield i, name
+
+
+def interval(ratios, combine=statistics.median):
+    """(median, low, high) of ratios, one a round; a single round has no interval."""
+    if len(ratios) < 2:
+        return combine(ratios), None, None
+    rng = random.Random(1)
+    drawn = sorted(combine(rng.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
+    return combine(ratios), drawn[int(0.025 * RESAMPLES)], drawn[int(0.975 * RESAMPLES) - 1]
+
+
+def geometric_mean(values):
+    values = list(values)
+    return math.exp(sum(math.log(v) for v in values) / len(values))
+
+
+def show(value, low, high):
+    """A ratio with its interval."""
+    return f"{value:6.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else " [one round]")
+
+
+def table(head, rows):
+    """Columns: the first to the left, the others to the right."""
+    rows = [[str(c) for c in row] for row in [head] + rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    for row in rows:
+        print("  " + "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))))
+
+
+def arguments(description, **defaults):
+    """The options that every benchmark has. BENCH_ARGS in the environment adds to them."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=defaults.get("rounds", 3), help="how often each emulator runs")
+    parser.add_argument("--only", action="append", metavar="NAME", help="measure this emulator (repeatable)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return parser
+
+
+def parse(parser):
+    args = parser.parse_args(os.environ.get("BENCH_ARGS", "").split() + sys.argv[1:])
+    if args.rounds < 1:
+        parser.error("--rounds: at least 1")
+    return args
+
+
+def note(args, text):
+    """Progress, for people: not on standard output."""
+    if not args.json:
+        print(text, file=sys.stderr, flush=True)
+
+
+def finish(args, result, text):
+    """Prints the result: the object itself, or what text(result) prints."""
+    if args.json:
+        print(json.dumps(result, indent=1))
+    else:
+        text(result)
+
+
+def main(bench):
+    """Runs bench(folder) as a test runs: 77 with a reason when something that it needs is missing."""
+    m.main(bench)
+
+
+def compile_helper(folder, name):
+    """A small C program of this folder, for the host."""
+    compiler = next((c for c in (os.environ.get("CC", "").split()[:1] or ["cc"]) + ["gcc", "clang"] if shutil.which(c)),
+                    None)
+    if not compiler:
+        raise m.Skip("no C compiler for the measuring program")
+    path = os.path.join(folder, name)
+    subprocess.run([compiler, "-O2", "-o", path, os.path.join(HERE, name + ".c")], check=True)
+    return path
+
+
+def compile_guest(folder):
+    """guest/bench.c for the guest."""
+    if not shutil.which(m.CROSS):
+        raise m.Skip(f"{m.CROSS} is missing")
+    path = os.path.join(folder, "mortise-bench")
+    subprocess.run([m.CROSS, "-O2", "-fno-math-errno", "-static", "-o", path,
+                    os.path.join(HERE, "guest", "bench.c")], check=True)
+    return path
+
+
+def _cpio_member(number, name, mode, data):
+    """One file of a cpio archive in the "newc" format: 13 fields of 8 hexadecimal digits, then name and data, padded."""
+    fields = [number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
+    head = b"070701" + b"".join(b"%08X" % f for f in fields) + name.encode() + b"\0"
+    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
+
+
+def initramfs_with(folder, files):
+    """The cached initramfs with a second archive behind it: {name: (mode, data)}."""
+    with open(m.guest_file("initramfs.cpio.gz"), "rb") as f:
+        whole = f.read()
+    whole += b"\0" * (-len(whole) % 4)
+    for i, (name, (mode, data)) in enumerate(files.items()):
+        whole += _cpio_member(i + 1, name, 0o100000 | mode, data)
+    whole += _cpio_member(0, "TRAILER!!!", 0, b"")
+    path = os.path.join(folder, "initramfs")
+    with open(path, "wb") as f:
+        f.write(whole)
+    return path

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""The guests and the emulators that tests and benchmarks run, and how a test ends.
+
+GUEST_EMULATOR names another emulator than the one just built (a qemu-system-riscv64 serves to try a test itself).
+Exit status of a test: 0, 1 for a failure (with the end of the console's output), 77 for a skip (the reason comes last).
+"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+
+import console
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.environ.get("TEST_SRCDIR", os.path.dirname(os.path.dirname(HERE)))
+BUILD = os.environ.get("TEST_BUILDDIR", os.path.join(SOURCE, "build"))
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "mortise")
+GUESTS = os.path.join(CACHE, "guests", "riscv64")
+FIRMWARE = "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin"
+EMULATOR = os.environ.get("GUEST_EMULATOR") or os.environ.get("MORTISE") or os.path.join(BUILD, "mortise")
+LONG = bool(os.environ.get("MORTISE_LONG"))
+CROSS = os.environ.get("RISCV64_CC", "riscv64-linux-gnu-gcc")
+
+BOOT_SECONDS = 200
+END_SECONDS = 20
+PROMPT = rb"debian:[^\r\n]*# "
+FINISHER = {"virt-riscv64": 0x00100000, "lite-riscv64": 0x03000000}
+
+
+class Skip(Exception):
+    """The test cannot run here, and why."""
+
+
+def guest_file(name, made_by="make guests"):
+    """A file of the cache of real guests."""
+    path = os.path.join(GUESTS, name)
+    if not os.path.exists(path):
+        raise Skip(f"the guest riscv64/{name} is missing ({made_by})")
+    return path
+
+
+def need_firmware():
+    if not os.path.exists(FIRMWARE):
+        raise Skip("the firmware is missing (Debian: opensbi)")
+
+
+def need_emulator(path=EMULATOR):
+    if not shutil.which(path):
+        raise Skip(f"the emulator {os.path.basename(path)} is not built")
+
+
+def is_qemu(emulator):
+    return os.path.basename(emulator).startswith("qemu-system")
+
+
+class Machine:
+    """A guest and the board that it runs on, whichever emulator is to run it."""
+
+    def __init__(self, kernel, initrd=None, append="", harts=1, disk=None, board="virt-riscv64", memory="1G",
+                 bare=False):
+        self.kernel, self.initrd, self.append, self.harts = kernel, initrd, append, harts
+        self.disk, self.board, self.memory, self.bare = disk, board, memory, bare
+
+    def command(self, emulator=EMULATOR, folder=None):
+        """The command line; a folder is needed for a machine with a disk, whose file is written there."""
+        if is_qemu(emulator):
+            return self._qemu(emulator)
+        return self._mortise(emulator, folder)
+
+    def _qemu(self, emulator):
+        if self.board != "virt-riscv64":
+            raise Skip(f"{os.path.basename(emulator)} has no such board as {self.board}")
+        words = [emulator, "-M", "virt", "-m", self.memory, "-smp", str(self.harts), "-nographic", "-nodefaults",
+                 "-serial", "mon:stdio", "-bios", "none" if self.bare else FIRMWARE, "-kernel", self.kernel]
+        words += ["-initrd", self.initrd] if self.initrd else []
+        words += ["-append", self.append] if self.append else []
+        if self.disk:
+            words += ["-drive", f"if=none,id=d,format=raw,file={self.disk}", "-device", "virtio-blk-device,drive=d"]
+        return words
+
+    def _mortise(self, emulator, folder):
+        board = self.board
+        if self.disk:
+            board = os.path.join(folder, "machine.ini")
+            with open(board, "w", encoding="utf-8") as f:
+                f.write(f"[machine]\nschema = 1\nbase = {self.board}\n"
+                        f"[block disk]\nplugin = block-raw\nfile = \"{self.disk}\"\n"
+                        "[device vda]\nplugin = dev-virtio-blk\nbus = bus1\nblock = disk\n")
+        settings = {"boot.kernel": self.kernel, "boot.initrd": self.initrd, "boot.append": self.append,
+                    "cpu.count": str(self.harts), "ram.size": self.memory,
+                    "boot.firmware": "" if self.bare else FIRMWARE}
+        words = [emulator, "run", "-q", board]
+        for key, value in settings.items():
+            if value is not None and not (key == "ram.size" and self.board != "virt-riscv64"):
+                words += ["-s", f"{key}={value}"]
+        return words
+
+    def start(self, folder=None):
+        need_emulator()
+        if not self.bare:
+            need_firmware()
+        return console.Console(self.command(folder=folder))
+
+
+def linux(append, **more):
+    """Debian's kernel with the busybox system."""
+    words = "console=ttyS0 " + append
+    return Machine(guest_file("Image"), guest_file("initramfs.cpio.gz"), words.strip(), **more)
+
+
+def build_bare(folder, name, *defines, board="virt-riscv64"):
+    """A bare-metal program from tiny.S."""
+    if not shutil.which(CROSS):
+        raise Skip(f"{CROSS} is missing")
+    path = os.path.join(folder, name)
+    subprocess.run([CROSS, "-nostdlib", "-nostartfiles", "-static", "-march=rv64imac_zicsr", "-mabi=lp64",
+                    "-Wl,--build-id=none", "-Wl,-Ttext=" + ("0x80000000" if board == "virt-riscv64" else "0x40000000"),
+                    f"-DFINISHER={FINISHER[board]:#x}", *("-D" + d for d in defines),
+                    "-o", path, os.path.join(SOURCE, "tests/guest/tiny.S")], check=True)
+    return path
+
+
+def marks(guest, *names, seconds=BOOT_SECONDS):
+    """Waits for the guest scripts' markers, in order; each must say ok."""
+    for name in names:
+        found = guest.expect(rb"MORTISE-TEST: (\S+) (ok|FAIL)([^\r\n]*)\r", seconds)
+        if found[1].decode() != name or found[2] != b"ok":
+            raise console.Failure(f"wanted the marker {name} ok, the guest says {found[0].decode().strip()}")
+
+
+def shell(guest, command, wanted, seconds=60):
+    """Types a command at the prompt and wants its output to have a line that matches."""
+    guest.type(command.encode() + b"\n")
+    found = guest.expect(rb"\n(" + wanted + rb")\r", seconds)
+    guest.expect(PROMPT, seconds)
+    return found
+
+
+def ends_with(guest, status, seconds=END_SECONDS):
+    """The emulator ends by itself with this exit status."""
+    got = guest.wait(seconds)
+    if got != status:
+        raise console.Failure(f"the emulator ended with {got}, not {status}")
+
+
+def check(condition, text):
+    if not condition:
+        raise console.Failure(text)
+
+
+def _leave(number, _frame):
+    sys.exit(128 + number)
+
+
+def main(test):
+    """Runs test(folder), with a folder of its own that goes afterwards."""
+    signal.signal(signal.SIGTERM, _leave)
+    sys.stdout.reconfigure(line_buffering=True)
+    folder = tempfile.mkdtemp(prefix="mortise-guest.")
+    status = 0
+    try:
+        test(folder)
+    except Skip as reason:
+        print(f"skipped: {reason}")
+        status = 77
+    except (console.Failure, subprocess.CalledProcessError, OSError) as reason:
+        for guest in console.alive:
+            print(f"--- the end of the console\n{guest.tail()}\n---")
+        place = [f for f in traceback.extract_tb(reason.__traceback__) if f.filename == sys.argv[0]]
+        print(f"FAILED: {reason}" + (f" ({os.path.basename(sys.argv[0])}:{place[-1].lineno})" if place else ""))
+        status = 1
+    finally:
+        console.end_all()
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(status)
+
+
+def step(text):
+    print("- " + re.sub(r"\s+", " ", text))
