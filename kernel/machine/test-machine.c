@@ -93,6 +93,36 @@ START_TEST(test_bus)
 }
 END_TEST
 
+static void note_release(void *resource)
+{
+	g_string_append_printf(fake_trace, "release %d\n", *(int *)resource);
+}
+
+/* Last made, first released; what was disowned is not. */
+START_TEST(test_resources)
+{
+	struct machine *m = fake_machine(PAIR);
+	struct mt_inst *front = machine_find(m, "front");
+	static const char key, other;
+	int number[3] = { 1, 2, 3 };
+
+	g_string_truncate(fake_trace, 0);
+	for (int i = 0; i < 3; i++)
+		inst_own(front, note_release, &number[i]);
+	inst_disown(front, &number[1]);
+	inst_disown(front, &number[1]);
+	inst_release_all(front);
+	fake_expect("release 3\nrelease 1\n");
+	inst_data_set(front, &key, number);
+	ck_assert_ptr_eq(inst_data_get(front, &key), number);
+	ck_assert_ptr_null(inst_data_get(front, &other));
+	ck_assert_ptr_null(inst_data_get(machine_find(m, "back"), &key));
+	inst_data_set(front, &key, NULL);
+	ck_assert_ptr_null(inst_data_get(front, &key));
+	machine_destroy(m);
+}
+END_TEST
+
 START_TEST(test_upward)
 {
 	struct machine *m = fake_machine(PAIR);
@@ -359,6 +389,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_life);
 	tcase_add_test(t, test_refs);
 	tcase_add_test(t, test_bus);
+	tcase_add_test(t, test_resources);
 #if MORTISE_DEBUG
 	tcase_add_test_raise_signal(t, test_upward, SIGABRT);
 #else

@@ -266,6 +266,28 @@ START_TEST(test_failures)
 }
 END_TEST
 
+/* A reset gives a failed vCPU another life. */
+START_TEST(test_failed_again)
+{
+	struct machine *m;
+	struct mt_error err = { .size = sizeof(err) };
+
+	fake_run = run_error;
+	m = fake_ready(HEAD BOARD);
+	machine_start(m);
+	ck_assert_int_eq(machine_run(m), 1);
+	machine_start(m);
+	usleep(2000);
+	ck_assert_uint_eq(fake_vcpu(m, 0)->count, 1);
+	machine_pause(m);
+	ck_assert_int_eq(machine_reset(m, MT_RESET_WARM, &err), 0);
+	machine_start(m);
+	ck_assert_int_eq(machine_run(m), 1);
+	ck_assert_uint_eq(fake_vcpu(m, 0)->count, 2);
+	machine_destroy(m);
+}
+END_TEST
+
 START_TEST(test_signal)
 {
 	struct machine *m;
@@ -380,6 +402,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_requests);
 	tcase_add_test(t, test_warm_reset);
 	tcase_add_test(t, test_failures);
+	tcase_add_test(t, test_failed_again);
 	tcase_add_test(t, test_signal);
 	tcase_add_test(t, test_storm);
 	tcase_add_test(t, test_views);
