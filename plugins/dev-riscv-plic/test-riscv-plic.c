@@ -2,6 +2,7 @@
 /* dev-riscv-plic on the fake host: the rules of the specification, section by section, and the device tree. */
 #include <fake/check-run.h>
 #include <fake/fake.h>
+#include <pthread.h>
 #include <string.h>
 
 #define PRIORITY(s) (4u * (s))
@@ -171,6 +172,45 @@ START_TEST(device_tree)
 }
 END_TEST
 
+static uint32_t stop_wiggling;
+
+static void *wiggle(void *arg)
+{
+	const struct mt_irq_sink *sink = arg;
+
+	for (uint32_t i = 0; !__atomic_load_n(&stop_wiggling, __ATOMIC_ACQUIRE); i++)
+		sink->input_set(fake_self(f), 1 + i % 8, i / 8 % 2);
+	return NULL;
+}
+
+/* Inputs change on one thread while a vCPU claims and completes on another: nothing is lost, the pin ends low. */
+START_TEST(inputs_from_another_thread)
+{
+	const struct mt_irq_sink *sink = fake_role(f, MT_IFACE_IRQ_SINK);
+	uint32_t claims = 0, source;
+	pthread_t thread;
+
+	stop_wiggling = 0;
+	for (uint32_t s = 1; s <= 8; s++)
+		enable(1, s, 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, wiggle, (void *)(uintptr_t)sink), 0);
+	while (claims < 20000) {
+		source = (uint32_t)fake_get(f, CLAIM(1), 4);
+		ck_assert_uint_le(source, 8);
+		fake_put(f, CLAIM(1), 4, source);
+		claims += source != 0;
+	}
+	__atomic_store_n(&stop_wiggling, 1, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	for (uint32_t s = 1; s <= 8; s++)
+		sink->input_set(fake_self(f), s, 0);
+	while ((source = (uint32_t)fake_get(f, CLAIM(1), 4)))
+		fake_put(f, CLAIM(1), 4, source);
+	ck_assert_uint_eq(fake_pin(f, 0, "seip"), 0);
+	ck_assert_uint_eq(fake_get(f, PENDING(0), 4), 0);
+}
+END_TEST
+
 START_TEST(fuzz)
 {
 	fake_fuzz_region(f, 1, 200000);
@@ -182,5 +222,5 @@ int main(void)
 	CHECK_RUN("riscv-plic", start, stop, level_goes_to_the_enabled_context, gateway_waits_for_completion,
 		  request_stays_when_the_level_falls, priorities_ties_and_threshold, completion_needs_the_enable_bit,
 		  registers_beside_sources_and_contexts, reset_lowers_pins_and_keeps_levels, most_sources, device_tree,
-		  fuzz);
+		  inputs_from_another_thread, fuzz);
 }
