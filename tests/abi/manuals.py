@@ -19,9 +19,9 @@ def documented(page):
         if line.startswith('.SH'):
             inside = line.split(None, 1)[1].strip() == 'PROPERTIES'
         elif inside and tagged:
-            match = re.match(r'\.B[RI]? "?([a-z0-9_\\-]+)', line)
-            if match:
-                keys.add(match.group(1).replace('\\', ''))
+            # .BR offset ", " size " = SIZE": what stands outside of quotes, or before the "="
+            names = re.sub(r'"[^"]*"', ' ', line) if re.match(r'\.B[RI]? [^"]', line) else line.split('=')[0]
+            keys |= {n.replace('\\', '') for n in re.findall(r'[a-z][a-z0-9_\\-]*', names.split(None, 1)[1])}
         tagged = line.startswith('.TP')
     return keys
 
