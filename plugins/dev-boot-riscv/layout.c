@@ -8,6 +8,7 @@
 #include <util/minmax.h>
 
 #define FOUR_GIB 0x100000000ull
+#define HEADER_PAGE_MAX 0x10000u   /* the largest page that a linker aligns to */
 
 typedef unsigned long long ull;
 
@@ -42,6 +43,19 @@ static int claim(struct layout *l, const char *key, const char *path, uint64_t g
 		return mt_error_set(err, MT_ENOSPC, key, "%s: too many parts to load", path);
 	l->claims[l->claim_count++] = (struct layout_claim){ key, gpa, len_bytes };
 	return 0;
+}
+
+void layout_cut_headers(const struct layout *l, struct image *image)
+{
+	for (uint32_t i = 0; i < image->segment_count; i++) {
+		struct image_segment *s = &image->segments[i];
+		uint64_t below = l->ram_gpa - s->gpa;
+
+		if (s->file_offset || s->gpa >= l->ram_gpa || below > HEADER_PAGE_MAX || below >= s->file_bytes ||
+		    (image->entry >= s->gpa && image->entry < l->ram_gpa))
+			continue;
+		*s = (struct image_segment){ below, s->file_bytes - below, l->ram_gpa, s->memory_bytes - below };
+	}
 }
 
 static int claim_segments(struct layout *l, const struct image *image, const char *key, const char *path,

@@ -31,6 +31,11 @@ struct layout {
 };
 
 void layout_init(struct layout *l, uint64_t ram_gpa, uint64_t ram_bytes);
+/*
+ * Programs linked to start exactly at RAM have the ELF header in a page below it, where linkers put it to be
+ * mapped with the text: cuts that part off, for nothing runs there.
+ */
+void layout_cut_headers(const struct layout *l, struct image *image);
 /* `*gpa` becomes the address of a flat file or Image, `*entry` where to jump. `key` is static. */
 int layout_firmware(struct layout *l, const struct image *image, const char *key, const char *path, uint64_t *gpa,
 		    uint64_t *entry, struct mt_error *err);

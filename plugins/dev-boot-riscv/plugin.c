@@ -97,8 +97,10 @@ static int load_firmware(struct boot *b, struct mt_error *err)
 		mt_error_hint(err, "set firmware to an OpenSBI fw_dynamic.bin (Debian: package opensbi)");
 		return MT_EINVAL;
 	}
-	if (!rc)
+	if (!rc) {
+		layout_cut_headers(&b->layout, &image);
 		rc = layout_firmware(&b->layout, &image, file->key, file->path, &gpa, &b->entry, err);
+	}
 	return rc ? rc : file_load_image(file, b->dma_host, b->dma, &image, gpa, err);
 }
 

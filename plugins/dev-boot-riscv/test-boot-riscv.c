@@ -313,6 +313,25 @@ START_TEST(elf_outside_ram)
 }
 END_TEST
 
+START_TEST(elf_header_below_ram)
+{
+	static uint8_t bytes[0x1010];
+	struct elf e = elf_file(RAM - 0x1000, RAM - 0x1000);
+
+	e.eh.e_entry = RAM + 4;
+	e.ph[1].p_offset = 0;
+	e.ph[1].p_filesz = e.ph[1].p_memsz = sizeof(bytes);
+	memcpy(bytes, &e, sizeof(e));
+	memset(bytes + 0x1000, 0xcc, 16);
+	file("firmware", bytes, sizeof(bytes), sizeof(bytes));
+	ck_assert_int_eq(go(), 0);
+	ck_assert_uint_eq(reg(0, "pc"), RAM + 4);
+	ck_assert_uint_eq(*fake_ram_at(f, RAM), 0xcc);
+	ck_assert_uint_eq(*fake_ram_at(f, RAM + 15), 0xcc);
+	ck_assert_uint_eq(*fake_ram_at(f, RAM + 16), 0);
+}
+END_TEST
+
 START_TEST(elf_cut_short)
 {
 	struct elf e = elf_file(RAM, RAM);
@@ -395,12 +414,14 @@ static void check_image(const struct image *image, uint64_t file_bytes)
 	}
 }
 
-static void place(const struct image *image)
+static void place(struct image *image)
 {
 	struct layout l;
 	uint64_t gpa, entry;
 
 	layout_init(&l, RAM, 64 * MIB);
+	layout_cut_headers(&l, image);
+	check_image(image, image->file_bytes);
 	if (layout_firmware(&l, image, "firmware", "f", &gpa, &entry, NULL))
 		layout_init(&l, RAM, 64 * MIB);
 	if (!layout_kernel(&l, image, "k", &gpa, &entry, NULL) && !layout_slot(&l, NULL))
@@ -439,7 +460,7 @@ int main(void)
 	CHECK_RUN("boot-riscv", start, stop, linux_under_firmware, reset_loads_again, elf_kernel_at_its_physical_address,
 		  elf_kernel_alone_is_firmware, big_firmware_moves_the_kernel, small_ram, nothing_to_boot,
 		  image_without_firmware, missing_file, gzip_is_refused, foreign_kernel_is_refused, kernel_too_big,
-		  kernel_under_the_tree, initrd_too_big, initrd_bigger_than_all_ram, elf_outside_ram, elf_cut_short,
+		  kernel_under_the_tree, initrd_too_big, initrd_bigger_than_all_ram, elf_outside_ram, elf_header_below_ram, elf_cut_short,
 		  elf_of_another_machine, tree_too_big, own_tree, own_tree_damaged, own_tree_excludes_append,
 		  ram_across_four_gib, fuzz_headers);
 }
