@@ -457,10 +457,11 @@ END_TEST
 
 int main(void)
 {
-	CHECK_RUN("boot-riscv", start, stop, linux_under_firmware, reset_loads_again, elf_kernel_at_its_physical_address,
-		  elf_kernel_alone_is_firmware, big_firmware_moves_the_kernel, small_ram, nothing_to_boot,
-		  image_without_firmware, missing_file, gzip_is_refused, foreign_kernel_is_refused, kernel_too_big,
-		  kernel_under_the_tree, initrd_too_big, initrd_bigger_than_all_ram, elf_outside_ram, elf_header_below_ram, elf_cut_short,
+	CHECK_RUN("boot-riscv", start, stop, linux_under_firmware, reset_loads_again,
+		  elf_kernel_at_its_physical_address, elf_kernel_alone_is_firmware, big_firmware_moves_the_kernel,
+		  small_ram, nothing_to_boot, image_without_firmware, missing_file, gzip_is_refused,
+		  foreign_kernel_is_refused, kernel_too_big, kernel_under_the_tree, initrd_too_big,
+		  initrd_bigger_than_all_ram, elf_outside_ram, elf_header_below_ram, elf_cut_short,
 		  elf_of_another_machine, tree_too_big, own_tree, own_tree_damaged, own_tree_excludes_append,
 		  ram_across_four_gib, fuzz_headers);
 }
