@@ -102,9 +102,14 @@ void cache_link(struct tcg *t, struct tcg_link *link, struct tcg_block *to)
 {
 	if (link->to || !link->from || link->from->state != BLOCK_LIVE || to->state != BLOCK_LIVE)
 		return;
-	if (link->target_pc != to->pc || to->phys_page[1] != KEY_NONE || link->from->flags != to->flags ||
+	if (link->target_pc != to->pc || link->from->flags != to->flags ||
 	    link->from->phys_page[0] != to->phys_page[0])
 		return;
+	if (to->phys_page[1] != KEY_NONE) {
+		if (t->host->refuse)
+			t->host->refuse(t->host_state, link, t->code_rw - t->code_rx);
+		return;
+	}
 	link->to = to;
 	link->next_in = to->in;
 	to->in = link;

@@ -75,6 +75,9 @@ struct tcg_host {
 	/* [vcpu] patches atomically with respect to threads that execute: link to code, or back (to = NULL).
 	 * `rw_delta` = writable view minus executable view, in bytes. */
 	void (*link)(struct tcg_host_state *state, struct tcg_link *link, const uint8_t *to, ptrdiff_t rw_delta);
+	/* [vcpu] the same for a link that cannot be made (its target straddles pages): from now on the exit finds its
+	 * way by the jump cache instead of leaving. NULL: the host has no linkable exits. */
+	void (*refuse)(struct tcg_host_state *state, struct tcg_link *link, ptrdiff_t rw_delta);
 };
 
 extern const struct tcg_host host_interp;

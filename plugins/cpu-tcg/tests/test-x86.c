@@ -147,6 +147,15 @@ START_TEST(test_link)
 	ck_assert_int_eq(run(&a), TCG_EXIT_LOOKUP);
 	ck_assert_uint_eq(regs[0], 13);
 	ck_assert_uint_eq(env->link_patch, (uintptr_t)link);
+	/* refused, it looks in the jump cache and asks for code */
+	host_x86_64.refuse(state, link, 0);
+	ck_assert_int_eq(run(&a), TCG_EXIT_LOOKUP);
+	ck_assert_uint_eq(env->link_patch, 0);
+	ck_assert_uint_eq(finds, 1);
+	next_code = b.code;
+	ck_assert_int_eq(run(&a), TCG_EXIT_LOOKUP);
+	ck_assert_uint_eq(env->pc, PC + 0x200);
+	ck_assert_uint_eq(regs[0], 25);
 }
 END_TEST
 

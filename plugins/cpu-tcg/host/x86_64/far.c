@@ -70,7 +70,14 @@ static void far_divu(struct x86_lower *l, const struct x86_far *f)
 
 static void far_link(struct x86_lower *l, const struct x86_far *f)
 {
+	uint32_t start = x86_at(&l->e);
+
+	/* always as long, so that x86_refuse finds it: behind the jump is never reached */
+	x86_mov_imm(&l->e, RCX, (int64_t)f->pc);
+	x86_jmp(&l->e, l->s->stubs.find);
+	l->e.p = l->e.start + start + X86_FIND_BYTES;
 	f->link->unlink_offset = x86_at(&l->e) - l->code;
+	x86_bind(&l->e, f->site, x86_at(&l->e));
 	x86_mov_imm(&l->e, RCX, (int64_t)f->pc);
 	x86_mov_imm(&l->e, RDX, (int64_t)(intptr_t)f->link);
 	x86_jmp(&l->e, l->s->stubs.exit_link);

@@ -88,6 +88,7 @@ struct x86_far {
 	int64_t imm;
 	struct tcg_link *link;
 };
+#define X86_FIND_BYTES 15u              /* room for: mov rcx, pc; jmp find */
 #define X86_FARS (2u * IR_MAX_OPS + 8u)
 
 /* The common code at the start of a space, as offsets. */
