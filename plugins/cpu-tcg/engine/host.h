@@ -50,6 +50,11 @@ struct tcg_code_space {
 	size_t free_bytes;
 };
 
+/* What was lowered so far, for the log and benchmarks. Instructions and bytes out of line count apart. */
+struct tcg_host_stats {
+	uint64_t blocks, guest_insns, host_insns, hot_bytes, far_bytes;
+};
+
 struct tcg_host {
 	const char *name;               /* "interp", "x86_64" */
 	bool needs_exec;                /* code is machine code */
@@ -78,6 +83,8 @@ struct tcg_host {
 	/* [vcpu] the same for a link that cannot be made (its target straddles pages): from now on the exit finds its
 	 * way by the jump cache instead of leaving. NULL: the host has no linkable exits. */
 	void (*refuse)(struct tcg_host_state *state, struct tcg_link *link, ptrdiff_t rw_delta);
+	/* NULL: keeps none */
+	void (*stats)(const struct tcg_host_state *state, struct tcg_host_stats *stats);
 };
 
 extern const struct tcg_host host_interp;

@@ -76,6 +76,7 @@ static void put_op(struct x86_enc *e, uint32_t op, uint8_t reg, struct x86_rm rm
 	static const uint8_t prefix[4] = { 0, 0x66, 0xf3, 0xf2 };
 	uint32_t map = op >> 8 & 3u, pp = op >> 10 & 3u, rex = 0;
 
+	e->count++;
 	if (pp)
 		put8(e, prefix[pp]);
 	rex = (op & X86_W ? 8u : 0u) | high_bit(reg) << 2 | high_bit(rm.index) << 1 | high_bit(rm.base);
@@ -113,6 +114,7 @@ static void put_vex(struct x86_enc *e, uint32_t op, uint8_t reg, uint8_t v, stru
 	uint32_t r = high_bit(reg) ? 0 : 0x80, x = high_bit(rm.index) ? 0 : 0x40, b = high_bit(rm.base) ? 0 : 0x20;
 	uint32_t last = (~(uint32_t)v & 15u) << 3 | (op & X86_L ? 4u : 0u) | pp;
 
+	e->count++;
 	if (map == 1 && !(op & X86_W) && x && b) {
 		put8(e, 0xc5);
 		put8(e, r | last);
@@ -156,12 +158,14 @@ void x86_shift_imm(struct x86_enc *e, uint32_t w, uint8_t ext, struct x86_rm rm,
 
 void x86_mov_imm(struct x86_enc *e, uint8_t reg, int64_t imm)
 {
+	e->count++;
 	if ((uint64_t)imm <= UINT32_MAX) {
 		if (reg & 8u)
 			put8(e, 0x41);
 		put8(e, 0xb8u | (reg & 7u));
 		put32(e, (int32_t)imm);
 	} else if (imm == (int32_t)imm) {
+		e->count--;
 		x86_op_i32(e, X86_OP(0xc7, 0, 0) | X86_W, 0, x86_reg(reg), (int32_t)imm);
 	} else {
 		put8(e, 0x48u | (reg & 8u) >> 3);
@@ -205,6 +209,7 @@ static uint32_t put_rel32(struct x86_enc *e, uint32_t target)
 {
 	uint32_t site = x86_at(e);
 
+	e->count++;
 	put32(e, (int32_t)(target - (site + 4)));
 	return site;
 }

@@ -119,6 +119,7 @@ enum x86_cc {
 struct x86_enc {
 	uint8_t *p;                     /* next byte, writable view */
 	uint8_t *start;                 /* of the code space, writable view: offset 0 */
+	uint32_t count;                 /* instructions so far */
 };
 
 /* The r/m operand. */

@@ -157,6 +157,11 @@ static void x86_refuse(struct tcg_host_state *state, struct tcg_link *link, ptrd
 	patch(link, link->from->code + link->unlink_offset - X86_FIND_BYTES, rw_delta);
 }
 
+static void x86_stats(const struct tcg_host_state *state, struct tcg_host_stats *stats)
+{
+	*stats = state->stats;
+}
+
 const struct tcg_host host_x86_64 = {
 	.name = "x86_64",
 	.needs_exec = true,
@@ -167,4 +172,5 @@ const struct tcg_host host_x86_64 = {
 	.run = x86_run,
 	.link = x86_link,
 	.refuse = x86_refuse,
+	.stats = x86_stats,
 };

@@ -168,6 +168,7 @@ size_t x86_lower(struct tcg_host_state *s, const struct ir_block *b, struct tcg_
 	struct x86_lower *l = &s->lower;
 	const uint8_t *end = space->rw + space->free_bytes;
 	uint8_t *start = space->rw - (space->rx - s->rx);
+	uint32_t hot_insns, hot_bytes;
 
 	l->e = (struct x86_enc){ .p = space->rw, .start = start };
 	l->s = s;
@@ -185,12 +186,17 @@ size_t x86_lower(struct tcg_host_state *s, const struct ir_block *b, struct tcg_
 	memset(block->links, 0, sizeof(block->links));
 	find_last_uses(l);
 	lower_ops(l, end);
+	hot_insns = l->e.count;
+	hot_bytes = x86_at(&l->e) - l->code;
 	lower_far(l, end);
 	if (l->failed)
 		return 0;
 	block->code = space->rx;
 	block->code_bytes = (uint32_t)(l->e.p - space->rw);
-	s->guest_insns += b->insn_count;
-	s->host_bytes += block->code_bytes;
+	s->stats.blocks++;
+	s->stats.guest_insns += b->insn_count;
+	s->stats.host_insns += hot_insns;
+	s->stats.hot_bytes += hot_bytes;
+	s->stats.far_bytes += block->code_bytes - hot_bytes;
 	return ((size_t)block->code_bytes + 15u) & ~(size_t)15u;
 }

@@ -154,7 +154,7 @@ struct tcg_host_state {
 	struct x86_val at[256];                 /* of globals, by ir_val */
 	uint8_t mapped[32];                     /* global of register: 0-15 general, 16-31 xmm; 0xff none */
 	uint8_t reads[IR_OPCODES];              /* operands by opcode: READ_* */
-	uint64_t guest_insns, host_bytes;       /* for the log */
+	struct tcg_host_stats stats;
 	struct x86_lower lower;
 };
 #define READ_A 1u
