@@ -217,7 +217,9 @@ static void load_bytes(struct registry *reg, const char *path, const GByteArray 
 	char *text = NULL;
 	size_t len;
 
-	ck_assert(g_file_set_contents(path, (const char *)bytes->data, (gssize)bytes->len, NULL));
+	/* without the fsync of the plain call */
+	ck_assert(g_file_set_contents_full(path, (const char *)bytes->data, (gssize)bytes->len,
+					   G_FILE_SET_CONTENTS_NONE, 0600, NULL));
 	struct config *cfg = config_load(path, &options, d);
 	FILE *out = open_memstream(&text, &len);
 
