@@ -26,6 +26,7 @@ static const struct note_prop check_memory_props[] = {
 	{ "at", "", "", "", "guest-physical address", MT_PROP_ADDR, MT_PROPF_REQUIRED },
 	{ "size", "", "4K..", "", "length, a multiple of 4K", MT_PROP_SIZE, MT_PROPF_REQUIRED },
 	{ "type", "ram", "ram|rom", "", "whether the guest may write it", MT_PROP_ENUM, 0 },
+	{ "share", "off", "", "", "a file in memory, so that other processes can be given it", MT_PROP_BOOL, 0 },
 };
 
 /* Kind 0: these sections have no plugin. */

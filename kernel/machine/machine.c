@@ -151,6 +151,7 @@ static int memory_read(struct machine *m, const struct config_section *section, 
 		return fault_locate(err, MT_EINVAL, &place);
 	}
 	memory.rom = !strcmp(section_get_text(section, "type", "ram"), "rom");
+	section_get_bool(section, "share", &memory.share, NULL);
 	g_array_append_val(m->memory, memory);
 	return 0;
 }
@@ -331,7 +332,8 @@ static int memory_realize(struct machine *m, struct mt_error *err)
 	for (unsigned i = 0; i < m->memory->len; i++) {
 		const struct machine_memory *memory = &g_array_index(m->memory, struct machine_memory, i);
 		struct mt_inst place = { .section = memory->section };
-		struct mt_ram *ram = ram_create(m->system, memory->section->id, memory->len_bytes, err);
+		struct mt_ram *ram = ram_create(m->system, memory->section->id, memory->len_bytes,
+						memory->share, err);
 		int code;
 
 		if (ram && memory->rom)

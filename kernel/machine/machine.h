@@ -23,6 +23,7 @@ struct machine_memory {
 	const struct config_section *section;
 	uint64_t gpa, len_bytes;
 	bool rom;                      /* type = rom: not told to the guest as memory */
+	bool share;                    /* share = on: a memfd behind it */
 };
 
 struct machine {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RAM objects. The host address and the length never change while an object lives: the memfd is sealed
- * against shrinking, since a shorter file would turn a guest access into SIGBUS.
+ * RAM objects. The host address and the length never change while an object lives: the memfd of a shared one
+ * is sealed against shrinking, since a shorter file would turn a guest access into SIGBUS. A private one is
+ * anonymous memory, for which hosts give huge pages where they do not for files.
  * Called from [main]. Nothing here may touch the memory or the bitmaps: a machine with 1 GiB costs its guest
  * only the pages that it uses.
  */
@@ -17,11 +18,14 @@
 
 #define RAM_PAGE_BYTES (1ull << MT_DIRTY_PAGE_BITS)
 #define RAM_LEN_MAX (1ull << 46)       /* well below the user half of the host's addresses */
+#define RAM_HUGE_BYTES (2ull << 20)
 
 struct ram_block {
 	struct mt_ram ram;             /* first: ram_destroy casts back */
 	char *name;
 	uint64_t bitmap_bytes;
+	void *map;                     /* what was mapped: `hva` is its first huge-page boundary */
+	uint64_t map_bytes;
 };
 
 static uint64_t bitmap_bytes(uint64_t len_bytes)
@@ -59,25 +63,29 @@ static int memfd_make(const char *name, uint64_t len_bytes, struct mt_error *err
 static int ram_map(struct ram_block *block, struct mt_error *err)
 {
 	struct mt_ram *ram = &block->ram;
-	void *map = mmap(NULL, ram->len_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram->fd,
-			 0);
+	int how = ram->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	uint64_t slack = ram->fd < 0 ? RAM_HUGE_BYTES : 0;
+	void *map = mmap(NULL, ram->len_bytes + slack, PROT_READ | PROT_WRITE, how | MAP_NORESERVE, ram->fd, 0);
 
 	if (map == MAP_FAILED)
 		return fault_set(err, MT_ENOMEM, "size", "check limits on address space (ulimit -v)",
 				 "cannot map %llu bytes for '%s': %s", (unsigned long long)ram->len_bytes,
 				 block->name, strerror(errno));
-	ram->hva = map;
+	block->map = map;
+	block->map_bytes = ram->len_bytes + slack;
+	ram->hva = (uint8_t *)map + (slack ? -(uintptr_t)map & (RAM_HUGE_BYTES - 1) : 0);
 	ram->dirty[MT_DIRTY_CODE] = bitmap_create(block->bitmap_bytes);
 	if (!ram->dirty[MT_DIRTY_CODE])
 		return fault_set(err, MT_ENOMEM, "size", NULL, "no memory for the page map of '%s'",
 				 block->name);
 	/* advice only: hosts without huge pages for shared memory say no */
-	(void)madvise(map, ram->len_bytes, MADV_HUGEPAGE);
-	(void)madvise(map, ram->len_bytes, MADV_DONTDUMP);
+	(void)madvise(ram->hva, ram->len_bytes, MADV_HUGEPAGE);
+	(void)madvise(ram->hva, ram->len_bytes, MADV_DONTDUMP);
 	return 0;
 }
 
-struct mt_ram *ram_create(struct space *space, const char *name, uint64_t len_bytes, struct mt_error *err)
+struct mt_ram *ram_create(struct space *space, const char *name, uint64_t len_bytes, bool share,
+			  struct mt_error *err)
 {
 	struct ram_block *block;
 
@@ -91,8 +99,8 @@ struct mt_ram *ram_create(struct space *space, const char *name, uint64_t len_by
 	block->bitmap_bytes = bitmap_bytes(len_bytes);
 	block->ram.size = sizeof(block->ram);
 	block->ram.len_bytes = len_bytes;
-	block->ram.fd = memfd_make(name, len_bytes, err);
-	if (block->ram.fd < 0 || ram_map(block, err) < 0) {
+	block->ram.fd = share ? memfd_make(name, len_bytes, err) : -1;
+	if ((share && block->ram.fd < 0) || ram_map(block, err) < 0) {
 		ram_destroy(&block->ram);
 		return NULL;
 	}
@@ -108,8 +116,8 @@ void ram_destroy(struct mt_ram *ram)
 		if (ram->dirty[i])
 			munmap(ram->dirty[i], block->bitmap_bytes);
 	}
-	if (ram->hva)
-		munmap(ram->hva, ram->len_bytes);
+	if (block->map)
+		munmap(block->map, block->map_bytes);
 	if (ram->fd >= 0)
 		close(ram->fd);
 	g_free(block->name);

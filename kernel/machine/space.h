@@ -20,10 +20,11 @@ struct space *space_create(struct machine *m, const char *name);
 void space_destroy(struct space *space);
 
 /*
- * [main] RAM from a memfd, mapped shared, not reserved. NULL with `err`. Belongs to the space. The caller may
+ * [main] RAM, not reserved: a memfd mapped shared, or anonymous memory. NULL with `err`. Belongs to the space. The caller may
  * set MT_RAM_READONLY before it adds the RAM: then the guest and DMA cannot write it.
  */
-struct mt_ram *ram_create(struct space *space, const char *name, uint64_t len_bytes, struct mt_error *err);
+struct mt_ram *ram_create(struct space *space, const char *name, uint64_t len_bytes, bool share,
+			  struct mt_error *err);
 void ram_destroy(struct mt_ram *ram);
 const char *ram_name(const struct mt_ram *ram);
 int space_add_ram(struct space *space, struct mt_ram *ram, uint64_t gpa, struct mt_error *err);

@@ -207,7 +207,7 @@ START_TEST(message_reaches_parallel_devices_and_memory)
 	struct mt_inst *sender = bench_inst(m, "sender", "dev", 0, NULL, NULL);
 	struct dev *sink = dev_create(m, "sink", MT_CLASS_PARALLEL, 0x1000, 0, 4, 4);
 	struct dev *plain = dev_create(m, "plain", 0, 0x2000, 0, 4, 4);
-	struct mt_ram *ram = ram_create(m->system, "ram", 0x1000, NULL);
+	struct mt_ram *ram = ram_create(m->system, "ram", 0x1000, true, NULL);
 
 	space_add_ram(m->system, ram, 0x80000000, NULL);
 	ck_assert_uint_eq(bus_message(sender, 0x1008, 0xabcd), MT_BUS_OK);

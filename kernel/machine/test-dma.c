@@ -18,9 +18,9 @@ static struct board board_create(void)
 {
 	struct board b = { .m = bench_create() };
 
-	b.low = ram_create(b.m->system, "low", BLOCK, NULL);
-	b.high = ram_create(b.m->system, "high", BLOCK, NULL);
-	b.rom = ram_create(b.m->system, "rom", BLOCK, NULL);
+	b.low = ram_create(b.m->system, "low", BLOCK, true, NULL);
+	b.high = ram_create(b.m->system, "high", BLOCK, true, NULL);
+	b.rom = ram_create(b.m->system, "rom", BLOCK, true, NULL);
 	b.rom->flags |= MT_RAM_READONLY;
 	space_add_ram(b.m->system, b.high, 0x80000000u + BLOCK, NULL);
 	space_add_ram(b.m->system, b.low, 0x80000000u, NULL);
@@ -106,7 +106,7 @@ START_TEST(mapping_comes_in_pieces_and_keeps_the_view)
 	ck_assert_uint_eq(iov[1].ram_offset, 0);
 	/* a second one of the same place, in the next view */
 	space_begin(b.m->system);
-	space_add_ram(b.m->system, ram_create(b.m->system, "more", BLOCK, NULL), 0xa0000000u, NULL);
+	space_add_ram(b.m->system, ram_create(b.m->system, "more", BLOCK, true, NULL), 0xa0000000u, NULL);
 	space_on_retired(b.m->system, set_flag, &retired);
 	space_commit(b.m->system);
 	ck_assert_uint_eq(dma_host.map(b.dma, across, 200, MT_DMA_TO_DEVICE, same, 1, &mapped), 1);
@@ -153,7 +153,7 @@ END_TEST
 START_TEST(dirty_ranges_cross_words)
 {
 	struct machine *m = bench_create();
-	struct mt_ram *ram = ram_create(m->system, "ram", 200 * 4096, NULL);
+	struct mt_ram *ram = ram_create(m->system, "ram", 200 * 4096, true, NULL);
 	uint64_t *dirty = ram->dirty[MT_DIRTY_CODE];
 
 	ram_mark_dirty(ram, 63 * 4096 + 4095, 66 * 4096);

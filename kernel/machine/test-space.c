@@ -42,7 +42,7 @@ START_TEST(view_has_holes_and_parts_of_pages)
 		/* from the top down: the view sorts; 0x10 long, every 0x20: many to a page, with holes */
 		ck_assert_int_eq(bus_region_place(r[i], 0x1000 + (99 - i) * 0x20, NULL), 0);
 	}
-	ram = ram_create(m->system, "ram", 0x4000, NULL);
+	ram = ram_create(m->system, "ram", 0x4000, true, NULL);
 	ck_assert_int_eq(space_add_ram(m->system, ram, 0x80000000, NULL), 0);
 	space_commit(m->system);
 	view = space_view_get(m->system);
@@ -110,12 +110,12 @@ START_TEST(ram_is_checked)
 	struct mt_ram *ram;
 	uint64_t gpa, len_bytes;
 
-	ck_assert_ptr_null(ram_create(m->system, "ram", 0, &err));
-	ck_assert_ptr_null(ram_create(m->system, "ram", 4097, &err));
-	ck_assert_ptr_null(ram_create(m->system, "ram", 1ull << 60, &err));
+	ck_assert_ptr_null(ram_create(m->system, "ram", 0, true, &err));
+	ck_assert_ptr_null(ram_create(m->system, "ram", 4097, true, &err));
+	ck_assert_ptr_null(ram_create(m->system, "ram", 1ull << 60, true, &err));
 	ck_assert_int_eq(err.code, MT_EINVAL);
 	/* far more than the host has: nothing is touched */
-	ram = ram_create(m->system, "ram", 1ull << 36, &err);
+	ram = ram_create(m->system, "ram", 1ull << 36, true, &err);
 	ck_assert_ptr_nonnull(ram);
 	ck_assert_int_lt(ftruncate(ram->fd, 4096), 0);
 	ck_assert_int_eq(space_add_ram(m->system, ram, 0x800, &err), MT_EINVAL);

@@ -23,6 +23,9 @@
 #define BLOCK_MAX_INSNS 64u
 #define CONTEXTS 16u
 #define FETCH_SIZE 256u
+#define FILLED_MAX 4096u
+#define BACK_BITS 13u
+#define BACK_SIZE (1u << BACK_BITS)
 #define JUMP_PAGE_BITS 4096u
 
 enum { BLOCK_LIVE = 1, BLOCK_DEAD };
@@ -80,7 +83,18 @@ struct tcg_vcpu {
 	uint64_t jump_pages[JUMP_PAGE_BITS / 64];
 	/* virtual addresses under mappings larger than a page, low and high half of the space */
 	uint64_t large_first[2], large_last[2];
+	/* TLB entries filled since the last flush: (mode, kind, slot) in one number; too many: all are cleared */
+	uint32_t filled[FILLED_MAX];
+	uint32_t filled_count;
 	uint32_t tlb_used;              /* regimes that have entries, a bit each */
+	/* second level: walks that were made, of all address spaces */
+	struct back_entry {
+		uint64_t tag;           /* virtual page | access << 2 | regime */
+		uint64_t space;
+		uint64_t addend;
+		uint64_t epoch;
+	} *back;
+	uint64_t back_epoch;
 	/* pages that the block under translation was read from, with their versions */
 	struct fetch_page {
 		uint64_t vpage, key;
@@ -181,10 +195,12 @@ void mem_set_view(struct tcg_vcpu *v, const struct mt_flat_view *view);
 const struct mt_flat_range *mem_range(struct tcg_vcpu *v, uint64_t phys);
 /* Backing of the code page of pc; NULL: env->exception set (also for code outside RAM). */
 const struct fetch_entry *mem_fetch(struct tcg_vcpu *v, uint64_t pc);
+/* Of a new vCPU, whose environment is zero. */
+void mem_init_tlb(struct tcg_vcpu *v);
 /* Forgets all translations of addresses of this vCPU. */
 void mem_flush_tlb(struct tcg_vcpu *v);
 /* Drops store entries of the page at hva. */
-void mem_unwritable(struct tcg_env *env, const uint8_t *page_hva);
+void mem_unwritable(struct tcg_vcpu *v, const uint8_t *page_hva);
 /* New context numbers: no cached jump of before is found again. */
 void mem_forget_contexts(struct tcg_vcpu *v);
 

@@ -15,9 +15,13 @@
 #define TCG_PAGE_MASK (~(uint64_t)(TCG_PAGE_SIZE - 1))
 
 #define TLB_MODES 4u                    /* translation regimes that are kept apart: `mmu` of a block's flags */
-#define TLB_BITS  8u
+#define TLB_BITS  14u                    /* 64 MiB of 4 KiB pages in reach */
 #define TLB_SIZE  (1u << TLB_BITS)
-#define TLB_INVALID (~(uint64_t)0)      /* as tag: matches no address, since tags have their low bits clear */
+/*
+ * As tag: matches no address, since tags have their low bits clear. A zeroed entry matches page 0 only, whose
+ * entry is number 0: so an array is empty when it is zero but for entry 0, and need not be touched to be so.
+ */
+#define TLB_INVALID (~(uint64_t)0)
 
 #define JC_BITS 12u
 #define JC_SIZE (1u << JC_BITS)

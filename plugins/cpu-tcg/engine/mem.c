@@ -57,28 +57,73 @@ static uint64_t range_key(struct tcg_vcpu *v, const struct mt_flat_range *r, uin
 
 /* --- TLBs --- */
 
-void mem_flush_tlb(struct tcg_vcpu *v)
+static struct tlb_entry *entry_of(struct tcg_env *env, uint32_t number)
 {
-	for (uint32_t mode = 0; mode < TLB_MODES; mode++)
+	return &env->tlb[0][0][0] + number;
+}
+
+static uint32_t entry_number(uint32_t mmu, unsigned kind, uint64_t vaddr)
+{
+	return (mmu * 2 + kind) << TLB_BITS | (vaddr >> TCG_PAGE_BITS & (TLB_SIZE - 1));
+}
+
+static void clear_all(struct tcg_vcpu *v)
+{
+	for (uint32_t mode = 0; mode < TLB_MODES; mode++) {
 		if (v->tlb_used >> mode & 1)
-			memset(v->env->tlb[mode], 0xff, sizeof(v->env->tlb[mode]));
+			memset(v->env->tlb[mode], 0, sizeof(v->env->tlb[mode]));
+		v->env->tlb[mode][0][0].tag = TLB_INVALID;
+		v->env->tlb[mode][1][0].tag = TLB_INVALID;
+	}
 	v->tlb_used = 0;
+}
+
+static void clear_filled(struct tcg_vcpu *v)
+{
+	if (v->filled_count > FILLED_MAX)
+		clear_all(v);
+	else
+		for (uint32_t i = 0; i < v->filled_count; i++)
+			entry_of(v->env, v->filled[i])->tag = TLB_INVALID;
+	v->filled_count = 0;
+}
+
+/* The first level, which knows one address space. */
+static void flush_front(struct tcg_vcpu *v)
+{
+	clear_filled(v);
 	for (uint32_t i = 0; i < FETCH_SIZE; i++)
 		v->fetch_tlb[i].tag = TLB_INVALID;
+}
+
+void mem_init_tlb(struct tcg_vcpu *v)
+{
+	clear_all(v);
+	mem_flush_tlb(v);
+}
+
+void mem_flush_tlb(struct tcg_vcpu *v)
+{
+	flush_front(v);
+	v->back_epoch++;
 	for (uint32_t half = 0; half < 2; half++) {
 		v->large_first[half] = UINT64_MAX;
 		v->large_last[half] = 0;
 	}
 }
 
-void mem_unwritable(struct tcg_env *env, const uint8_t *page_hva)
+void mem_unwritable(struct tcg_vcpu *v, const uint8_t *page_hva)
 {
-	for (uint32_t mode = 0; mode < TLB_MODES; mode++)
-		for (uint32_t i = 0; i < TLB_SIZE; i++) {
-			struct tlb_entry *e = &env->tlb[mode][1][i];
-			if (e->tag != TLB_INVALID && e->tag + e->addend == (uintptr_t)page_hva)
-				e->tag = TLB_INVALID;
-		}
+	if (v->filled_count > FILLED_MAX) {
+		clear_filled(v);
+		return;
+	}
+	for (uint32_t i = 0; i < v->filled_count; i++) {
+		struct tlb_entry *e = entry_of(v->env, v->filled[i]);
+		bool store = v->filled[i] >> TLB_BITS & 1;
+		if (store && e->tag + e->addend == (uintptr_t)page_hva)
+			e->tag = TLB_INVALID;
+	}
 }
 
 static void note_large(struct tcg_vcpu *v, uint64_t vaddr, uint64_t page_bytes)
@@ -93,32 +138,93 @@ static void note_large(struct tcg_vcpu *v, uint64_t vaddr, uint64_t page_bytes)
 		v->large_last[half] = last;
 }
 
-static void fill(struct tcg_vcpu *v, uint64_t vaddr, uint32_t mmu, unsigned kind, const struct mt_flat_range *r,
-		 const struct tcg_walk *w)
+static void fill(struct tcg_vcpu *v, uint64_t vaddr, uint32_t mmu, unsigned kind, uint64_t addend)
 {
-	struct tlb_entry *e = &v->env->tlb[mmu][kind][vaddr >> TCG_PAGE_BITS & (TLB_SIZE - 1)];
-	const uint8_t *hva = r->hva + ((w->phys & TCG_PAGE_MASK) - r->gpa);
+	uint32_t number = entry_number(mmu, kind, vaddr);
+	struct tlb_entry *e = entry_of(v->env, number);
+	bool listed = e->tag != 0 && e->tag != TLB_INVALID;
+	if (!listed && v->filled_count < FILLED_MAX)
+		v->filled[v->filled_count] = number;
+	if (!listed && v->filled_count <= FILLED_MAX)
+		v->filled_count++;
+	e->addend = addend;
 	e->tag = vaddr & TCG_PAGE_MASK;
-	e->addend = (uintptr_t)hva - (vaddr & TCG_PAGE_MASK);
 	v->tlb_used |= 1u << mmu;
-	note_large(v, vaddr, w->page_bytes);
+}
+
+/* --- the second level --- */
+
+static uint64_t back_tag(uint64_t vaddr, uint32_t mmu, enum tcg_access access)
+{
+	return (vaddr & TCG_PAGE_MASK) | (uint32_t)access << 2 | mmu;
+}
+
+static struct back_entry *back_slot(struct tcg_vcpu *v, uint64_t tag)
+{
+	uint64_t page = tag >> TCG_PAGE_BITS;
+	return &v->back[(page ^ page >> BACK_BITS ^ (tag & 15) * 0x155) & (BACK_SIZE - 1)];
+}
+
+static const struct back_entry *back_find(struct tcg_vcpu *v, uint64_t vaddr, uint32_t mmu, enum tcg_access access)
+{
+	uint64_t tag = back_tag(vaddr, mmu, access);
+	const struct back_entry *e = back_slot(v, tag);
+	return e->tag == tag && e->space == v->space && e->epoch == v->back_epoch ? e : NULL;
+}
+
+static void back_add(struct tcg_vcpu *v, uint64_t vaddr, uint32_t mmu, enum tcg_access access, uint64_t addend)
+{
+	uint64_t tag = back_tag(vaddr, mmu, access);
+	*back_slot(v, tag) = (struct back_entry){ tag, v->space, addend, v->back_epoch };
+}
+
+static void back_drop(struct tcg_vcpu *v, uint64_t vaddr)
+{
+	for (uint32_t mmu = 0; mmu < TLB_MODES; mmu++)
+		for (uint32_t access = TCG_LOAD; access <= TCG_FETCH; access++) {
+			uint64_t tag = back_tag(vaddr, mmu, access);
+			struct back_entry *e = back_slot(v, tag);
+			if (e->tag == tag)
+				e->epoch = 0;
+		}
 }
 
 /* --- one access inside a page --- */
 
 /* Where an access goes: RAM by hva, or a region. */
 struct place {
-	const struct mt_flat_range *range;
+	const struct mt_flat_range *range;      /* NULL when hva was known without */
 	uint8_t *hva;           /* RAM or ROM */
-	uint64_t phys;
+	uint64_t phys;          /* when there is a range */
 	bool writable;          /* by hva */
 };
+
+/* Lets translated code go there by itself from now on, if stores need not be seen. */
+static void offer(struct tcg_vcpu *v, uint64_t vaddr, enum tcg_access access, uint32_t mmu, uint64_t addend)
+{
+	if (access == TCG_LOAD)
+		fill(v, vaddr, mmu, 0, addend);
+	else if (pages_allow_writes(v->tcg, pages_key_of(v->tcg, (uint8_t *)(uintptr_t)(vaddr + addend))))
+		fill(v, vaddr, mmu, 1, addend);
+}
+
+static bool locate_known(struct tcg_vcpu *v, uint64_t vaddr, enum tcg_access access, uint32_t mmu, struct place *p)
+{
+	const struct back_entry *e = back_find(v, vaddr, mmu, access);
+	if (!e)
+		return false;
+	*p = (struct place){ .hva = (uint8_t *)(uintptr_t)(vaddr + e->addend), .writable = access == TCG_STORE };
+	offer(v, vaddr, access, mmu, e->addend);
+	return true;
+}
 
 static bool locate(struct tcg_vcpu *v, uint64_t vaddr, enum tcg_access access, uint32_t mmu, uint32_t width,
 		   struct place *p)
 {
 	struct tcg_walk w;
 	struct tcg_env *env = v->env;
+	if (locate_known(v, vaddr, access, mmu, p))
+		return true;
 	if (!v->tcg->front->walk(env, vaddr, access, mmu, width, &w))
 		goto fault;
 	p->range = mem_range(v, w.phys);
@@ -130,12 +236,14 @@ static bool locate(struct tcg_vcpu *v, uint64_t vaddr, enum tcg_access access, u
 	bool memory = p->range->kind != MT_FLAT_IO;
 	p->hva = memory ? p->range->hva + (w.phys - p->range->gpa) : NULL;
 	p->writable = p->range->kind == MT_FLAT_RAM;
-	if (!memory || w.partial || !whole_page(p->range, w.phys))
+	if (!memory || w.partial || !whole_page(p->range, w.phys) || (access == TCG_STORE && !p->writable))
 		return true;
-	if (access == TCG_LOAD)
-		fill(v, vaddr, mmu, 0, p->range, &w);
-	else if (p->writable && pages_allow_writes(v->tcg, range_key(v, p->range, w.phys)))
-		fill(v, vaddr, mmu, 1, p->range, &w);
+	note_large(v, vaddr, w.page_bytes);
+	/* the engine must know the memory before it is written or executed */
+	if (pages_ram(v->tcg, p->range->ram)) {
+		back_add(v, vaddr, mmu, access, (uintptr_t)p->hva - vaddr);
+		offer(v, vaddr, access, mmu, (uintptr_t)p->hva - vaddr);
+	}
 	return true;
 fault:
 	env->exit_reason = TCG_EXIT_EXCEPTION;
@@ -201,8 +309,10 @@ static bool place_load(struct tcg_vcpu *v, const struct place *p, uint64_t vaddr
 static bool place_store(struct tcg_vcpu *v, const struct place *p, uint64_t vaddr, uint32_t width, uint64_t value)
 {
 	if (p->hva && p->writable) {
-		uint64_t key = range_key(v, p->range, p->phys);
+		uint64_t key = pages_key_of(v->tcg, p->hva);
 		hva_store(p->hva, value, width);
+		if (key == KEY_NONE)
+			return true;    /* never executed, never cached: nothing is known of it */
 		pages_note_store(v->tcg, key, width);
 		if (v->tcg->strict_lrsc && pages_watched(v->tcg, key))
 			tcg_line_bump(v->env, (uintptr_t)p->hva);
@@ -324,9 +434,10 @@ void *tcg_atomic_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32
 		return NULL;
 	}
 	*where = (uintptr_t)p.hva;
-	if (access == TCG_LOAD && v->tcg->strict_lrsc && !pages_watched(v->tcg, range_key(v, p.range, p.phys))) {
+	uint64_t key = pages_key_of(v->tcg, p.hva);
+	if (access == TCG_LOAD && v->tcg->strict_lrsc && key != KEY_NONE && !pages_watched(v->tcg, key)) {
 		/* the page is watched first, outside the block, and the instruction done again */
-		v->watch_key = range_key(v, p.range, p.phys);
+		v->watch_key = key;
 		tcg_poll_request(env);
 		env->exit_reason = TCG_EXIT_POLL;
 		return NULL;
@@ -466,6 +577,12 @@ const struct fetch_entry *mem_fetch(struct tcg_vcpu *v, uint64_t pc)
 	struct fetch_entry *e = &v->fetch_tlb[pc >> TCG_PAGE_BITS & (FETCH_SIZE - 1)];
 	if (e->tag == tag)
 		return e;
+	const struct back_entry *known = back_find(v, pc, env->mmu, TCG_FETCH);
+	if (known) {
+		const uint8_t *page = (const uint8_t *)(uintptr_t)((pc & TCG_PAGE_MASK) + known->addend);
+		*e = (struct fetch_entry){ tag, pages_key_of(v->tcg, page), page };
+		return e;
+	}
 	struct tcg_walk w;
 	if (!v->tcg->front->walk(env, pc, TCG_FETCH, env->mmu, 2, &w)) {
 		env->exit_reason = TCG_EXIT_EXCEPTION;
@@ -481,8 +598,11 @@ const struct fetch_entry *mem_fetch(struct tcg_vcpu *v, uint64_t pc)
 	static __thread struct fetch_entry once;
 	if (w.partial)
 		e = &once;      /* protection ends inside the page: ask again each time */
-	*e = (struct fetch_entry){ tag, key, r->hva + ((w.phys & TCG_PAGE_MASK) - r->gpa) };
+	const uint8_t *page = r->hva + ((w.phys & TCG_PAGE_MASK) - r->gpa);
+	*e = (struct fetch_entry){ tag, key, page };
 	note_large(v, pc, w.page_bytes);
+	if (!w.partial)
+		back_add(v, pc, env->mmu, TCG_FETCH, (uintptr_t)page - (pc & TCG_PAGE_MASK));
 	return e;
 }
 
@@ -505,7 +625,7 @@ void tcg_set_context(struct tcg_env *env, uint32_t flags, uint32_t mmu, uint64_t
 	struct tcg_vcpu *v = env->vcpu;
 	if (space != v->space) {
 		v->space = space;
-		mem_flush_tlb(v);
+		flush_front(v);
 	}
 	env->flags = flags;
 	env->mmu = mmu;
@@ -553,6 +673,7 @@ void tcg_flush_page(struct tcg_env *env, uint64_t vaddr)
 		for (uint32_t kind = 0; kind < 2; kind++)
 			if (env->tlb[mode][kind][slot].tag == page)
 				env->tlb[mode][kind][slot].tag = TLB_INVALID;
+	back_drop(v, vaddr);
 	struct fetch_entry *e = &v->fetch_tlb[vaddr >> TCG_PAGE_BITS & (FETCH_SIZE - 1)];
 	if ((e->tag & TCG_PAGE_MASK) == page)
 		e->tag = TLB_INVALID;

@@ -169,6 +169,8 @@ static void tcg_vcpu_destroy(void *vcpu)
 		t->front->vcpu_fini(v->env);
 		munmap(v->env, env_bytes(t));
 	}
+	if (v->back)
+		munmap(v->back, BACK_SIZE * sizeof(*v->back));
 	if (v->ir)
 		munmap(v->ir, sizeof(*v->ir));
 	free(v);
@@ -179,9 +181,11 @@ static int vcpu_memory(struct tcg_vcpu *v, struct mt_error *err)
 	/* from the system, zeroed and untouched: a short guest pays for what it uses */
 	void *env = mmap(NULL, env_bytes(v->tcg), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	void *ir = mmap(NULL, sizeof(*v->ir), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *back = mmap(NULL, BACK_SIZE * sizeof(*v->back), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	v->back = back == MAP_FAILED ? NULL : back;
 	v->env = env == MAP_FAILED ? NULL : env;
 	v->ir = ir == MAP_FAILED ? NULL : ir;
-	if (!v->env || !v->ir)
+	if (!v->env || !v->ir || !v->back)
 		return mt_error_set(err, MT_ENOMEM, "", "out of memory");
 	return 0;
 }
@@ -200,8 +204,7 @@ static int tcg_vcpu_create(void *self, uint32_t index, struct mt_vcpu *handle, v
 	int rc = vcpu_memory(v, err);
 	if (rc == 0) {
 		v->env->vcpu = v;
-		v->tlb_used = (1u << TLB_MODES) - 1;
-		mem_flush_tlb(v);
+		mem_init_tlb(v);
 		cache_flush_jumps(v);
 		rc = t->front->vcpu_init(v->env, t->config, index, err);
 	}

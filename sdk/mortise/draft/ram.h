@@ -22,7 +22,7 @@
 struct mt_ram {
 	uint32_t size;
 	uint32_t id;               /* unique in the machine */
-	int32_t fd;                /* memfd, shared */
+	int32_t fd;                /* memfd, mapped shared; -1: private to this process ([memory] share = off) */
 	uint32_t flags;            /* MT_RAM_* */
 	uint8_t *hva;
 	uint64_t len_bytes;        /* a multiple of 4096 */
