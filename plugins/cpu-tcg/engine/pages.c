@@ -179,9 +179,13 @@ static uint64_t block_lines(const struct tcg_block *b, uint64_t page_key)
 {
 	uint32_t first = (uint32_t)(b->phys & (TCG_PAGE_SIZE - 1));
 	uint32_t end = first + b->guest_bytes;
+	uint64_t lines = 0;
 	if (b->phys_page[0] == page_key)
-		return lines_of(first, end > TCG_PAGE_SIZE ? TCG_PAGE_SIZE - 1 : end - 1);
-	return lines_of(0, end - TCG_PAGE_SIZE - 1);
+		lines |= lines_of(first, end > TCG_PAGE_SIZE ? TCG_PAGE_SIZE - 1 : end - 1);
+	/* two virtual pages may be one page of memory: then both parts count */
+	if (b->phys_page[1] == page_key)
+		lines |= lines_of(0, end - TCG_PAGE_SIZE - 1);
+	return lines;
 }
 
 static struct tcg_block *page_next(struct tcg_block *b, uint64_t page_key)
@@ -225,6 +229,8 @@ void pages_add_lines(struct tcg *t, const struct tcg_block *b)
 void pages_note_store(struct tcg *t, uint64_t key, uint32_t width)
 {
 	struct tcg_ram *ram;
+	/* the store before the look: a translator sets has_code before it reads the bytes */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	struct code_page *page = __atomic_load_n(slot_of(t, key, &ram), __ATOMIC_ACQUIRE);
 	if (!page || !__atomic_load_n(&page->has_code, __ATOMIC_SEQ_CST))
 		return;
@@ -238,7 +244,7 @@ void pages_note_store(struct tcg *t, uint64_t key, uint32_t width)
 	pthread_mutex_unlock(&t->lock);
 }
 
-/* Takes the dirty bits of one word and drops the pages behind them. */
+/* Takes the dirty bits of one word and drops the pages behind them. Under tcg.lock. */
 static void consume_word(struct tcg *t, struct tcg_ram *r, uint64_t word)
 {
 	uint64_t bits = __atomic_exchange_n(&r->ram->dirty[MT_DIRTY_CODE][word], 0, __ATOMIC_ACQ_REL);
@@ -251,12 +257,14 @@ static void consume_word(struct tcg *t, struct tcg_ram *r, uint64_t word)
 			continue;
 		uint64_t key = (uint64_t)(r - t->rams) << 48 | n << TCG_PAGE_BITS;
 		__atomic_fetch_add(&page->version, 1, __ATOMIC_SEQ_CST);
-		pthread_mutex_lock(&t->lock);
 		drop_lines(t, page, key, ~(uint64_t)0);
-		pthread_mutex_unlock(&t->lock);
 	}
 }
 
+/*
+ * The lock is held over a scan: a second vCPU that finds no bits must not go on before the one that took them has
+ * dropped what they stand for.
+ */
 void pages_consume_dma(struct tcg_vcpu *v)
 {
 	struct tcg *t = v->tcg;
@@ -266,10 +274,12 @@ void pages_consume_dma(struct tcg_vcpu *v)
 		uint64_t epoch = __atomic_load_n(&r->ram->dirty_epoch[MT_DIRTY_CODE], __ATOMIC_ACQUIRE);
 		if (epoch == __atomic_load_n(&r->dirty_seen, __ATOMIC_RELAXED) || !r->ram->dirty[MT_DIRTY_CODE])
 			continue;
+		pthread_mutex_lock(&t->lock);
 		for (uint64_t w = 0; w < (r->page_count + 63) / 64; w++)
 			if (__atomic_load_n(&r->ram->dirty[MT_DIRTY_CODE][w], __ATOMIC_RELAXED))
 				consume_word(t, r, w);
 		/* after the scan: a second vCPU must not believe the bits consumed while they are not */
 		__atomic_store_n(&r->dirty_seen, epoch, __ATOMIC_RELEASE);
+		pthread_mutex_unlock(&t->lock);
 	}
 }

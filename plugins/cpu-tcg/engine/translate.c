@@ -140,6 +140,14 @@ static enum outcome publish(struct tcg_vcpu *v, struct tcg_block **out)
 	t->segment_blocks[t->segment] = b;
 	cache_insert(t, b);
 	pages_add_lines(t, b);
+	/*
+	 * Once more: a store counts the page's version up, then looks at its lines. One that looked before the
+	 * lines of this block were there has changed the version by now.
+	 */
+	if (!still_right(v)) {
+		cache_kill(t, b);
+		return STALE;
+	}
 	*out = b;
 	return DONE;
 }
