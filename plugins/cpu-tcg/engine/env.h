@@ -25,14 +25,20 @@
 
 #define JC_BITS 12u
 #define JC_SIZE (1u << JC_BITS)
+#define CONTEXT_IDS JC_SIZE
 
-/* host address = guest address + addend, when (guest address & (page mask | alignment)) == tag. */
+/* A page in the TLB for stores can be loaded from too: hosts may check once for both.
+ * host address = guest address + addend, when (guest address & (page mask | alignment)) == tag. */
 struct tlb_entry {
 	uint64_t tag;
 	uint64_t addend;
 };
 
-/* Jump cache: key = guest pc ^ env->context. */
+/*
+ * Jump cache: key = guest pc ^ env->context. A context is a number in bits 1..12, those of a pc that choose the slot:
+ * two keys in one slot are equal only when the pcs are, all 64 bits of them, and the contexts. Bit 0 of a key is 0, so
+ * that an empty slot matches nothing.
+ */
 struct jc_entry {
 	uint64_t key;
 	const void *code;
@@ -61,7 +67,7 @@ struct tcg_env {
 	uint64_t pc;                     /* canonical outside blocks and in calls that may exit */
 	uint32_t poll;                   /* not 0: leave at the next poll. Set from any thread. */
 	uint32_t exit_reason;            /* enum tcg_exit */
-	uint64_t context;                /* key part of (mode, flags, address space), in bits 48-63 */
+	uint64_t context;                /* key part of (mode, flags, address space), in bits 1..JC_BITS */
 	uint32_t flags;                  /* the front's flags of the current context; block key */
 	uint32_t mmu;                    /* regime of plain loads and stores: 0 .. TLB_MODES-1 */
 	/* FP: guest rounding mode as the IR numbers it; flags in RISC-V's order NV DZ OF UF NX = bits 4..0. A host

@@ -115,16 +115,17 @@ static struct tcg_block *find_block(struct tcg_vcpu *v)
 	return b;
 }
 
-/* Any address whose upper bits are the sign of bit 47 has a key of its own in every context. */
-static bool cacheable(uint64_t pc)
-{
-	return (uint64_t)((int64_t)(pc << 16) >> 16) == pc;
-}
-
 static uint32_t jump_page_bit(uint64_t vaddr)
 {
 	uint64_t page = vaddr >> TCG_PAGE_BITS;
 	return (uint32_t)(page ^ page >> 12 ^ page >> 24) & (JUMP_PAGE_BITS - 1);
+}
+
+/* Jumps to code of this page are cached. */
+static void note_jump_page(struct tcg_vcpu *v, uint64_t vaddr)
+{
+	uint32_t bit = jump_page_bit(vaddr);
+	v->jump_pages[bit / 64] |= (uint64_t)1 << (bit % 64);
 }
 
 const void *tcg_find_code(struct tcg_env *env, uint64_t pc)
@@ -136,13 +137,13 @@ const void *tcg_find_code(struct tcg_env *env, uint64_t pc)
 	struct tcg_block *b = find_block(v);
 	if (!b)
 		return NULL;
-	if (cacheable(pc)) {
-		struct jc_entry *slot = &env->jump_cache[tcg_jc_index(pc)];
-		slot->key = pc ^ env->context;
-		slot->code = b->code;
-		uint32_t bit = jump_page_bit(pc);
-		v->jump_pages[bit / 64] |= (uint64_t)1 << (bit % 64);
-	}
+	struct jc_entry *slot = &env->jump_cache[tcg_jc_index(pc)];
+	slot->key = pc ^ env->context;
+	slot->code = b->code;
+	note_jump_page(v, pc);
+	/* a block that goes on in a second page is stale when that one is remapped, too */
+	if (b->phys_page[1] != KEY_NONE)
+		note_jump_page(v, pc + TCG_PAGE_SIZE);
 	return b->code;
 }
 

@@ -74,7 +74,7 @@ struct tcg_front {
 	/* Guest time (ns) at which a timer of the vCPU's own will make an interrupt pending; UINT64_MAX: none.
 	 * Called before halting, and after each poll exit to re-arm the engine's timer. */
 	uint64_t (*next_wakeup_ns)(struct tcg_env *env);
-	/* Privilege number handed to the bus. */
+	/* Privilege number, below TLB_MODES: handed to the bus, and what fetches depend on. */
 	uint32_t (*privilege)(const struct tcg_env *env);
 
 	/* pins: [main] number by name or -1; [any] set. The front keeps pin levels in an atomic word of its own and

@@ -228,7 +228,7 @@ static bool locate(struct tcg_vcpu *v, uint64_t vaddr, enum tcg_access access, u
 	if (!v->tcg->front->walk(env, vaddr, access, mmu, width, &w))
 		goto fault;
 	p->range = mem_range(v, w.phys);
-	if (!p->range || w.phys - p->range->gpa > p->range->len_bytes - width) {
+	if (!p->range || p->range->len_bytes - (w.phys - p->range->gpa) < width) {
 		v->tcg->front->bus_fault(env, vaddr, access);
 		goto fault;
 	}
@@ -548,7 +548,7 @@ uint64_t tcg_slow_cas(struct tcg_env *env, uint64_t vaddr, uint64_t expected, ui
 bool tcg_phys_read(struct tcg_env *env, uint64_t phys, uint32_t width, uint64_t *value)
 {
 	const struct mt_flat_range *r = mem_range(env->vcpu, phys);
-	if (!r || r->kind == MT_FLAT_IO || phys - r->gpa > r->len_bytes - width)
+	if (!r || r->kind == MT_FLAT_IO || r->len_bytes - (phys - r->gpa) < width)
 		return false;
 	*value = hva_load(r->hva + (phys - r->gpa), width);
 	return true;
@@ -558,7 +558,7 @@ bool tcg_phys_cas64(struct tcg_env *env, uint64_t phys, uint64_t expected, uint6
 {
 	struct tcg_vcpu *v = env->vcpu;
 	const struct mt_flat_range *r = mem_range(v, phys);
-	*bus_error = !r || r->kind != MT_FLAT_RAM || phys - r->gpa > r->len_bytes - 8 || (phys & 7);
+	*bus_error = !r || r->kind != MT_FLAT_RAM || r->len_bytes - (phys - r->gpa) < 8 || (phys & 7);
 	if (*bus_error)
 		return false;
 	uint64_t *p = (uint64_t *)(void *)(r->hva + (phys - r->gpa));
@@ -573,11 +573,13 @@ bool tcg_phys_cas64(struct tcg_env *env, uint64_t phys, uint64_t expected, uint6
 const struct fetch_entry *mem_fetch(struct tcg_vcpu *v, uint64_t pc)
 {
 	struct tcg_env *env = v->env;
-	uint64_t tag = (pc & TCG_PAGE_MASK) | env->mmu;
+	/* not env->mmu: that is the regime of data, which can be of another privilege */
+	uint32_t regime = v->tcg->front->privilege(env) & (TLB_MODES - 1);
+	uint64_t tag = (pc & TCG_PAGE_MASK) | regime;
 	struct fetch_entry *e = &v->fetch_tlb[pc >> TCG_PAGE_BITS & (FETCH_SIZE - 1)];
 	if (e->tag == tag)
 		return e;
-	const struct back_entry *known = back_find(v, pc, env->mmu, TCG_FETCH);
+	const struct back_entry *known = back_find(v, pc, regime, TCG_FETCH);
 	if (known) {
 		const uint8_t *page = (const uint8_t *)(uintptr_t)((pc & TCG_PAGE_MASK) + known->addend);
 		*e = (struct fetch_entry){ tag, pages_key_of(v->tcg, page), page };
@@ -602,7 +604,7 @@ const struct fetch_entry *mem_fetch(struct tcg_vcpu *v, uint64_t pc)
 	*e = (struct fetch_entry){ tag, key, page };
 	note_large(v, pc, w.page_bytes);
 	if (!w.partial)
-		back_add(v, pc, env->mmu, TCG_FETCH, (uintptr_t)page - (pc & TCG_PAGE_MASK));
+		back_add(v, pc, regime, TCG_FETCH, (uintptr_t)page - (pc & TCG_PAGE_MASK));
 	return e;
 }
 
@@ -610,14 +612,14 @@ const struct fetch_entry *mem_fetch(struct tcg_vcpu *v, uint64_t pc)
 
 static void new_context_id(struct tcg_vcpu *v, struct tcg_context *c)
 {
-	if (++v->next_context >= 0xffff) {
+	if (++v->next_context >= CONTEXT_IDS) {
 		/* the numbers start over: nothing of before may be found */
 		cache_flush_jumps(v);
 		for (uint32_t i = 0; i < CONTEXTS; i++)
 			v->contexts[i].id = 0;
 		v->next_context = 1;
 	}
-	c->id = v->next_context << 48;
+	c->id = v->next_context << 1;
 }
 
 void tcg_set_context(struct tcg_env *env, uint32_t flags, uint32_t mmu, uint64_t space)
