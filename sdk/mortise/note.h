@@ -25,7 +25,9 @@
  * Columns of a property: class, C identifier, name, type, default ("" = none), range, unit, flags, help.
  *   range by type: INT "MIN..MAX"; SIZE "MIN..MAX" with K M G T; ENUM "a|b|c"; REF the role that the target
  *   must have; IRQ "N" the number of elements expected ("" = one); ADDR the length of the region in bytes,
- *   by which `check` finds overlaps; STRING and PATH unused.
+ *   by which `check` finds overlaps ("" = not checked); STRING and PATH unused.
+ * unit is for people, but for ADDR: there it names the space ("" = memory, "io" = ports), and regions of
+ * different spaces never overlap.
  */
 #ifndef MORTISE_NOTE_H
 #define MORTISE_NOTE_H
