@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control and status registers: one table, and the checks that every access passes (Privileged ISA, "Control
- * and Status Registers (CSRs)"). Bits 9..8 of a number are the least privilege, bits 11..10 = 3 read-only. A
- * number that is not in the table, or whose extension is off, is an illegal instruction. What a register does
- * beyond holding bits is in csr_fn.c. The table is sorted when it is first used and constant afterwards.
+ * The control and status registers: one table, and the checks that every access passes (Privileged ISA,
+ * "Control and Status Registers (CSRs)"). Bits 9..8 of a number are the least privilege, bits 11..10 = 3
+ * read-only. A number that is not in the table, or whose extension is off, is an illegal instruction. What
+ * a register does beyond holding bits is in csr_fn.c. The table is sorted when it is first used and
+ * constant afterwards.
  */
 #include "csr.h"
 
@@ -11,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXCEPTIONS_DELEGABLE UINT64_C(0xb1ff)   /* 0..8, 12, 13, 15: neither ecall from S (9) nor from M (11) */
+/* 0..8, 12, 13, 15: neither ecall from S (9) nor from M (11) */
+#define EXCEPTIONS_DELEGABLE UINT64_C(0xb1ff)
 #define COUNTERS (COUNTER_CY | COUNTER_TM | COUNTER_IR)
 
 static bool counter_allowed(struct tcg_env *env, uint32_t number, bool write)
@@ -58,7 +60,8 @@ static bool stimecmp_allowed(struct tcg_env *env, uint32_t number, bool write)
 	{ .number = num, .name = nam, .flags = fl, .ext = RV_EXT_##ex, .offset = offsetof(struct rv_state, field), \
 	  .write = rv_write_##fn, }
 #define FN(num, nam, fl, ex, fn, gate) \
-	{ .number = num, .name = nam, .flags = fl, .ext = RV_EXT_##ex, .read = rv_read_##fn, .write = rv_write_##fn, \
+	{ .number = num, .name = nam, .flags = fl, .ext = RV_EXT_##ex, .read = rv_read_##fn, \
+	 .write = rv_write_##fn, \
 	  .allowed = gate, }
 #define ROW(num, n, nam, fl, ex, fn, gate) \
 	{ .number = num, .count = n, .name = nam, .flags = fl, .ext = RV_EXT_##ex, .read = rv_read_##fn, \
@@ -177,8 +180,8 @@ static void csr_write(struct tcg_env *env, const struct rv_csr *c, uint32_t numb
 }
 
 /*
- * The value that a set or clear works on. Of mip and sip it is the software-writable bits alone: the level of an
- * interrupt line must not stick ("Machine Interrupt Registers", on SEIP).
+ * The value that a set or clear works on. Of mip and sip it is the software-writable bits alone: the level
+ * of an interrupt line must not stick ("Machine Interrupt Registers", on SEIP).
  */
 static uint64_t csr_base(struct tcg_env *env, uint32_t number, uint64_t old)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Control and status registers: access by instructions and by debuggers. On the vCPU's thread, or on main while
- * it does not run.
+ * Control and status registers: access by instructions and by debuggers. On the vCPU's thread, or on main
+ * while it does not run.
  */
 #ifndef RV_CSR_H
 #define RV_CSR_H
@@ -47,7 +47,8 @@ struct rv_csr {
 const struct rv_csr *rv_csr_find(uint32_t number);
 uint32_t rv_csr_table(const struct rv_csr **table);
 void rv_csr_init(void);
-/* An instruction's access: all checks; false: illegal instruction, nothing done. *old gets the value before. */
+/* An instruction's access: all checks; false: illegal instruction, nothing done. *old gets the value
+ * before. */
 bool rv_csr_access(struct tcg_env *env, uint32_t number, enum rv_csr_op op, bool write, uint64_t operand,
 		   uint64_t *old);
 /* Without privilege checks; false: there is no such register in this machine. */

@@ -87,12 +87,13 @@ static int64_t imm_decode(uint32_t kind, uint32_t w)
 {
 	switch (kind) {
 	case RV_IMM_I:     return field_signed(w, 20, 12);
-	case RV_IMM_S:     return field_signed(w, 25, 7) << 5 | (w >> 7 & 31);
-	case RV_IMM_B:     return field_signed(w, 31, 1) << 12 | (w >> 7 & 1) << 11 | (w >> 25 & 63) << 5 |
-				  (w >> 8 & 15) << 1;
+	/* products, for a negative number must not be shifted */
+	case RV_IMM_S:     return field_signed(w, 25, 7) * 32 + (w >> 7 & 31);
+	case RV_IMM_B:     return field_signed(w, 31, 1) * 4096 + ((w >> 7 & 1) << 11 | (w >> 25 & 63) << 5 |
+								   (w >> 8 & 15) << 1);
 	case RV_IMM_U:     return (int32_t)(w & 0xfffff000u);
-	case RV_IMM_J:     return field_signed(w, 31, 1) << 20 | (w >> 12 & 255) << 12 | (w >> 20 & 1) << 11 |
-				  (w >> 21 & 1023) << 1;
+	case RV_IMM_J:     return field_signed(w, 31, 1) * 1048576 + ((w >> 12 & 255) << 12 |
+								      (w >> 20 & 1) << 11 | (w >> 21 & 1023) << 1);
 	case RV_IMM_SH6:   return w >> 20 & 63;
 	case RV_IMM_SH5:   return w >> 20 & 31;
 	case RV_IMM_CSR:
@@ -111,7 +112,8 @@ static uint32_t imm_encode(uint32_t kind, int64_t imm)
 	case RV_IMM_CSR:
 	case RV_IMM_FENCE: return v << 20;
 	case RV_IMM_S:     return (v >> 5 & 127) << 25 | (v & 31) << 7;
-	case RV_IMM_B:     return (v >> 12 & 1) << 31 | (v >> 5 & 63) << 25 | (v >> 1 & 15) << 8 | (v >> 11 & 1) << 7;
+	case RV_IMM_B:     return (v >> 12 & 1) << 31 | (v >> 5 & 63) << 25 | (v >> 1 & 15) << 8 |
+			(v >> 11 & 1) << 7;
 	case RV_IMM_U:     return v & 0xfffff000u;
 	case RV_IMM_J:     return (v >> 20 & 1) << 31 | (v >> 1 & 1023) << 21 | (v >> 11 & 1) << 20 |
 				  (v >> 12 & 255) << 12;
@@ -168,7 +170,7 @@ static uint32_t operand_bits(char letter)
 uint32_t rv_meaning_mask(uint32_t op)
 {
 	const struct rv_entry *e = &rv_entries[op];
-	uint32_t mask = e->mask | imm_encode(format_imm[e->format], e->format == RV_FORMAT_FENCEI ? 0 : -1);
+	uint32_t mask = e->mask | imm_encode(format_imm[e->format], -1);
 
 	for (const char *p = format_operands[e->format]; *p; p++)
 		mask |= operand_bits(*p);
@@ -191,5 +193,5 @@ uint32_t rv_encode(const struct rv_insn *insn)
 		fields |= (insn->rs3 & 31u) << 27;
 	if (used & operand_bits('m'))
 		fields |= (insn->rm & 7u) << 12;
-	return e->match | (fields & used) | imm_encode(format_imm[e->format], e->format == RV_FORMAT_FENCEI ? 0 : insn->imm);
+	return e->match | (fields & used) | imm_encode(format_imm[e->format], insn->imm);
 }

@@ -23,7 +23,8 @@ enum rv_format {
 #undef RV_FORMAT
 };
 
-enum rv_imm { RV_IMM_NONE, RV_IMM_I, RV_IMM_S, RV_IMM_B, RV_IMM_U, RV_IMM_J, RV_IMM_SH6, RV_IMM_SH5, RV_IMM_CSR,
+enum rv_imm { RV_IMM_NONE, RV_IMM_I, RV_IMM_S, RV_IMM_B, RV_IMM_U, RV_IMM_J, RV_IMM_SH6, RV_IMM_SH5,
+	     RV_IMM_CSR,
 	      RV_IMM_FENCE, RV_IMM_AQRL };
 
 struct rv_entry {

@@ -4,7 +4,22 @@
 
 #include "state.h"
 
-static void write_cpu(struct tcg_front_config *c, uint32_t hart, struct mt_fdt *fdt, const struct mt_fdt_writer *w)
+/* Both spellings: the string of old, and the list that Linux prefers since 6.7. */
+static void write_isa(const struct tcg_front_config *c, struct mt_fdt *fdt, const struct mt_fdt_writer *w)
+{
+	const char *names[RV_EXTS];
+	uint32_t count = 0;
+
+	for (uint32_t ext = 0; ext < RV_EXTS; ext++)
+		if (c->exts >> ext & 1)
+			names[count++] = rv_isa_name((enum rv_ext)ext);
+	w->str(fdt, "riscv,isa", c->isa_text);
+	w->str(fdt, "riscv,isa-base", "rv64i");
+	w->strs(fdt, "riscv,isa-extensions", names, count);
+}
+
+static void write_cpu(struct tcg_front_config *c, uint32_t hart, struct mt_fdt *fdt,
+		      const struct mt_fdt_writer *w)
 {
 	char name[32];
 	uint32_t phandle = w->vcpu_phandle(fdt, hart), one = 1;
@@ -15,7 +30,7 @@ static void write_cpu(struct tcg_front_config *c, uint32_t hart, struct mt_fdt *
 	w->u32s(fdt, "reg", &hart, 1);
 	w->str(fdt, "status", "okay");
 	w->str(fdt, "compatible", "riscv");
-	w->str(fdt, "riscv,isa", c->isa_text);
+	write_isa(c, fdt, w);
 	w->str(fdt, "mmu-type", "riscv,sv48");
 	w->begin(fdt, "interrupt-controller", NULL);
 	phandle = w->vcpu_intc_phandle(fdt, hart);
@@ -27,7 +42,8 @@ static void write_cpu(struct tcg_front_config *c, uint32_t hart, struct mt_fdt *
 	w->end(fdt);
 }
 
-int rv_fdt(struct tcg_front_config *config, uint32_t vcpu_count, struct mt_fdt *fdt, const struct mt_fdt_writer *w,
+int rv_fdt(struct tcg_front_config *config, uint32_t vcpu_count, struct mt_fdt *fdt,
+	   const struct mt_fdt_writer *w,
 	   struct mt_error *err)
 {
 	(void)err;

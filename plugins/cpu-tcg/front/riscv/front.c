@@ -12,8 +12,8 @@
 #include "trans.h"
 
 /*
- * The registers, x0..x31 then f0..f31, with how much each is wanted in a host register (1 = most), by how often
- * compiled code names it.
+ * The registers, x0..x31 then f0..f31, with how much each is wanted in a host register (1 = most), by how
+ * often compiled code names it.
  */
 #define X(n, name, priority) { name, ENV_GUEST_OFFSET + offsetof(struct rv_state, x[n]), 0, priority }
 #define F(n, name, priority) { name, ENV_GUEST_OFFSET + offsetof(struct rv_state, f[n]), 1, priority }
@@ -64,7 +64,8 @@ static uint32_t fp_flags(const struct tcg_env *env, const struct rv_state *s)
 	return flags;
 }
 
-/* The address space is named by satp in every mode, so that a call into M-mode and back keeps translations. */
+/* The address space is named by satp in every mode, so that a call into M-mode and back keeps
+ * translations. */
 void rv_update_context(struct tcg_env *env)
 {
 	const struct rv_state *s = rv_state(env);
@@ -130,7 +131,8 @@ void rv_reset(struct tcg_env *env, uint32_t kind)
 	rv_update_context(env);
 }
 
-static int rv_vcpu_init(struct tcg_env *env, struct tcg_front_config *config, uint32_t index, struct mt_error *err)
+static int rv_vcpu_init(struct tcg_env *env, struct tcg_front_config *config, uint32_t index,
+			struct mt_error *err)
 {
 	struct rv_state *s = rv_state(env);
 

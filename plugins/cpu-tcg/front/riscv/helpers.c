@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What translated code calls; on the vCPU's thread, with env->pc the pc of the calling instruction. A helper that
- * fails has raised an exception: it returns at once, and what it returns is not looked at.
+ * What translated code calls; on the vCPU's thread, with env->pc the pc of the calling instruction. A
+ * helper that fails has raised an exception: it returns at once, and what it returns is not looked at.
  */
 #include "csr.h"
 #include "fp/softfp.h"
@@ -48,12 +48,12 @@ static uint64_t rvh_fence_i(struct tcg_env *env, uint64_t a, uint64_t b, uint64_
 }
 
 /*
- * LR and SC (Unprivileged ISA, "Load-Reserved/Store-Conditional Instructions"). The reservation is the physical
- * address, the value read there, and the version of its line, which AMO, SC and DMA bump after they wrote. SC
- * succeeds when address and width are the same, the version is unchanged, and a compare-and-exchange finds the
- * value. A plain store of another hart that writes the same value again is not seen; with the property
- * strict-lrsc the engine bumps the version for plain stores too. The version is read before the value: a
- * change between the two is then seen as a change.
+ * LR and SC (Unprivileged ISA, "Load-Reserved/Store-Conditional Instructions"). The reservation is the
+ * physical address, the value read there, and the version of its line, which AMO, SC and DMA bump after
+ * they wrote. SC succeeds when address and width are the same, the version is unchanged, and a
+ * compare-and-exchange finds the value. A plain store of another hart that writes the same value again is
+ * not seen; with the property strict-lrsc the engine bumps the version for plain stores too. The version
+ * is read before the value: a change between the two is then seen as a change.
  */
 static bool misaligned(struct tcg_env *env, uint64_t vaddr, uint64_t bytes, enum tcg_access access)
 {

@@ -185,6 +185,11 @@ void rv_isa_text(uint64_t exts, char *buf, size_t buf_bytes)
 	buf[at] = 0;
 }
 
+const char *rv_isa_name(enum rv_ext ext)
+{
+	return exts_table[ext].name;
+}
+
 uint64_t rv_isa_misa(uint64_t exts)
 {
 	/* Privileged ISA, "Machine ISA Register misa": MXL 2 = 64 bits, a bit a letter */

@@ -26,6 +26,8 @@ enum rv_ext {
 int rv_isa_parse(const char *text, uint64_t *exts, struct mt_error *err);
 /* The set in canonical order: single letters, then _z and _s names. */
 void rv_isa_text(uint64_t exts, char *buf, size_t buf_bytes);
+/* An extension's name, as in riscv,isa-extensions. */
+const char *rv_isa_name(enum rv_ext ext);
 /* The misa register of a hart with these extensions, and S and U mode. */
 uint64_t rv_isa_misa(uint64_t exts);
 

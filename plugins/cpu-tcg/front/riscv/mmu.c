@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Address translation: Sv39 and Sv48 with Svade or Svadu, then PMP. Privileged ISA, "Virtual Address
- * Translation Process". Regimes (env->mmu) name the privilege of loads and stores, so that MPRV and SUM need no
- * look here; a fetch has the privilege of the hart, whatever MPRV says.
+ * Translation Process". Regimes (env->mmu) name the privilege of loads and stores, so that MPRV and SUM
+ * need no look here; a fetch has the privilege of the hart, whatever MPRV says.
  */
 #include "pmp.h"
 #include "state.h"

@@ -75,7 +75,8 @@ static bool page_alike(const struct rv_pmp *pmp, uint32_t upto, uint64_t phys)
 	return true;
 }
 
-bool rv_pmp_check(const struct rv_pmp *pmp, uint32_t priv, uint64_t phys, uint32_t width, enum tcg_access access,
+bool rv_pmp_check(const struct rv_pmp *pmp, uint32_t priv, uint64_t phys, uint32_t width,
+		  enum tcg_access access,
 		  uint32_t *perms, bool *whole_page)
 {
 	uint64_t last = phys + width - 1;

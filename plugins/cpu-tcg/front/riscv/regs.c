@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers for debuggers, boot loaders and the monitor. Numbers are those of GDB's riscv targets: 0..31 x, 32 pc,
- * 33..64 f, 65 + n CSR n, 4161 the privilege level. On the main thread, while the vCPU does not run.
+ * Registers for debuggers, boot loaders and the monitor. Numbers are those of GDB's riscv targets: 0..31
+ * x, 32 pc, 33..64 f, 65 + n CSR n, 4161 the privilege level. On the main thread, while the vCPU does not
+ * run.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #define REG_CSR0 65u
 #define REG_PRIV 4161u
 
-static void describe(struct mt_reg_desc *out, uint32_t number, const char *name, const char *group, uint32_t flags)
+static void describe(struct mt_reg_desc *out, uint32_t number, const char *name, const char *group,
+		     uint32_t flags)
 {
 	uint32_t size = out->size;
 	struct mt_reg_desc d = { .size = sizeof(d), .number = number, .width_bytes = 8, .flags = flags };

@@ -9,8 +9,8 @@
 
 enum rvc_reg { RVC_REG_Z, RVC_REG_RA, RVC_REG_SP, RVC_REG_F7, RVC_REG_F2, RVC_REG_P7, RVC_REG_P2 };
 
-enum rvc_imm { RVC_IMM_NONE, RVC_IMM_4SPN, RVC_IMM_LW, RVC_IMM_LD, RVC_IMM_CI, RVC_IMM_SH, RVC_IMM_LUI, RVC_IMM_16SP,
-	       RVC_IMM_J, RVC_IMM_B, RVC_IMM_LWSP, RVC_IMM_LDSP, RVC_IMM_SWSP, RVC_IMM_SDSP };
+enum rvc_imm { RVC_IMM_NONE, RVC_IMM_4SPN, RVC_IMM_LW, RVC_IMM_LD, RVC_IMM_CI, RVC_IMM_SH, RVC_IMM_LUI,
+	       RVC_IMM_16SP, RVC_IMM_J, RVC_IMM_B, RVC_IMM_LWSP, RVC_IMM_LDSP, RVC_IMM_SWSP, RVC_IMM_SDSP };
 
 #define RVC_OK 0u
 #define RVC_R0 1u
@@ -108,8 +108,10 @@ static uint32_t rvc_imm_encode(uint32_t kind, int64_t imm)
 
 static bool reserved(const struct rvc_entry *e, uint32_t word, int64_t imm)
 {
-	return ((e->reserved & RVC_R0) && (word >> 7 & 31) == 0) || ((e->reserved & RVC_I0) && imm == 0) ||
-	       ((e->reserved & RVC_R2) && (word >> 7 & 31) == 2) || ((e->reserved & RVC_T0) && (word >> 2 & 31) == 0);
+	uint32_t reg7 = word >> 7 & 31, reg2 = word >> 2 & 31;
+
+	return ((e->reserved & RVC_R0) && reg7 == 0) || ((e->reserved & RVC_I0) && imm == 0) ||
+	       ((e->reserved & RVC_R2) && reg7 == 2) || ((e->reserved & RVC_T0) && reg2 == 0);
 }
 
 bool rvc_decode(uint32_t word, uint64_t exts, struct rv_insn *out)

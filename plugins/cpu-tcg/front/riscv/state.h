@@ -148,7 +148,8 @@ bool rv_take_interrupt(struct tcg_env *env);
 bool rv_wakeup_pending(struct tcg_env *env);
 uint64_t rv_next_wakeup_ns(struct tcg_env *env);
 uint64_t rv_mip(struct tcg_env *env);           /* as a read of mip sees it */
-void rv_poll_if_pending(struct tcg_env *env);   /* after enables changed: asks for a poll when one is to be taken */
+/* after enables changed: asks for a poll when one is to be taken */
+void rv_poll_if_pending(struct tcg_env *env);
 int32_t rv_pin_find(const char *name);
 void rv_pin_set(struct tcg_env *env, uint32_t pin, uint32_t level);
 void rv_bus_fault(struct tcg_env *env, uint64_t vaddr, enum tcg_access access);
@@ -167,7 +168,8 @@ int rv_reg_read(struct tcg_env *env, uint32_t number, uint64_t *value);
 int rv_reg_write(struct tcg_env *env, uint32_t number, uint64_t value);
 
 /* fdt.c */
-int rv_fdt(struct tcg_front_config *config, uint32_t vcpu_count, struct mt_fdt *fdt, const struct mt_fdt_writer *w,
+int rv_fdt(struct tcg_front_config *config, uint32_t vcpu_count, struct mt_fdt *fdt,
+	   const struct mt_fdt_writer *w,
 	   struct mt_error *err);
 
 /* trans.c */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The translation of a block: fetch, decode, one call per instruction. Runs on the vCPU's thread. A block ends
- * at control transfers, at what changes the context, at its instruction bound, and before the page's last
- * parcel when that begins an instruction that crosses into the next page: such an instruction has a block of
- * its own, so that a fault on its second half is always the fault of a block's first instruction.
+ * The translation of a block: fetch, decode, one call per instruction. Runs on the vCPU's thread. A block
+ * ends at control transfers, at what changes the context, at its instruction bound, and before the page's
+ * last parcel when that begins an instruction that crosses into the next page: such an instruction has a
+ * block of its own, so that a fault on its second half is always the fault of a block's first instruction.
  */
 #include "trans.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A: atomic memory operations as IR ops, LR and SC through helpers (Unprivileged ISA, "A" Extension). Misaligned
- * ones fault. LR/SC pairs are ordered as sequentially consistent, which is stronger than any aq/rl.
+ * A: atomic memory operations as IR ops, LR and SC through helpers (Unprivileged ISA, "A" Extension).
+ * Misaligned ones fault. LR/SC pairs are ordered as sequentially consistent, which is stronger than any
+ * aq/rl.
  */
 #include "trans.h"
 

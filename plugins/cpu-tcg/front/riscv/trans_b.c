@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Zba, Zbb and Zbs beyond what is a plain two-operand op (Unprivileged ISA, "B" Extension for Bit Manipulation).
+ * Zba, Zbb and Zbs beyond what is a plain two-operand op (Unprivileged ISA, "B" Extension for Bit
+ * Manipulation).
  */
 #include "trans.h"
 

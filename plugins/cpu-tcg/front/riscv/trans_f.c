@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * F and D (Unprivileged ISA, "F" and "D" Extension). Single-precision values live NaN-boxed in the 64-bit
- * registers: arithmetic unboxes its operands and boxes its result, moves and stores take the bits as they are.
+ * registers: arithmetic unboxes its operands and boxes its result, moves and stores take the bits as they
+ * are.
  *
- * Easy to break: each handler first asks fp_ready(), which refuses the instruction when mstatus.FS is off, and
- * in a context that has FS not yet dirty marks it so and starts the instruction again in the new context. So
- * most blocks carry no code for FS at all. Marking is imprecise in the allowed way: an instruction that then
- * faults, or only reads, may have marked it.
+ * Easy to break: each handler first asks fp_ready(), which refuses the instruction when mstatus.FS is off,
+ * and in a context that has FS not yet dirty marks it so and starts the instruction again in the new
+ * context. So most blocks carry no code for FS at all. Marking is imprecise in the allowed way: an
+ * instruction that then faults, or only reads, may have marked it.
  */
 #include "trans.h"
 
@@ -170,8 +171,8 @@ void rv_t_fma_d(struct rv_trans *t, const struct rv_insn *i, uint32_t signs)
 }
 
 /*
- * Sign injection as integer ops: kind 0 = the sign of b, 1 = its inverse, 2 = xor of both. With b = a these are
- * move, negate and absolute value.
+ * Sign injection as integer ops: kind 0 = the sign of b, 1 = its inverse, 2 = xor of both. With b = a
+ * these are move, negate and absolute value.
  */
 static ir_val sign_inject(struct rv_trans *t, ir_val d, ir_val a, ir_val b, uint32_t kind, uint64_t sign)
 {

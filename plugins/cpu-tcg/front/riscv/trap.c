@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Traps and interrupts: entry, return, what is pending, the pins. All on the vCPU's thread but rv_pin_set, which
- * any thread calls: it changes the atomic word `pins` and asks for a poll; the vCPU reads the word with acquire,
- * so what a device did before raising its line is visible to the handler. Section names: Privileged ISA.
+ * Traps and interrupts: entry, return, what is pending, the pins. All on the vCPU's thread but rv_pin_set,
+ * which any thread calls: it changes the atomic word `pins` and asks for a poll; the vCPU reads the word
+ * with acquire, so what a device did before raising its line is visible to the handler. Section names:
+ * Privileged ISA.
  */
 #include <string.h>
 
