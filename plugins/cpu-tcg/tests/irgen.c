@@ -161,6 +161,34 @@ static void memory(struct gen *g, enum ir_opcode opcode)
 		op->d = target(g, fp && opcode == IR_ld);
 }
 
+/* Several accesses off one register, as prologues and structures make them, with other ops between. */
+static void any_op(struct gen *g);
+static void accesses(struct gen *g)
+{
+	ir_val base;
+	uint32_t count = 2 + below(g, 6), span = below(g, 4) ? 128 : 6000;
+
+	insn(g);
+	base = address(g);
+	for (uint32_t i = 0; i < count; i++) {
+		bool store = below(g, 2), fp = below(g, 4) == 0;
+		ir_val v = source(g, fp);
+		if (!IR_IS_GLOBAL(base) && !(g->written >> (base - IR_TEMP_FIRST) & 1))
+			return;
+		insn(g);
+		struct ir_op *op = ir_emit(g->b, store ? IR_st : IR_ld);
+		op->a = base;
+		op->imm = 8 * (int64_t)below(g, span / 8) - (below(g, 4) ? 0 : (int64_t)below(g, 64));
+		op->field = (uint8_t)(below(g, 4) | (below(g, 2) ? IRM_SIGN : 0) | (below(g, 8) ? 0 : IRM_ALIGN));
+		if (store)
+			op->b = v;
+		else
+			op->d = below(g, 16) ? target(g, fp) : base;
+		if (below(g, 4) == 0)
+			any_op(g);
+	}
+}
+
 static void environment(struct gen *g)
 {
 	struct ir_op *op;
@@ -360,7 +388,9 @@ static void any_op(struct gen *g)
 {
 	uint32_t kind = below(g, 100);
 
-	if (kind < 6) {
+	if (kind < 3) {
+		accesses(g);
+	} else if (kind < 6) {
 		memory(g, IR_ld);
 	} else if (kind < 12) {
 		memory(g, IR_st);

@@ -138,8 +138,14 @@ static uint32_t enter(struct tcg_env *env, uint64_t vaddr, uint32_t mem, bool st
 		env->exception_value = vaddr;
 		return TCG_EXIT_EXCEPTION;
 	}
-	if (first == PAGE_FILLED)
-		fill(env, first, store);
+	if (first == PAGE_FILLED) {
+		fill(env, first, 0);
+		if (store)              /* which a load may use as well */
+			fill(env, first, 1);
+	}
+	/* a slow path may change the TLB under accesses that were checked together */
+	if (vaddr & 16)
+		memset(env->tlb[1], 0xff, sizeof(env->tlb[1]));
 	if (first == PAGE_DEVICE && (vaddr & 64)) {
 		env->poll = 1;
 		return TCG_EXIT_LEAVE;

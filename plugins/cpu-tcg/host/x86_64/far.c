@@ -26,6 +26,8 @@ static void far_load(struct x86_lower *l, const struct x86_far *f)
 	x86_xmm_temps(l, f->xmm_live, true);
 	x86_call(&l->e, l->s->stubs.load[l->b->mmu][f->mem & 15u]);
 	x86_xmm_temps(l, f->xmm_live, false);
+	if (f->flag)
+		x86_op(&l->e, OP_XOR, R_ADDEND, x86_reg(R_ADDEND));
 	if (f->d.kind == V_XMM)
 		x86_to_xmm(l, f->d.reg, (struct x86_val){ .kind = V_GPR, .reg = RAX });
 	else
@@ -41,6 +43,8 @@ static void far_store(struct x86_lower *l, const struct x86_far *f)
 	x86_xmm_temps(l, f->xmm_live, true);
 	x86_call(&l->e, l->s->stubs.store[l->b->mmu][f->mem & 15u]);
 	x86_xmm_temps(l, f->xmm_live, false);
+	if (f->flag)
+		x86_op(&l->e, OP_XOR, R_ADDEND, x86_reg(R_ADDEND));
 }
 
 /* rax = dividend, rcx = divisor, 0 or -1: quotient -1 and remainder rax, or quotient -rax and remainder 0. */

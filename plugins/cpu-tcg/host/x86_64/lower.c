@@ -128,7 +128,8 @@ static void lower_op(struct x86_lower *l, uint32_t i)
 		op.d = l->b->ops[i + 1].d;
 		l->at++;
 		lower_of[op.opcode](l, &op);
-		l->sign_extend = l->box = false;
+		l->group.on = false;
+	l->sign_extend = l->box = false;
 	} else {
 		lower_of[op.opcode](l, &l->b->ops[i]);
 	}
@@ -142,6 +143,8 @@ static void lower_ops(struct x86_lower *l, const uint8_t *end)
 		uint32_t i = l->at;
 		uint8_t opcode = b->ops[i].opcode;
 
+		if (l->group.on && i > l->group.last)
+			x86_group_end(l);
 		if ((size_t)(end - l->e.p) < OP_ROOM) {
 			l->failed = true;
 		} else if (opcode == IR_insn) {
@@ -178,6 +181,7 @@ size_t x86_lower(struct tcg_host_state *s, const struct ir_block *b, struct tcg_
 	l->code = x86_at(&l->e);
 	l->pc = b->pc;
 	l->links = l->far_count = 0;
+	l->group.on = false;
 	l->sign_extend = l->box = l->failed = false;
 	l->gpr_free = s->config.temp_gprs ? 1u << R15 : 0;
 	l->xmm_free = ((1u << s->config.temp_xmms) - 1u) << X86_TEMP_XMM_FIRST;

@@ -123,6 +123,19 @@ enum x86_const {
 #define K_FLAGS (K_CSR + 32u)                   /* uint8_t[64]: guest flags by MXCSR flags */
 #define K_BYTES (K_FLAGS + 64u)
 
+/*
+ * Accesses off one base whose page was checked once: r15 holds the page's addend, or 0 after a slow path, which may
+ * have changed the TLB. Lasts to the op `last`; none between writes the base, places a label or calls.
+ */
+struct x86_group {
+	bool on;
+	bool store;                             /* checked for stores; else for loads only */
+	ir_val base;
+	uint32_t last;
+	int64_t low, high;                      /* displacements checked: low <= byte < high */
+};
+#define R_ADDEND R15
+
 struct x86_lower {
 	struct x86_enc e;
 	struct tcg_host_state *s;
@@ -138,6 +151,7 @@ struct x86_lower {
 	bool failed;
 	uint32_t gpr_free, xmm_free;            /* registers for temporaries, by mask */
 	uint32_t far_count;
+	struct x86_group group;
 	uint64_t boxed[4];                      /* FP globals known to hold a boxed single */
 	uint32_t label_at[IR_MAX_LABELS];       /* head of the list of sites, linked through the code */
 	struct x86_temp temps[IR_MAX_TEMPS];
@@ -219,6 +233,7 @@ typedef void x86_lower_fn(struct x86_lower *l, const struct ir_op *op);
 x86_lower_fn x86_mov, x86_movi, x86_alu, x86_andn, x86_orn, x86_xnor, x86_shift, x86_addshl, x86_mul, x86_mulh,
 	     x86_mulhsu, x86_div, x86_ext, x86_count, x86_popcnt, x86_bswap, x86_orcb, x86_minmax, x86_setc, x86_movc;
 x86_lower_fn x86_ldenv, x86_stenv, x86_ld, x86_st, x86_amo, x86_cas, x86_fence;
+void x86_group_end(struct x86_lower *l);
 x86_lower_fn x86_label, x86_br, x86_brc, x86_poll, x86_exit_pc, x86_exit_reg, x86_exit_ctx, x86_exit_env,
 	     x86_call_helper;
 x86_lower_fn x86_fp_arith, x86_fp_sqrt, x86_fp_fma, x86_fp_minmax, x86_fp_cmp, x86_fp_to_int, x86_fp_from_int,

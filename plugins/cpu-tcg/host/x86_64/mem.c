@@ -54,6 +54,124 @@ static uint32_t check(struct x86_lower *l, struct address at, uint8_t mem, bool 
 	return site;
 }
 
+/* --- one check for several accesses --- */
+
+#define GROUP_SPAN 1024         /* bytes: the wider, the more often it lies on two pages */
+#define GROUP_REACH 40u         /* ops looked at */
+
+static bool is_access(const struct ir_op *op)
+{
+	return op->opcode == IR_ld || op->opcode == IR_st;
+}
+
+static int64_t access_end(const struct ir_op *op)
+{
+	return op->imm + (1 << IRM_SIZE(op->field));
+}
+
+/* Widens the group by an access; false: it stays outside. */
+static bool group_widen(struct x86_group *g, const struct ir_op *op, bool past_branch)
+{
+	int64_t low = op->imm < g->low ? op->imm : g->low;
+	int64_t high = access_end(op) > g->high ? access_end(op) : g->high;
+	bool store = op->opcode == IR_st;
+
+	/* a store that may not be reached must not make the loads before it wait for a writable page */
+	if (op->a != g->base || (op->field & IRM_ALIGN) || high - low > GROUP_SPAN ||
+	    (store && !g->store && past_branch) || op->imm != (int32_t)op->imm)
+		return false;
+	g->low = low;
+	g->high = high;
+	g->store |= store;
+	return true;
+}
+
+static bool group_stops(const struct x86_lower *l, const struct ir_op *op)
+{
+	if (op->opcode == IR_call)
+		return l->b->helpers[op->aux].flags != IRH_PURE;
+	return op->opcode == IR_label || op->opcode == IR_amo || op->opcode == IR_cas ||
+	       (ir_opinfo[op->opcode].flags & IRF_E);
+}
+
+/* Looks ahead from the access op for others off its base; true when there are and r15 is free for them. */
+static bool group_find(struct x86_lower *l, const struct ir_op *op)
+{
+	struct x86_group *g = &l->group;
+	uint32_t end = l->at + GROUP_REACH < l->b->op_count ? l->at + GROUP_REACH : l->b->op_count, count = 1;
+	bool past_branch = false;
+
+	if (g->on || !(l->gpr_free >> R_ADDEND & 1) || (op->field & IRM_ALIGN) || op->imm != (int32_t)op->imm ||
+	    op->d == op->a || !(IR_IS_GLOBAL(op->a)))
+		return false;
+	*g = (struct x86_group){
+		.base = op->a, .low = op->imm, .high = access_end(op), .store = op->opcode == IR_st,
+	};
+	for (uint32_t i = l->at + 1; i < end; i++) {
+		const struct ir_op *o = &l->b->ops[i];
+		if (group_stops(l, o))
+			break;
+		if (is_access(o) && group_widen(g, o, past_branch)) {
+			g->last = i;
+			count++;
+		}
+		past_branch |= o->opcode == IR_brc;
+		if ((l->s->reads[o->opcode] & WRITE_D) && o->d == g->base)
+			break;
+	}
+	return count > 1;
+}
+
+void x86_group_end(struct x86_lower *l)
+{
+	l->group.on = false;
+	l->gpr_free |= 1u << R_ADDEND;
+}
+
+/* The check of a whole group: the slot of its first byte's page must hold the page of its last. */
+static uint32_t group_check(struct x86_lower *l, uint8_t base)
+{
+	struct x86_group *g = &l->group;
+	int32_t tlb = ENV_TLB(l->b->mmu, g->store);
+	uint32_t site;
+
+	x86_op(&l->e, OP_LEA | X86_W, RCX, x86_mem(base, (int32_t)g->low));
+	x86_op(&l->e, OP_LEA | X86_W, RDX, x86_mem(base, (int32_t)g->high - 1));
+	x86_shift_imm(&l->e, 0, EXT_SHR, x86_reg(RCX), TCG_PAGE_BITS - 4);
+	x86_alu_imm(&l->e, OP_AND | X86_W, x86_reg(RDX), (int32_t)TCG_PAGE_MASK);
+	x86_alu_imm(&l->e, OP_AND, x86_reg(RCX), (TLB_SIZE - 1) << 4);
+	x86_op(&l->e, OP_CMP | X86_W, RDX, x86_mem_index(R_ENV, RCX, 0, tlb));
+	site = x86_jcc(&l->e, CC_NE, 0);
+	x86_op(&l->e, OP_MOV | X86_W, R_ADDEND, x86_mem_index(R_ENV, RCX, 0, tlb + 8));
+	g->on = true;
+	l->gpr_free &= ~(1u << R_ADDEND);
+	return site;
+}
+
+static bool in_group(const struct x86_lower *l, const struct ir_op *op)
+{
+	const struct x86_group *g = &l->group;
+
+	return g->on && op->a == g->base && !(op->field & IRM_ALIGN) && op->imm >= g->low &&
+	       access_end(op) <= g->high && (g->store || op->opcode == IR_ld);
+}
+
+/* The check of one access in the cheapest way there is. *addend is the register to index by. */
+static uint32_t check_access(struct x86_lower *l, const struct ir_op *op, struct address at, uint8_t *addend)
+{
+	if (in_group(l, op)) {
+		*addend = R_ADDEND;
+		x86_op(&l->e, OP_TEST | X86_W, R_ADDEND, x86_reg(R_ADDEND));
+		return x86_jcc(&l->e, CC_E, 0);
+	}
+	if (group_find(l, op)) {
+		*addend = R_ADDEND;
+		return group_check(l, at.base);
+	}
+	*addend = RCX;
+	return check(l, at, op->field, op->opcode == IR_st);
+}
+
 static struct x86_far *slow(struct x86_lower *l, enum x86_far_kind kind, uint32_t site, struct address at,
 			    uint8_t mem)
 {
@@ -62,6 +180,7 @@ static struct x86_far *slow(struct x86_lower *l, enum x86_far_kind kind, uint32_
 	f->a = (struct x86_val){ .kind = V_GPR, .reg = at.base };
 	f->imm = at.disp;
 	f->mem = mem;
+	f->flag = l->group.on;          /* the addend in r15 is to be forgotten */
 	f->xmm_live = x86_xmm_live(l);
 	return f;
 }
@@ -91,11 +210,13 @@ static const struct ir_op *boxed_next(struct x86_lower *l, const struct ir_op *o
 static void load_xmm(struct x86_lower *l, const struct ir_op *op, const struct ir_op *box, struct address at)
 {
 	const struct ir_op *to = box ? box : op;
-	uint32_t site = check(l, at, op->field, false);
+	uint8_t addend, d;
+	uint32_t site = check_access(l, op, at, &addend);
 	struct x86_far *f = slow(l, FAR_LOAD, site, at, op->field);
-	uint8_t d = x86_dst_xmm(l, to, 0);
 
-	x86_xop(l, IRM_SIZE(op->field) == IRM_64 ? OP_MOVSD : OP_MOVSS, d, x86_mem_index(at.base, RCX, 0, at.disp));
+	d = x86_dst_xmm(l, to, 0);
+
+	x86_xop(l, IRM_SIZE(op->field) == IRM_64 ? OP_MOVSD : OP_MOVSS, d, x86_mem_index(at.base, addend, 0, at.disp));
 	f->d = (struct x86_val){ .kind = V_XMM, .reg = d };
 	f->back = x86_at(&l->e);
 	if (box) {
@@ -121,10 +242,11 @@ void x86_ld(struct x86_lower *l, const struct ir_op *op)
 		return;
 	}
 
-	uint32_t site = check(l, at, op->field, false);
+	uint8_t addend;
+	uint32_t site = check_access(l, op, at, &addend);
 	struct x86_far *f = slow(l, FAR_LOAD, site, at, op->field);
 	uint8_t d = x86_dst(l, op, RAX);
-	load_gpr(l, op->field, d, x86_mem_index(at.base, RCX, 0, at.disp));
+	load_gpr(l, op->field, d, x86_mem_index(at.base, addend, 0, at.disp));
 	f->d = (struct x86_val){ .kind = V_GPR, .reg = d };
 	f->back = x86_at(&l->e);
 	x86_finish(l, op, d);
@@ -166,10 +288,11 @@ void x86_st(struct x86_lower *l, const struct ir_op *op)
 {
 	struct address at = address_of(l, x86_val_of(l, op->a), op->imm);
 	struct x86_val v = x86_val_of(l, op->b);
-	uint32_t site = check(l, at, op->field, true);
+	uint8_t addend;
+	uint32_t site = check_access(l, op, at, &addend);
 	struct x86_far *f = slow(l, FAR_STORE, site, at, op->field);
 
-	store_value(l, op->field, v, x86_mem_index(at.base, RCX, 0, at.disp));
+	store_value(l, op->field, v, x86_mem_index(at.base, addend, 0, at.disp));
 	f->b = v;
 	f->back = x86_at(&l->e);
 	x86_free_dead(l, op);

@@ -211,7 +211,7 @@ static void extend(struct x86_enc *e, uint32_t mem)
 		x86_op(e, code[mem & 7u], RAX, x86_reg(RAX));
 }
 
-/* The access itself, at rm, for one that is misaligned but lies in a page of the TLB. */
+/* The access itself, at rm. */
 static void access_rm(struct x86_enc *e, uint32_t mem, bool store, struct x86_rm rm)
 {
 	static const uint32_t loads[8] = {
@@ -226,8 +226,12 @@ static void access_rm(struct x86_enc *e, uint32_t mem, bool store, struct x86_rm
 		x86_op(e, loads[mem & 7u], RAX, rm);
 }
 
-/* rax = address, rdx = value, both kept when the access has to go on to the slow path. rsi rdi are saved here. */
-static void misaligned_in_page(struct x86_enc *e, uint32_t mmu, uint32_t mem, bool store)
+/*
+ * Accesses that the inline check did not serve though their page is in the TLB: misaligned ones, and those of a
+ * group that lies on two pages or met a slow path. rax = address, rdx = value, kept when it has to go on to the slow
+ * path; rsi rdi are saved here.
+ */
+static void probe_again(struct x86_enc *e, uint32_t mmu, uint32_t mem, bool store)
 {
 	int32_t tlb = ENV_TLB(mmu, store);
 	uint32_t miss;
@@ -321,8 +325,8 @@ static uint32_t emit_store_tail(struct tcg_host_state *s, struct x86_enc *e)
 static void emit_load(struct tcg_host_state *s, struct x86_enc *e, uint32_t mmu, uint32_t mem, uint32_t tail)
 {
 	s->stubs.load[mmu][mem] = x86_at(e);
-	if (IRM_SIZE(mem) && !(mem & IRM_ALIGN))
-		misaligned_in_page(e, mmu, mem, false);
+	if (!(mem & IRM_ALIGN))
+		probe_again(e, mmu, mem, false);
 	x86_op(e, OP_MOV_ST | X86_W, RCX, env(ENV_DISP(pc)));
 	x86_mov_imm(e, RDX, (int64_t)mem);
 	x86_call(e, tail);
@@ -333,8 +337,8 @@ static void emit_load(struct tcg_host_state *s, struct x86_enc *e, uint32_t mmu,
 static void emit_store(struct tcg_host_state *s, struct x86_enc *e, uint32_t mmu, uint32_t mem, uint32_t tail)
 {
 	s->stubs.store[mmu][mem] = x86_at(e);
-	if (IRM_SIZE(mem) && !(mem & IRM_ALIGN))
-		misaligned_in_page(e, mmu, mem, true);
+	if (!(mem & IRM_ALIGN))
+		probe_again(e, mmu, mem, true);
 	x86_op(e, OP_MOV_ST | X86_W, RCX, env(ENV_DISP(pc)));
 	x86_mov_imm(e, RCX, (int64_t)mem);
 	x86_jmp(e, tail);
