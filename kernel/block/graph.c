@@ -92,7 +92,8 @@ static struct file_options options_of(struct mt_inst *inst)
 		.readonly = bool_of(inst, "readonly", false),
 		.discard = bool_of(inst, "discard", true),
 		.locking = bool_of(inst, "locking", true),
-		.cache = !strcmp(cache, "none") ? FILE_DIRECT : !strcmp(cache, "unsafe") ? FILE_UNSAFE : FILE_WRITEBACK,
+		.cache = !strcmp(cache, "none") ? FILE_DIRECT :
+			 !strcmp(cache, "unsafe") ? FILE_UNSAFE : FILE_WRITEBACK,
 		.engine = !strcmp(engine, "io_uring") ? FILE_ENGINE_URING :
 			  !strcmp(engine, "threads") ? FILE_ENGINE_THREADS : FILE_ENGINE_AUTO,
 	};

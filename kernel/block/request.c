@@ -113,8 +113,9 @@ static int32_t map_part(struct mt_block *block, struct breq *req)
 	const struct mt_block_req *pub = req->pub;
 	uint32_t purpose = pub->op == MT_BLOCK_READ ? MT_BLOCK_MAP_READ : MT_BLOCK_MAP_WRITE;
 	struct bplace place;
-	int32_t rc = place_find(block, pub->offset + req->done_bytes, pub->len_bytes - req->done_bytes, purpose, &place);
+	int32_t rc;
 
+	rc = place_find(block, pub->offset + req->done_bytes, pub->len_bytes - req->done_bytes, purpose, &place);
 	if (rc < 0)
 		return rc;
 	if (pub->op == MT_BLOCK_READ) {
@@ -124,7 +125,7 @@ static int32_t map_part(struct mt_block *block, struct breq *req)
 	} else if (__atomic_load_n(&place.file->flush_failed, __ATOMIC_RELAXED)) {
 		return MT_EIO;
 	} else {
-		rc = pub->op == MT_BLOCK_WRITE ? transfer_part(block, req, &place) : fallocate_part(block, req, &place);
+		rc = (pub->op == MT_BLOCK_WRITE ? transfer_part : fallocate_part)(block, req, &place);
 	}
 	req->done_bytes += place.len_bytes;
 	return rc;

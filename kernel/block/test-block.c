@@ -333,7 +333,8 @@ END_TEST
 /* A chain: the top has extents of all kinds, the disk below is shorter. */
 START_TEST(backing_chain)
 {
-	static const uint8_t kinds[4] = { MT_BLOCK_EXT_DATA, MT_BLOCK_EXT_BACKING, MT_BLOCK_EXT_ZERO, MT_BLOCK_EXT_BACKING };
+	static const uint8_t kinds[4] = { MT_BLOCK_EXT_DATA, MT_BLOCK_EXT_BACKING, MT_BLOCK_EXT_ZERO,
+					  MT_BLOCK_EXT_BACKING };
 	struct fake_format below_format = { .bytes = DISK_BYTES / 2 + 512 + DISK_BYTES / 4 };
 	static uint8_t buf[DISK_BYTES];
 	struct block_status status;

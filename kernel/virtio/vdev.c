@@ -154,7 +154,8 @@ static struct mt_inst *device_on(struct mt_inst *bus)
 		if (!inst_role(inst, MT_IFACE_VIRTIO_DEVICE))
 			continue;
 		if (found)
-			log_message(bus->machine, inst, MT_LOG_ERROR, "the slot %s holds %s already", bus->id, found->id);
+			log_message(bus->machine, inst, MT_LOG_ERROR, "the slot %s holds %s already", bus->id,
+				    found->id);
 		else
 			found = inst;
 	}
@@ -324,7 +325,8 @@ static void queue_set(struct mt_vdev *vdev, uint32_t queue, uint32_t ring_size, 
 		return;
 	inst_enter(vdev->dev);
 	if (!vq->enabled)
-		vq->config = (struct vring_config){ .size = ring_size, .desc = desc, .driver = driver, .device = device };
+		vq->config = (struct vring_config){ .size = ring_size, .desc = desc, .driver = driver,
+						    .device = device };
 	inst_leave(vdev->dev);
 }
 

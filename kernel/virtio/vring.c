@@ -164,7 +164,8 @@ static bool quota_left(const struct vring *ring, const struct vring_elem *elem)
 	return ring->in_flight == 0 || ring->pieces_in_flight + elem->pub.out_count + elem->pub.in_count < quota;
 }
 
-static bool piece_add(struct vring *ring, struct vring_elem *elem, const struct mt_iov *piece, bool write, bool *later)
+static bool piece_add(struct vring *ring, struct vring_elem *elem, const struct mt_iov *piece, bool write,
+		      bool *later)
 {
 	uint32_t count = elem->pub.out_count + elem->pub.in_count;
 

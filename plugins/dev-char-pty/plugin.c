@@ -13,10 +13,11 @@
 #define MT_NOTE_OPTIONAL ""
 #define MT_NOTE_CAPS     MT_CAP_FILES
 #define PTY_PROPS(P, c) \
-	P(c, link, "link", MT_PROP_STRING, "", "", "", 0, "symbolic link to the terminal; made at the start, removed at the end")
+	P(c, link, "link", MT_PROP_STRING, "", "", "", 0, \
+	  "symbolic link to the terminal; made at the start, removed at the end")
 #define MT_NOTE_CLASSES(C) \
-	C(pty, "dev-char-pty", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, "mortise.char/1", \
-	  PTY_PROPS)
+	C(pty, "dev-char-pty", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	  "mortise.char/1", PTY_PROPS)
 
 #include <mortise/note-emit.h>
 

@@ -14,8 +14,10 @@
 #define MT_NOTE_OPTIONAL ""
 #define MT_NOTE_CAPS     0
 #define BLK_PROPS(P, c) \
-	P(c, bus, "bus", MT_PROP_REF, "", "mortise.virtio-bus/1", "", MT_PROPF_REQUIRED, "virtio slot of the device") \
-	P(c, block, "block", MT_PROP_REF, "", "mortise.block-format/1", "", MT_PROPF_REQUIRED, "the disk's contents") \
+	P(c, bus, "bus", MT_PROP_REF, "", "mortise.virtio-bus/1", "", MT_PROPF_REQUIRED, \
+	  "virtio slot of the device") \
+	P(c, block, "block", MT_PROP_REF, "", "mortise.block-format/1", "", MT_PROPF_REQUIRED, \
+	  "the disk's contents") \
 	P(c, serial, "serial", MT_PROP_STRING, "", "", "", 0, "serial number that the guest reads, up to 20 bytes") \
 	P(c, queues, "queues", MT_PROP_INT, "1", "1..16", "", 0, "number of request queues") \
 	P(c, queue_size, "queue_size", MT_PROP_INT, "256", "2..1024", "", 0, "entries of a queue, a power of two")

@@ -13,8 +13,10 @@
 #define MT_NOTE_OPTIONAL ""
 #define MT_NOTE_CAPS     0
 #define CONSOLE_PROPS(P, c) \
-	P(c, bus, "bus", MT_PROP_REF, "", "mortise.virtio-bus/1", "", MT_PROPF_REQUIRED, "virtio slot of the device") \
-	P(c, char, "char", MT_PROP_REF, "", "mortise.char/1", "", MT_PROPF_REQUIRED, "where the bytes go and come from")
+	P(c, bus, "bus", MT_PROP_REF, "", "mortise.virtio-bus/1", "", MT_PROPF_REQUIRED, \
+	  "virtio slot of the device") \
+	P(c, char, "char", MT_PROP_REF, "", "mortise.char/1", "", MT_PROPF_REQUIRED, \
+	  "where the bytes go and come from")
 #define MT_NOTE_CLASSES(C) \
 	C(console, "dev-virtio-console", MT_KIND_DEVICE, 0, MT_NOTE_SUMMARY, "mortise.virtio-device/1", CONSOLE_PROPS)
 
