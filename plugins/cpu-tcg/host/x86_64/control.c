@@ -37,18 +37,36 @@ bool x86_linkable(const struct x86_lower *l, uint64_t pc)
 	return l->links < BLOCK_LINKS && ((pc ^ l->b->pc) & TCG_PAGE_MASK) == 0;
 }
 
-/* The displacement lies inside an aligned 8 bytes, so that it is patched by one store. */
+/* Bytes to put before a jump at here, so that its displacement lies in an aligned 8 bytes: one store patches it. */
+static uint32_t link_padding(const struct x86_lower *l, uint32_t opcode_bytes)
+{
+	uintptr_t at = (uintptr_t)l->s->rx + x86_at(&l->e) + opcode_bytes;
+
+	return (at & 7u) > 4 ? 8u - (uint32_t)(at & 7u) : 0;
+}
+
+/* Puts padding before the comparison emitted since `start`: between it and its jump it would keep them from fusing. */
+static void pad_before(struct x86_lower *l, uint32_t start, uint32_t bytes)
+{
+	uint32_t length = x86_at(&l->e) - start;
+	uint8_t *at = l->e.start + start;
+
+	if (!bytes)
+		return;
+	memmove(at + bytes, at, length);
+	l->e.p = at;
+	x86_nop(&l->e, bytes);
+	l->e.p += length;
+}
+
 bool x86_link_jump(struct x86_lower *l, int cc, uint64_t pc)
 {
-	uint32_t opcode_bytes = cc < 0 ? 1 : 2;
-	uintptr_t at = (uintptr_t)l->s->rx + x86_at(&l->e) + opcode_bytes;
 	struct x86_far *f;
 	uint32_t site;
 
 	if (!x86_linkable(l, pc))
 		return false;
-	if ((at & 7u) > 4)
-		x86_nop(&l->e, 8u - (uint32_t)(at & 7u));
+	x86_nop(&l->e, link_padding(l, cc < 0 ? 1 : 2));
 	site = cc < 0 ? x86_jmp(&l->e, 0) : x86_jcc(&l->e, (enum x86_cc)cc, 0);
 	f = x86_far_new(l, FAR_LINK, site);
 	f->pc = pc;
@@ -64,10 +82,12 @@ void x86_brc(struct x86_lower *l, const struct ir_op *op)
 	const struct ir_op *exit = op + 1, *label = op + 2;
 	bool over_exit = l->at + 2 < l->b->op_count && exit->opcode == IR_exit_pc && label->opcode == IR_label &&
 			 label->aux == op->aux && x86_linkable(l, (uint64_t)exit->imm);
+	uint32_t start = x86_at(&l->e);
 	enum x86_cc cc = x86_compare(l, op);
 
 	x86_free_dead(l, op);
 	if (over_exit) {
+		pad_before(l, start, link_padding(l, 2));
 		x86_link_jump(l, (int)cc ^ 1, (uint64_t)exit->imm);
 		l->at++;
 	} else {
