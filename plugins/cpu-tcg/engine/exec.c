@@ -83,7 +83,7 @@ static bool tail_right(struct tcg_vcpu *v, const struct tcg_block *b)
 	return e && e->key == b->phys_page[1];
 }
 
-/* A stale straddling block is replaced. Out, without lock. */
+/* A stale straddling block is replaced. In: its memory is not reused meanwhile. */
 static void drop_block(struct tcg *t, struct tcg_block *b)
 {
 	pthread_mutex_lock(&t->lock);
@@ -91,28 +91,45 @@ static void drop_block(struct tcg *t, struct tcg_block *b)
 	pthread_mutex_unlock(&t->lock);
 }
 
-/* Block for env->pc, NULL with env->exit_reason. In on entry and exit. */
-static struct tcg_block *find_block(struct tcg_vcpu *v)
+/* The block for env->pc if there is one; *fault: env->exit_reason says why not. In. */
+static struct tcg_block *known_block(struct tcg_vcpu *v, bool *fault)
 {
 	struct tcg_env *env = v->env;
 	const struct fetch_entry *e = mem_fetch(v, env->pc);
+	*fault = !e;
 	if (!e) {
 		env->exit_reason = TCG_EXIT_EXCEPTION;
 		return NULL;
 	}
 	uint64_t key = e->key | (env->pc & (TCG_PAGE_SIZE - 1));
 	struct tcg_block *b = cache_find(v->tcg, key, env->pc, env->flags);
-	if (b && tail_right(v, b))
+	if (!b || tail_right(v, b))
 		return b;
-	exec_leave(v);
-	if (b)
-		drop_block(v->tcg, b);
-	b = translate_block(v);
-	exec_enter(v);
-	/* between leave and enter the block may have been evicted again by another vCPU */
-	if (b && __atomic_load_n(&b->state, __ATOMIC_ACQUIRE) != BLOCK_LIVE)
-		return find_block(v);
-	return b;
+	drop_block(v->tcg, b);
+	return NULL;
+}
+
+/*
+ * Block for env->pc, NULL with env->exit_reason. In on entry and exit. While out, others may kill the new block, and
+ * evict so many segments that another one lies in its place: then it is looked up like any other.
+ */
+static struct tcg_block *find_block(struct tcg_vcpu *v)
+{
+	const struct tcg *t = v->tcg;
+	for (;;) {
+		bool fault;
+		struct tcg_block *b = known_block(v, &fault);
+		if (b || fault)
+			return b;
+		uint64_t evictions = t->evictions;
+		exec_leave(v);
+		b = translate_block(v);
+		exec_enter(v);
+		if (!b)
+			return NULL;
+		if (evictions == t->evictions && __atomic_load_n(&b->state, __ATOMIC_ACQUIRE) == BLOCK_LIVE)
+			return b;
+	}
 }
 
 static uint32_t jump_page_bit(uint64_t vaddr)
