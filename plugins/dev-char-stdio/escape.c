@@ -3,11 +3,11 @@
 #include "escape.h"
 
 const char escape_help[] =
-	"\r\n"
-	"Ctrl-a x   quit\r\n"
-	"Ctrl-a c   send a break (also Ctrl-a b)\r\n"
-	"Ctrl-a a   send Ctrl-a (also Ctrl-a Ctrl-a)\r\n"
-	"Ctrl-a h   this help\r\n";
+	"\n"
+	"Ctrl-a x   quit\n"
+	"Ctrl-a c   send a break (also Ctrl-a b)\n"
+	"Ctrl-a a   send Ctrl-a (also Ctrl-a Ctrl-a)\n"
+	"Ctrl-a h   this help\n";
 
 static enum escape_command second_key(uint8_t *byte, uint32_t *passed)
 {

@@ -121,7 +121,7 @@ static void same_settings(int fd, const struct termios *want, int same)
 {
 	struct termios now;
 
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 1500; i++) {
 		ck_assert_int_eq(tcgetattr(fd, &now), 0);
 		if (equal(&now, want) == same)
 			return;
