@@ -151,7 +151,10 @@ const struct note_prop *check_prop_of_key(const struct note_class *cls, const ch
 /* Keys that belong to no property: the kernel's own, and those of other tools. */
 static bool check_is_foreign(const struct config_section *sec, const char *key)
 {
-	return g_str_has_prefix(key, "x-") || (check_plugin_kind(sec->kind) && !strcmp(key, "plugin"));
+	bool has_loop = sec->kind == CONFIG_DEVICE || sec->kind == CONFIG_BLOCK;
+
+	return g_str_has_prefix(key, "x-") || (check_plugin_kind(sec->kind) && !strcmp(key, "plugin")) ||
+	       (has_loop && !strcmp(key, "thread"));
 }
 
 static void check_list_keys(const struct note_class *cls, GString *hint)

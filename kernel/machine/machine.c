@@ -82,11 +82,26 @@ struct mt_inst *machine_find(const struct machine *m, const char *id)
 	return NULL;
 }
 
+/* `thread = NAME`: sections of one name share a loop of that name; without, the machine's. */
+static struct loop *loop_of(struct machine *m, const struct config_section *section)
+{
+	const char *name = section_get_text(section, "thread", "");
+	struct loop *loop = *name ? g_hash_table_lookup(m->threads, name) : m->loop;
+
+	if (!loop) {
+		loop = loop_create(name);
+		if (loop)
+			g_hash_table_insert(m->threads, g_strdup(name), loop);
+	}
+	return loop ? loop : m->loop;
+}
+
 static void inst_add(struct machine *m, const struct graph_node *node, const struct found *found)
 {
 	struct mt_inst *inst = inst_create(m, node->section, found->cls, found->plugin);
 
 	inst->rank = node->rank;
+	inst->loop = loop_of(m, node->section);
 	g_ptr_array_add(m->insts, inst);
 	if (found->cls->kind == MT_KIND_CPU && !m->cpu)
 		m->cpu = inst;
@@ -287,6 +302,18 @@ static int call_reset(struct mt_inst *inst, uint32_t kind, uint32_t phase, struc
 
 /* The machine's life. */
 
+/* Until everything posted so far has run, on all loops. */
+static void loops_sync(struct machine *m)
+{
+	GHashTableIter iter;
+	void *loop;
+
+	loop_sync(m->loop);
+	g_hash_table_iter_init(&iter, m->threads);
+	while (g_hash_table_iter_next(&iter, NULL, &loop))
+		loop_sync(loop);
+}
+
 static void machine_init(struct machine *m)
 {
 	m->insts = g_ptr_array_new();
@@ -298,6 +325,7 @@ static void machine_init(struct machine *m)
 	pthread_mutex_init(&m->ask.lock, NULL);
 	m->ask.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->loop = loop_create("loop");
+	m->threads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)loop_destroy);
 	m->clock = clock_create(m, timebase_hz(m->config));
 	m->system = space_create(m, "system");
 }
@@ -376,7 +404,7 @@ static void insts_unrealize(struct machine *m)
 		if (inst->state == INST_REALIZED || inst->state == INST_QUIESCED)
 			inst_unrealize(inst);
 	}
-	loop_sync(m->loop);
+	loops_sync(m);
 }
 
 static int inst_realize(struct mt_inst *inst, struct mt_error *err)
@@ -484,7 +512,7 @@ void machine_pause(struct machine *m)
 		}
 		inst_move(&inst->state, INST_QUIESCED);
 	}
-	loop_sync(m->loop);
+	loops_sync(m);
 	inst_move(&m->state, INST_QUIESCED);
 }
 
@@ -514,6 +542,7 @@ void machine_destroy(struct machine *m)
 	insts_destroy(m);
 	fdt_destroy(m->fdt);
 	clock_destroy(m->clock);
+	g_hash_table_destroy(m->threads);
 	loop_destroy(m->loop);
 	space_destroy(m->system);
 	g_array_unref(m->memory);

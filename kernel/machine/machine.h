@@ -37,6 +37,7 @@ struct machine {
 	struct space *system;
 	struct guest_clock *clock;
 	struct loop *loop;             /* main loop of the machine: its own thread */
+	GHashTable *threads;           /* name -> struct loop, of `thread =` */
 	struct vcpus *vcpus;           /* from realize to unrealize */
 	struct fdt_state *fdt;
 	struct machine_source *source; /* owned when machine_create made it */

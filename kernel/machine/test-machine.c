@@ -74,6 +74,21 @@ START_TEST(test_refs)
 }
 END_TEST
 
+START_TEST(test_threads)
+{
+	struct machine *m = fake_machine(HEAD MEMORY "[device a]\nplugin = fake-dev\nthread = io0\n"
+					 "[device b]\nplugin = fake-dev\nthread = io0\n"
+					 "[device c]\nplugin = fake-dev\nthread = io1\n[device d]\nplugin = fake-dev\n");
+	struct loop *io0 = machine_find(m, "a")->loop;
+
+	ck_assert_ptr_ne(io0, m->loop);
+	ck_assert_ptr_eq(machine_find(m, "b")->loop, io0);
+	ck_assert_ptr_ne(machine_find(m, "c")->loop, io0);
+	ck_assert_ptr_eq(machine_find(m, "d")->loop, m->loop);
+	machine_destroy(m);
+}
+END_TEST
+
 /* A bus lives longer than its devices, but enters them while it is entered. */
 START_TEST(test_bus)
 {
@@ -388,6 +403,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_states);
 	tcase_add_test(t, test_life);
 	tcase_add_test(t, test_refs);
+	tcase_add_test(t, test_threads);
 	tcase_add_test(t, test_bus);
 	tcase_add_test(t, test_resources);
 #if MORTISE_DEBUG
