@@ -406,7 +406,14 @@ static void any_op(struct gen *g)
 		pairs(g);
 	} else if (kind < 60) {
 		compute(g, (enum ir_opcode)(IR_fadd_s + below(g, IR_funbox - IR_fadd_s + 1)));
-	} else if (kind < 61) {
+	} else if (kind < 62) {
+		ir_val a = source(g, false);
+		struct ir_op *op = ir_emit(g->b, below(g, 2) ? IR_ldflags : IR_stflags);
+		if (op->opcode == IR_stflags)
+			op->a = a;
+		else
+			op->d = target(g, false);
+	} else if (kind < 63) {
 		ir_fence(g->b, (uint16_t)below(g, 16));
 	} else {
 		compute(g, (enum ir_opcode)(IR_mov + below(g, IR_movc - IR_mov + 1)));

@@ -35,6 +35,33 @@ static bool ends_block(const struct rv_trans *t, const struct rv_csr *c)
 	return !(c->flags & RV_CSR_PLAIN);
 }
 
+/*
+ * fflags without a helper: compilers save and restore it around quiet comparisons. In contexts where FS is off, or
+ * not dirty and to be written, the helper does it all.
+ */
+static bool flags_csr(struct rv_trans *t, const struct rv_insn *i)
+{
+	uint32_t kind = i->raw >> 12 & 3, needed = writes(i) ? RV_FLAG_FS_ON | RV_FLAG_FS_DIRTY : RV_FLAG_FS_ON;
+
+	if (i->imm != CSR_FFLAGS || (t->flags & needed) != needed)
+		return false;
+
+	ir_val operand = i->raw >> 14 & 1 ? ir_movi(t->b, IR_NONE, i->rs1) : rv_src(t, i->rs1), old = IR_NONE;
+	if (i->rd || kind != 1) {
+		old = ir_temp(t->b);
+		ir_emit(t->b, IR_ldflags)->d = old;
+	}
+	if (writes(i)) {
+		ir_val value = operand;
+		if (kind != 1)
+			value = ir_op2(t->b, kind == 2 ? IR_or : IR_andn, IR_NONE, old, operand);
+		ir_emit(t->b, IR_stflags)->a = value;
+	}
+	if (i->rd)
+		ir_op1(t->b, IR_mov, rv_dst(t, i->rd), old);
+	return true;
+}
+
 void rv_t_csr(struct rv_trans *t, const struct rv_insn *i, uint32_t arg)
 {
 	const struct rv_csr *c = rv_csr_find((uint32_t)i->imm);
@@ -45,6 +72,8 @@ void rv_t_csr(struct rv_trans *t, const struct rv_insn *i, uint32_t arg)
 		rv_illegal(t, i);
 		return;
 	}
+	if (flags_csr(t, i))
+		return;
 	ir_val operand = immediate ? ir_movi(t->b, IR_NONE, i->rs1) : rv_src(t, i->rs1);
 	ir_val word = insn_word(t, i);
 	ir_call(t->b, i->rd ? rv_dst(t, i->rd) : IR_NONE, c->flags & RV_CSR_FP ? RVH_CSR_FP : RVH_CSR, word, operand,

@@ -316,6 +316,12 @@ static uint32_t op_side(struct frame *f, const struct ir_op *op)
 	case IR_fence:
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		break;
+	case IR_ldflags:
+		set(f, op->d, f->env->fflags & 31u);
+		break;
+	case IR_stflags:
+		f->env->fflags = (uint32_t)get(f, op->a) & 31u;
+		break;
 	case IR_call:
 		return op_call(f, op);
 	case IR_poll:

@@ -103,6 +103,9 @@ void x86_far_emit(struct x86_lower *l, const struct x86_far *f)
 	case FAR_DIVU:
 		far_divu(l, f);
 		break;
+	case FAR_CLEAR_FLAGS:
+		x86_call(&l->e, l->s->stubs.fp_clear);
+		break;
 	case FAR_LINK:
 		far_link(l, f);
 		return;

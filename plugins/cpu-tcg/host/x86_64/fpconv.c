@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FP conversions and NaN boxing. x86 answers an unrepresentable integer with the smallest one and raises invalid;
+ * FP conversions, NaN boxing and the accrued flags. x86 answers an unrepresentable integer with the smallest one and raises invalid;
  * `cmp r, 1` overflows for just that value, and far code makes RISC-V's saturated result of it.
  */
 #include "host/x86_64/lower.h"
@@ -242,4 +242,42 @@ void x86_funbox(struct x86_lower *l, const struct ir_op *op)
 		f->back = x86_at(&l->e);
 	}
 	x86_finish_xmm(l, op, d, true, true);
+}
+
+/* --- flags: those of env->fflags and of MXCSR together --- */
+
+/* eax = the guest's flags that are in MXCSR; uses rcx */
+static void sticky_flags(struct x86_lower *l)
+{
+	x86_op(&l->e, OP_LDMXCSR, 3, x86_mem(RSP, FRAME_TMP));          /* stmxcsr */
+	x86_op(&l->e, OP_LEA | X86_W, RCX, x86_rip(l->s->stubs.consts + K_FLAGS));
+	x86_op(&l->e, OP_MOVZX8, RAX, x86_mem(RSP, FRAME_TMP));
+	x86_op(&l->e, OP_MOVZX8, RAX, x86_mem_index(RCX, RAX, 0, 0));
+}
+
+void x86_ldflags(struct x86_lower *l, const struct ir_op *op)
+{
+	uint8_t d = x86_dst(l, op, RAX);
+
+	sticky_flags(l);
+	x86_op(&l->e, OP_OR, RAX, x86_mem(R_ENV, ENV_DISP(fflags)));
+	x86_mov_rr(&l->e, d, RAX);
+	x86_finish(l, op, d);
+}
+
+/* MXCSR is loaded, which is slow, only when it holds a flag that is not to be set: rarely, since most writes put
+ * back what was read a few instructions before. */
+void x86_stflags(struct x86_lower *l, const struct ir_op *op)
+{
+	struct x86_far *f;
+
+	x86_to_gpr(l, RDX, x86_val_of(l, op->a));
+	x86_free_dead(l, op);
+	sticky_flags(l);
+	x86_alu_imm(&l->e, OP_AND, x86_reg(RDX), 31);
+	x86_op(&l->e, OP_MOV_ST, RDX, x86_mem(R_ENV, ENV_DISP(fflags)));
+	x86_op(&l->e, OP_GRP3, EXT_NOT, x86_reg(RDX));
+	x86_op(&l->e, OP_TEST, RAX, x86_reg(RDX));
+	f = x86_far_new(l, FAR_CLEAR_FLAGS, x86_jcc(&l->e, CC_NE, 0));
+	f->back = x86_at(&l->e);
 }

@@ -71,7 +71,7 @@ struct x86_temp {
 
 /* Code out of the way: what it is for decides which members count. */
 enum x86_far_kind {
-	FAR_LOAD, FAR_STORE, FAR_POLL, FAR_LINK, FAR_DIVS, FAR_DIVU,
+	FAR_LOAD, FAR_STORE, FAR_POLL, FAR_LINK, FAR_DIVS, FAR_DIVU, FAR_CLEAR_FLAGS,
 	FAR_NAN, FAR_FMA_NAN, FAR_UNBOX, FAR_MINMAX, FAR_TO_INT, FAR_TO_UNSIGNED, FAR_TO_U64_BIG,
 	FAR_FROM_U64,
 };
@@ -104,6 +104,7 @@ struct x86_stubs {
 	uint32_t save_all, save_volatile;       /* rax rcx rdx kept */
 	uint32_t load_all, load_volatile;
 	uint32_t fp_out, fp_in;                 /* guest MXCSR to env->fflags and host's loaded; back. Frame as in code */
+	uint32_t fp_clear;                      /* MXCSR without flags; uses rax rcx */
 	uint32_t csr_out, csr_in;               /* only swap MXCSR */
 	uint32_t rm_set[4], rm_restore;         /* static rounding mode; back to the old one, flags kept */
 	uint32_t load[TLB_MODES][16];           /* rax = address, rcx = pc; result in rax */
@@ -120,8 +121,8 @@ enum x86_const {
 	K_COUNT,
 };
 #define K_CSR (K_COUNT * 16u)                   /* uint32_t[8]: MXCSR by guest rounding mode */
-#define K_FLAGS (K_CSR + 32u)                   /* uint8_t[64]: guest flags by MXCSR flags */
-#define K_BYTES (K_FLAGS + 64u)
+#define K_FLAGS (K_CSR + 32u)                   /* uint8_t[256]: guest flags by MXCSR's low byte */
+#define K_BYTES (K_FLAGS + 256u)
 
 /*
  * Accesses off one base whose page was checked once: r15 holds the page's addend, or 0 after a slow path, which may
@@ -237,7 +238,7 @@ void x86_group_end(struct x86_lower *l);
 x86_lower_fn x86_label, x86_br, x86_brc, x86_poll, x86_exit_pc, x86_exit_reg, x86_exit_ctx, x86_exit_env,
 	     x86_call_helper;
 x86_lower_fn x86_fp_arith, x86_fp_sqrt, x86_fp_fma, x86_fp_minmax, x86_fp_cmp, x86_fp_to_int, x86_fp_from_int,
-	     x86_fp_widen, x86_fbox, x86_funbox;
+	     x86_fp_widen, x86_fbox, x86_funbox, x86_ldflags, x86_stflags;
 /* d = a op b on xmm registers, bits 32 and up from a; may use xmm1 when d is b */
 void x86_xop3(struct x86_lower *l, uint32_t op, uint8_t d, uint8_t a, struct x86_rm b);
 /* The op by the integer code; for rounding modes and operands that the instructions do not do. */

@@ -63,8 +63,7 @@ static void csr(struct x86_enc *e, bool load, struct x86_rm rm)
 static void merge_flags(struct tcg_host_state *s, struct x86_enc *e, struct x86_rm rm, uint8_t reg, uint8_t reg2)
 {
 	csr(e, false, rm);
-	x86_op(e, OP_MOV, reg, rm);
-	x86_alu_imm(e, OP_AND, x86_reg(reg), 63);
+	x86_op(e, OP_MOVZX8, reg, rm);
 	x86_op(e, OP_LEA | X86_W, reg2, x86_rip(s->stubs.consts + K_FLAGS));
 	x86_op(e, OP_MOVZX8, reg, x86_mem_index(reg2, reg, 0, 0));
 	x86_op(e, OP_OR - OP_TO_RM, reg, env(ENV_DISP(fflags)));
@@ -162,6 +161,9 @@ static void emit_fp(struct tcg_host_state *s, struct x86_enc *e)
 	x86_ret(e);
 	s->stubs.fp_in = x86_at(e);
 	load_guest_csr(s, e, RSI, RDI);
+	x86_ret(e);
+	s->stubs.fp_clear = x86_at(e);
+	load_guest_csr(s, e, RAX, RCX);
 	x86_ret(e);
 	s->stubs.csr_out = x86_at(e);
 	csr(e, false, frame(FRAME_CSR, 8));
@@ -465,7 +467,7 @@ static void emit_consts(struct tcg_host_state *s, struct x86_enc *e)
 		x86_bytes(e, pair, sizeof(pair));
 	}
 	x86_bytes(e, mode, sizeof(mode));
-	for (uint32_t i = 0; i < 64; i++) {
+	for (uint32_t i = 0; i < 256; i++) {
 		/* IE DE ZE OE UE PE to NX UF OF DZ NV, denormal left out */
 		uint8_t flags = (uint8_t)((i & 1u) << 4 | (i >> 2 & 1u) << 3 | (i >> 3 & 1u) << 2 | (i >> 4 & 1u) << 1 |
 					  (i >> 5 & 1u));
