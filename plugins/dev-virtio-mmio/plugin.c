@@ -20,7 +20,7 @@
 	P(c, at, "at", MT_PROP_ADDR, "", "0x200", "", MT_PROPF_REQUIRED, "guest-physical base address") \
 	P(c, irq, "irq", MT_PROP_IRQ, "", "", "", MT_PROPF_REQUIRED, "interrupt of the slot")
 #define MT_NOTE_CLASSES(C) \
-	C(slot, "dev-virtio-mmio", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
+	C(slot, "dev-virtio-mmio", MT_KIND_DEVICE, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
 	  "mortise.virtio-bus/1 mortise.fdt-node/1", SLOT_PROPS)
 
 #include <mortise/note-emit.h>
