@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random blocks on every back end: the IR interpreter is the oracle; the optimised block on the interpreter and
- * both on the machine-code back end, with all its registers and with hardly any, must end in the same state.
- * irfuzz [COUNT [SEED]]: MORTISE_LONG=1 makes the default count 10^6. A mismatch prints the smallest block that
- * still shows it, and the seed.
+ * Random blocks on every back end: the IR interpreter is the oracle; the optimised block on the interpreter
+ * and both on the machine-code back end, with all its registers and with hardly any, must end in the same
+ * state. irfuzz [COUNT [SEED]]: MORTISE_LONG=1 makes the default count 10^6. A mismatch prints the smallest
+ * block that still shows it, and the seed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +63,8 @@ static struct target *add_target(const char *name, const struct tcg_host *host, 
 }
 
 #ifdef __x86_64__
-static void add_reduced(const char *name, uint32_t drop, uint8_t gprs, uint8_t xmms, uint8_t temps, bool optimise)
+static void add_reduced(const char *name, uint32_t drop, uint8_t gprs, uint8_t xmms, uint8_t temps,
+			bool optimise)
 {
 	struct target *t = add_target(name, &host_x86_64, optimise);
 	struct tcg_code_space space = { t->rw, t->rx, CODE_BYTES };
@@ -146,7 +147,8 @@ static void minimise(struct target *t, struct ir_block *b, uint64_t seed)
 		again = false;
 		for (uint32_t i = b->op_count; i-- > 0;) {
 			memcpy(&smaller, b, sizeof(smaller));
-			memmove(&smaller.ops[i], &smaller.ops[i + 1], (b->op_count - i - 1) * sizeof(struct ir_op));
+			memmove(&smaller.ops[i], &smaller.ops[i + 1],
+				(b->op_count - i - 1) * sizeof(struct ir_op));
 			smaller.op_count--;
 			if (ir_verify(&smaller, &at) || !differs(t, &smaller, seed))
 				continue;
@@ -171,7 +173,8 @@ static int report(struct target *t, uint64_t seed, uint64_t number)
 {
 	const char *why = differs(t, &block, seed);
 
-	fprintf(stderr, "%s, block %llu: %s\n", t->name, (unsigned long long)number, why ? why : "not reproducible");
+	fprintf(stderr, "%s, block %llu: %s\n", t->name, (unsigned long long)number,
+		why ? why : "not reproducible");
 	if (!why)
 		return 1;
 	minimise(t, &block, seed);

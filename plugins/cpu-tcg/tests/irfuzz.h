@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of the IR fuzzer: a generator of random well-formed blocks (irgen.c) and a small machine to run them on
- * (irmachine.c): memory behind a TLB, helpers of every kind, and a log of what slow paths and helpers saw.
+ * The parts of the IR fuzzer: a generator of random well-formed blocks (irgen.c) and a small machine to run
+ * them on (irmachine.c): memory behind a TLB, helpers of every kind, and a log of what slow paths and helpers
+ * saw.
  */
 #ifndef TCG_IRFUZZ_H
 #define TCG_IRFUZZ_H

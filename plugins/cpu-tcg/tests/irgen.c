@@ -28,9 +28,10 @@ void fuzz_globals_init(void)
 		bool fp = i >= FUZZ_GPRS;
 		uint32_t n = fp ? i - FUZZ_GPRS : i;
 		snprintf(names[i], sizeof(names[i]), "%c%u", fp ? 'f' : 'x', n & 31u);
-		fuzz_globals[i] = (struct ir_global){
+		fuzz_globals[i] = (struct ir_global) {
 			.name = names[i],
-			.env_offset = (uint32_t)(ENV_GUEST_OFFSET + offsetof(struct fuzz_guest, regs) + 8 * i),
+			.env_offset =
+				(uint32_t)(ENV_GUEST_OFFSET + offsetof(struct fuzz_guest, regs) + 8 * i),
 			.is_fp = fp,
 			.priority = (uint8_t)(n * 7 % 25 < 20 ? n * 7 % 25 + 1 : 0),
 		};
@@ -44,7 +45,8 @@ static uint32_t below(struct gen *g, uint32_t n)
 
 static int64_t imm(struct gen *g)
 {
-	static const int64_t some[] = { 0, 1, -1, 63, 31, 0x7fffffff, -0x80000000ll, 0xffffffff, 0x80000000, INT64_MIN };
+	static const int64_t some[] = { 0,          1,          -1,       63, 31, 0x7fffffff, -0x80000000ll,
+					0xffffffff, 0x80000000, INT64_MIN };
 
 	switch (below(g, 4)) {
 	case 0: return some[below(g, sizeof(some) / 8)];
@@ -65,7 +67,8 @@ static ir_val source(struct gen *g, bool fp)
 	if (g->written && below(g, 5) < 2) {
 		for (uint32_t tries = 0; tries < 16; tries++) {
 			/* mostly a young one */
-			uint32_t t = below(g, 3) ? 63u - (uint32_t)__builtin_clzll(g->written) : below(g, GEN_TEMPS);
+			uint32_t t = below(g, 3) ? 63u - (uint32_t)__builtin_clzll(g->written)
+						 : below(g, GEN_TEMPS);
 			if (g->written >> t & 1)
 				return (ir_val)(IR_TEMP_FIRST + t);
 		}
@@ -179,7 +182,8 @@ static void accesses(struct gen *g)
 		struct ir_op *op = ir_emit(g->b, store ? IR_st : IR_ld);
 		op->a = base;
 		op->imm = 8 * (int64_t)below(g, span / 8) - (below(g, 4) ? 0 : (int64_t)below(g, 64));
-		op->field = (uint8_t)(below(g, 4) | (below(g, 2) ? IRM_SIGN : 0) | (below(g, 8) ? 0 : IRM_ALIGN));
+		op->field =
+			(uint8_t)(below(g, 4) | (below(g, 2) ? IRM_SIGN : 0) | (below(g, 8) ? 0 : IRM_ALIGN));
 		if (store)
 			op->b = v;
 		else
@@ -288,7 +292,8 @@ static void control(struct gen *g)
 static void call(struct gen *g)
 {
 	struct ir_op *op;
-	ir_val a = below(g, 4) ? source(g, below(g, 2)) : IR_NONE, b = below(g, 2) ? source(g, false) : IR_NONE;
+	ir_val a = below(g, 4) ? source(g, below(g, 2)) : IR_NONE,
+	       b = below(g, 2) ? source(g, false) : IR_NONE;
 	ir_val c = below(g, 2) ? source(g, false) : IR_NONE;
 
 	insn(g);
@@ -339,7 +344,8 @@ static void compute(struct gen *g, enum ir_opcode opcode)
 		op.field = (uint8_t)below(g, IR_GTU + 1);
 	if (is_fp(opcode) && strchr(operands, 'x'))
 		op.field = rounding(g);
-	if (opcode == IR_fma_s || opcode == IR_fma_d || opcode == IR_fcvt_i_s || opcode == IR_fcvt_i_d || takes_int(opcode))
+	if (opcode == IR_fma_s || opcode == IR_fma_d || opcode == IR_fcvt_i_s || opcode == IR_fcvt_i_d ||
+	    takes_int(opcode))
 		op.aux = (uint16_t)below(g, 4);
 	if (opcode == IR_fcmp_s || opcode == IR_fcmp_d) {
 		op.aux = (uint16_t)below(g, 3);
@@ -373,10 +379,10 @@ static void pair(struct gen *g, enum ir_opcode first, enum ir_opcode second)
 
 static void pairs(struct gen *g)
 {
-	static const uint8_t narrow[] = { IR_add32, IR_sub32, IR_shl32, IR_shr32, IR_sar32, IR_rotl32, IR_mul32, IR_divs32,
-					  IR_remu32 };
-	static const uint8_t singles[] = { IR_fadd_s, IR_fsub_s, IR_fmul_s, IR_fdiv_s, IR_fsqrt_s, IR_fma_s, IR_fmin_s,
-					   IR_fmax_s, IR_fcvt_s_i, IR_fcvt_s_d };
+	static const uint8_t narrow[] = { IR_add32,  IR_sub32, IR_shl32,  IR_shr32, IR_sar32,
+					  IR_rotl32, IR_mul32, IR_divs32, IR_remu32 };
+	static const uint8_t singles[] = { IR_fadd_s, IR_fsub_s, IR_fmul_s, IR_fdiv_s,   IR_fsqrt_s,
+					   IR_fma_s,  IR_fmin_s, IR_fmax_s, IR_fcvt_s_i, IR_fcvt_s_d };
 
 	if (below(g, 2))
 		pair(g, narrow[below(g, sizeof(narrow))], IR_ext32s);

@@ -158,7 +158,10 @@ static void *at(uint64_t vaddr)
 	return current->ram + (vaddr - FUZZ_BASE);
 }
 
-/* Floating point that a device might do: its results must not show in the guest, nor the guest's mode in them. */
+/*
+ * Floating point that a device might do: its results must not show in the guest, nor the guest's mode in
+ * them.
+ */
 static void device_arithmetic(void)
 {
 	volatile double one = 1.0, three = 3.0, third = one / three;
@@ -266,18 +269,41 @@ void fuzz_machine_free(struct fuzz_machine *m)
 static uint64_t special(struct fuzz_rng *rng, bool fp)
 {
 	static const uint64_t ints[] = {
-		0, 1, 2, ~0ull, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, INT64_MIN, INT64_MAX, 63, 64, 31, 32,
+		0,           1,         2,         ~0ull, 0x7fffffff, 0x80000000, 0xffffffff,
+		0x100000000, INT64_MIN, INT64_MAX, 63,    64,         31,         32,
 	};
 	static const uint64_t doubles[] = {
-		0, 1ull << 63, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000, 0xfff0000000000000,
-		0x7ff8000000000000, 0x7ff0000000000001, 0xfff8000000000001, 0x0000000000000001, 0x800fffffffffffff,
-		0x0010000000000000, 0x7fefffffffffffff, 0x41dfffffffc00000, 0x41e0000000000000, 0xc1e0000000000000,
-		0x43e0000000000000, 0xc3e0000000000000, 0x43f0000000000000, 0x3fe0000000000000, 0x3ff8000000000000,
-		0x41efffffffe00000, 0x41efffffffffffff, 0xbfe0000000000000, 0xbfefffffffffffff, 0x3ca0000000000000,
+		0,
+		1ull << 63,
+		0x3ff0000000000000,
+		0xbff0000000000000,
+		0x7ff0000000000000,
+		0xfff0000000000000,
+		0x7ff8000000000000,
+		0x7ff0000000000001,
+		0xfff8000000000001,
+		0x0000000000000001,
+		0x800fffffffffffff,
+		0x0010000000000000,
+		0x7fefffffffffffff,
+		0x41dfffffffc00000,
+		0x41e0000000000000,
+		0xc1e0000000000000,
+		0x43e0000000000000,
+		0xc3e0000000000000,
+		0x43f0000000000000,
+		0x3fe0000000000000,
+		0x3ff8000000000000,
+		0x41efffffffe00000,
+		0x41efffffffffffff,
+		0xbfe0000000000000,
+		0xbfefffffffffffff,
+		0x3ca0000000000000,
 	};
 	static const uint32_t singles[] = {
-		0, 1u << 31, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 0xffc00001, 1,
-		0x807fffff, 0x00800000, 0x7f7fffff, 0x4f000000, 0xcf000000, 0x5f000000, 0x5f800000, 0x4f800000,
+		0,          1u << 31,   0x3f800000, 0xbf800000, 0x7f800000, 0xff800000,
+		0x7fc00000, 0x7f800001, 0xffc00001, 1,          0x807fffff, 0x00800000,
+		0x7f7fffff, 0x4f000000, 0xcf000000, 0x5f000000, 0x5f800000, 0x4f800000,
 		0x3f000000, 0x3fc00000, 0xbf000000, 0xbf7fffff, 0x33800000, 0x4effffff,
 	};
 	uint32_t kind = fuzz_below(rng, 10);
@@ -287,9 +313,11 @@ static uint64_t special(struct fuzz_rng *rng, bool fp)
 	if (!fp && kind < 8)
 		return ints[fuzz_below(rng, sizeof(ints) / 8)];
 	if (kind < 4)   /* a double near 1 */
-		return (fuzz_random(rng) & 0x800fffffffffffffull) | (uint64_t)(1000 + fuzz_below(rng, 48)) << 52;
+		return (fuzz_random(rng) & 0x800fffffffffffffull) | (uint64_t)(1000 + fuzz_below(rng, 48))
+									    << 52;
 	if (kind < 5)
-		return (fuzz_random(rng) & 0x807fffff) | (uint64_t)(110 + fuzz_below(rng, 36)) << 23 | 0xffffffffull << 32;
+		return (fuzz_random(rng) & 0x807fffff) | (uint64_t)(110 + fuzz_below(rng, 36)) << 23 |
+		       0xffffffffull << 32;
 	if (kind < 8)
 		return doubles[fuzz_below(rng, sizeof(doubles) / 8)];
 	return singles[fuzz_below(rng, sizeof(singles) / 4)] | (kind == 8 ? 0xffffffffull << 32 : 0);
@@ -339,12 +367,13 @@ const char *fuzz_machine_compare(const struct fuzz_machine *a, const struct fuzz
 	const struct tcg_env *x = a->env, *y = b->env;
 	const struct fuzz_guest *g = (const void *)x->guest, *h = (const void *)y->guest;
 
-#define DIFFERS(name, p, q) do { \
-		if ((uint64_t)(p) != (uint64_t)(q)) { \
-			snprintf(text, sizeof(text), "%s: %#llx, should be %#llx", name, (unsigned long long)(q), \
-				 (unsigned long long)(p)); \
-			return text; \
-		} \
+#define DIFFERS(name, p, q)                                                                                  \
+	do {                                                                                                 \
+		if ((uint64_t)(p) != (uint64_t)(q)) {                                                        \
+			snprintf(text, sizeof(text), "%s: %#llx, should be %#llx", name,                     \
+				 (unsigned long long)(q), (unsigned long long)(p));                          \
+			return text;                                                                         \
+		}                                                                                            \
 	} while (0)
 	DIFFERS("exit", a->exit, b->exit);
 	DIFFERS("pc", x->pc, y->pc);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The x86-64 back end's exits: links, jump cache, polls, and what run() keeps. The ops are irfuzz's matter. */
+/*
+ * The x86-64 back end's exits: links, jump cache, polls, and what run() keeps. The ops are irfuzz's matter.
+ */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +124,9 @@ static void adder(struct tcg_block *out, uint64_t at, int64_t n, uint64_t pc)
 	lower(out);
 }
 
-/* The unlinked exit names its link; linked, code goes on in the other block; unlinked again, it comes back. */
+/*
+ * The unlinked exit names its link; linked, code goes on in the other block; unlinked again, it comes back.
+ */
 START_TEST(test_link)
 {
 	struct tcg_block a, b;
@@ -274,7 +278,8 @@ END_TEST
 /* The caller's MXCSR comes back, the guest's flags are in env->fflags, and its mode rounds. */
 START_TEST(test_mxcsr)
 {
-	static const uint64_t expected[4] = { 0x3fd5555555555555, 0x3fd5555555555555, 0x3fd5555555555555, 0x3fd5555555555556 };
+	static const uint64_t expected[4] = { 0x3fd5555555555555, 0x3fd5555555555555, 0x3fd5555555555555,
+					      0x3fd5555555555556 };
 	struct tcg_block out;
 	struct ir_block *b = begin(PC);
 	uint32_t before = _mm_getcsr();
@@ -294,7 +299,9 @@ START_TEST(test_mxcsr)
 }
 END_TEST
 
-/* A store that faults leaves with the pc of its instruction; a load that misses is extended by the back end. */
+/*
+ * A store that faults leaves with the pc of its instruction; a load that misses is extended by the back end.
+ */
 START_TEST(test_slow_paths)
 {
 	struct tcg_block out;

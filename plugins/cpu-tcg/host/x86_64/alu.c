@@ -8,8 +8,20 @@
 static uint32_t width_of(uint8_t opcode)
 {
 	switch (opcode) {
-	case IR_add32: case IR_sub32: case IR_shl32: case IR_shr32: case IR_sar32: case IR_rotl32: case IR_rotr32:
-	case IR_mul32: case IR_divs32: case IR_divu32: case IR_rems32: case IR_remu32: case IR_clz32: case IR_ctz32:
+	case IR_add32:
+	case IR_sub32:
+	case IR_shl32:
+	case IR_shr32:
+	case IR_sar32:
+	case IR_rotl32:
+	case IR_rotr32:
+	case IR_mul32:
+	case IR_divs32:
+	case IR_divu32:
+	case IR_rems32:
+	case IR_remu32:
+	case IR_clz32:
+	case IR_ctz32:
 	case IR_popcnt32:
 		return 0;
 	default:
@@ -58,7 +70,8 @@ void x86_mov(struct x86_lower *l, const struct ir_op *op)
 
 	if (a.kind == V_IMM) {
 		x86_set_imm(l, op, a.imm);
-	} else if ((a.kind == V_XMM && !a.low32 && to.kind != V_GPR) || (a.kind == V_MEM && to.kind == V_XMM)) {
+	} else if ((a.kind == V_XMM && !a.low32 && to.kind != V_GPR) ||
+		   (a.kind == V_MEM && to.kind == V_XMM)) {
 		d = x86_dst_xmm(l, op, a.kind == V_XMM ? a.reg : 0);
 		x86_to_xmm(l, d, a);
 		x86_finish_xmm(l, op, d, false, false);
@@ -132,8 +145,8 @@ static bool alu_in_xmm(struct x86_lower *l, const struct ir_op *op, struct x86_v
 	struct x86_val where = IR_IS_GLOBAL(op->d) ? l->s->at[op->d] : (struct x86_val){ .kind = V_NONE };
 	struct x86_rm rm;
 
-	if (a.kind != V_XMM || a.low32 || !(l->features & X86_AVX) || (op->opcode != IR_and && op->opcode != IR_or &&
-								    op->opcode != IR_xor))
+	if (a.kind != V_XMM || a.low32 || !(l->features & X86_AVX) ||
+	    (op->opcode != IR_and && op->opcode != IR_or && op->opcode != IR_xor))
 		return false;
 	if (b.kind == V_XMM && !b.low32) {
 		rm = x86_reg(b.reg);
@@ -237,8 +250,8 @@ static uint8_t shift_ext(uint8_t opcode)
 	}
 }
 
-static void shift_by_const(struct x86_lower *l, const struct ir_op *op, uint32_t w, uint8_t ext, struct x86_val a,
-			   uint32_t count)
+static void shift_by_const(struct x86_lower *l, const struct ir_op *op, uint32_t w, uint8_t ext,
+			   struct x86_val a, uint32_t count)
 {
 	uint32_t bits = w ? 64 : 32;
 	uint8_t d = x86_dst(l, op, RAX);
@@ -344,7 +357,10 @@ void x86_mulhsu(struct x86_lower *l, const struct ir_op *op)
 	x86_finish(l, op, d);
 }
 
-/* The dividend in rax, the divisor in rcx; divisors 0 and -1 go to far code, which leaves quotient and remainder. */
+/*
+ * The dividend in rax, the divisor in rcx; divisors 0 and -1 go to far code, which leaves quotient and
+ * remainder.
+ */
 void x86_div(struct x86_lower *l, const struct ir_op *op)
 {
 	struct x86_val a = x86_val_of(l, op->a), b = x86_val_of(l, op->b);
@@ -380,8 +396,9 @@ void x86_div(struct x86_lower *l, const struct ir_op *op)
 void x86_ext(struct x86_lower *l, const struct ir_op *op)
 {
 	static const uint32_t code[] = {
-		[IR_ext8s] = OP_MOVSX8 | X86_W, [IR_ext16s] = OP_MOVSX16 | X86_W, [IR_ext32s] = OP_MOVSXD | X86_W,
-		[IR_ext8u] = OP_MOVZX8, [IR_ext16u] = OP_MOVZX16, [IR_ext32u] = OP_MOV,
+		[IR_ext8s] = OP_MOVSX8 | X86_W,  [IR_ext16s] = OP_MOVSX16 | X86_W,
+		[IR_ext32s] = OP_MOVSXD | X86_W, [IR_ext8u] = OP_MOVZX8,
+		[IR_ext16u] = OP_MOVZX16,        [IR_ext32u] = OP_MOV,
 	};
 	struct x86_val a = x86_val_of(l, op->a);
 	uint8_t d = x86_dst(l, op, RAX);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Labels, exits and helpers. A conditional branch over an exit to a page-local pc becomes one conditional jump that
- * the engine links. Exits elsewhere probe the jump cache in line and go to the common stub when it has no answer.
+ * Labels, exits and helpers. A conditional branch over an exit to a page-local pc becomes one conditional
+ * jump that the engine links. Exits elsewhere probe the jump cache in line and go to the common stub when it
+ * has no answer.
  */
 #include <string.h>
 
@@ -37,7 +38,10 @@ bool x86_linkable(const struct x86_lower *l, uint64_t pc)
 	return l->links < BLOCK_LINKS && ((pc ^ l->b->pc) & TCG_PAGE_MASK) == 0;
 }
 
-/* Bytes to put before a jump at here, so that its displacement lies in an aligned 8 bytes: one store patches it. */
+/*
+ * Bytes to put before a jump at here, so that its displacement lies in an aligned 8 bytes: one store patches
+ * it.
+ */
 static uint32_t link_padding(const struct x86_lower *l, uint32_t opcode_bytes)
 {
 	uintptr_t at = (uintptr_t)l->s->rx + x86_at(&l->e) + opcode_bytes;
@@ -45,7 +49,10 @@ static uint32_t link_padding(const struct x86_lower *l, uint32_t opcode_bytes)
 	return (at & 7u) > 4 ? 8u - (uint32_t)(at & 7u) : 0;
 }
 
-/* Puts padding before the comparison emitted since `start`: between it and its jump it would keep them from fusing. */
+/*
+ * Puts padding before the comparison emitted since `start`: between it and its jump it would keep them from
+ * fusing.
+ */
 static void pad_before(struct x86_lower *l, uint32_t start, uint32_t bytes)
 {
 	uint32_t length = x86_at(&l->e) - start;
@@ -80,8 +87,9 @@ bool x86_link_jump(struct x86_lower *l, int cc, uint64_t pc)
 void x86_brc(struct x86_lower *l, const struct ir_op *op)
 {
 	const struct ir_op *exit = op + 1, *label = op + 2;
-	bool over_exit = l->at + 2 < l->b->op_count && exit->opcode == IR_exit_pc && label->opcode == IR_label &&
-			 label->aux == op->aux && x86_linkable(l, (uint64_t)exit->imm);
+	bool over_exit = l->at + 2 < l->b->op_count && exit->opcode == IR_exit_pc &&
+			 label->opcode == IR_label && label->aux == op->aux &&
+			 x86_linkable(l, (uint64_t)exit->imm);
 	uint32_t start = x86_at(&l->e);
 	enum x86_cc cc = x86_compare(l, op);
 
@@ -182,7 +190,8 @@ static void call_before(struct x86_lower *l, uint32_t flags)
 {
 	const struct x86_stubs *stubs = &l->s->stubs;
 
-	x86_call(&l->e, flags & (IRH_READS | IRH_WRITES | IRH_MAY_EXIT) ? stubs->save_all : stubs->save_volatile);
+	x86_call(&l->e,
+		 flags & (IRH_READS | IRH_WRITES | IRH_MAY_EXIT) ? stubs->save_all : stubs->save_volatile);
 	if (flags & IRH_FP_FLAGS)
 		x86_call(&l->e, stubs->fp_out);
 	else if (flags & IRH_MAY_EXIT)
@@ -190,7 +199,8 @@ static void call_before(struct x86_lower *l, uint32_t flags)
 	if (flags & IRH_MAY_EXIT) {
 		x86_mov_imm(&l->e, RDI, (int64_t)l->pc);
 		x86_op(&l->e, OP_MOV_ST | X86_W, RDI, x86_mem(R_ENV, ENV_DISP(pc)));
-		x86_op_i32(&l->e, X86_OP(0xc7, 0, 0), 0, x86_mem(R_ENV, ENV_DISP(exit_reason)), TCG_EXIT_NONE);
+		x86_op_i32(&l->e, X86_OP(0xc7, 0, 0), 0, x86_mem(R_ENV, ENV_DISP(exit_reason)),
+			   TCG_EXIT_NONE);
 	}
 }
 

@@ -111,7 +111,8 @@ void x86_op_i32(struct x86_enc *e, uint32_t op, uint8_t reg, struct x86_rm rm, i
 static void put_vex(struct x86_enc *e, uint32_t op, uint8_t reg, uint8_t v, struct x86_rm rm, uint32_t tail)
 {
 	uint32_t map = op >> 8 & 3u, pp = op >> 10 & 3u;
-	uint32_t r = high_bit(reg) ? 0 : 0x80, x = high_bit(rm.index) ? 0 : 0x40, b = high_bit(rm.base) ? 0 : 0x20;
+	uint32_t r = high_bit(reg) ? 0 : 0x80, x = high_bit(rm.index) ? 0 : 0x40,
+		 b = high_bit(rm.base) ? 0 : 0x20;
 	uint32_t last = (~(uint32_t)v & 15u) << 3 | (op & X86_L ? 4u : 0u) | pp;
 
 	e->count++;

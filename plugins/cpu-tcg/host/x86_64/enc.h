@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The x86-64 encoder: turns an opcode and operands into bytes, and knows nothing else. Writes through the
- * writable view; RIP-relative operands and branch targets are given as offsets in the code space, which are the
- * same in both views. The caller makes sure of room (X86_MAX_INSN bytes for each instruction).
+ * writable view; RIP-relative operands and branch targets are given as offsets in the code space, which are
+ * the same in both views. The caller makes sure of room (X86_MAX_INSN bytes for each instruction).
  */
 #ifndef TCG_X86_ENC_H
 #define TCG_X86_ENC_H
@@ -18,7 +18,22 @@ enum x86_reg {
 };
 
 enum x86_cc {
-	CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_P, CC_NP, CC_L, CC_GE, CC_LE, CC_G,
+	CC_O,
+	CC_NO,
+	CC_B,
+	CC_AE,
+	CC_E,
+	CC_NE,
+	CC_BE,
+	CC_A,
+	CC_S,
+	CC_NS,
+	CC_P,
+	CC_NP,
+	CC_L,
+	CC_GE,
+	CC_LE,
+	CC_G,
 };
 
 /* An opcode: byte, map (0: one byte, 1: 0F, 2: 0F38, 3: 0F3A), mandatory prefix (0, 1: 66, 2: F3, 3: F2). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The far code of a block: what its ops rarely need, laid behind it so that the hot path is straight. Each piece is
- * entered by one branch and either leaves or goes back behind the instruction that it stands in for.
+ * The far code of a block: what its ops rarely need, laid behind it so that the hot path is straight. Each
+ * piece is entered by one branch and either leaves or goes back behind the instruction that it stands in for.
  */
 #include "host/x86_64/lower.h"
 

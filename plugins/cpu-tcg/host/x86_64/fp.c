@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FP arithmetic and comparison on SSE and FMA3. The guest's flags are MXCSR's sticky bits, its rounding mode is
- * MXCSR.RC; only NaN results differ from RISC-V's, and far code replaces them. Bits 32 and up of a register that
- * holds a single are whatever the first source had (see low32 and ones in struct x86_val).
+ * FP arithmetic and comparison on SSE and FMA3. The guest's flags are MXCSR's sticky bits, its rounding mode
+ * is MXCSR.RC; only NaN results differ from RISC-V's, and far code replaces them. Bits 32 and up of a
+ * register that holds a single are whatever the first source had (see low32 and ones in struct x86_val).
  */
 #include "host/x86_64/lower.h"
 
@@ -140,8 +140,9 @@ void x86_fp_sqrt(struct x86_lower *l, const struct ir_op *op)
 }
 
 /*
- * A NaN result sends the factors to a check for infinity times zero, since x86 does not call that invalid when the
- * addend is a quiet NaN; so the factors must still be there: the result goes over the addend or aside.
+ * A NaN result sends the factors to a check for infinity times zero, since x86 does not call that invalid
+ * when the addend is a quiet NaN; so the factors must still be there: the result goes over the addend or
+ * aside.
  */
 void x86_fp_fma(struct x86_lower *l, const struct ir_op *op)
 {

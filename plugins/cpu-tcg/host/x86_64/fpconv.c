@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FP conversions, NaN boxing and the accrued flags. x86 answers an unrepresentable integer with the smallest one and raises invalid;
- * `cmp r, 1` overflows for just that value, and far code makes RISC-V's saturated result of it.
+ * FP conversions, NaN boxing and the accrued flags. x86 answers an unrepresentable integer with the smallest
+ * one and raises invalid; `cmp r, 1` overflows for just that value, and far code makes RISC-V's saturated
+ * result of it.
  */
 #include "host/x86_64/lower.h"
 
@@ -21,7 +22,8 @@ static void round_into(struct x86_lower *l, bool dbl, uint8_t d, uint8_t a, uint
 		x86_op_i8(&l->e, OP_ROUND(dbl), d, x86_reg(a), round_control(rm));
 }
 
-static struct x86_far *far_of(struct x86_lower *l, enum x86_far_kind kind, enum x86_cc cc, bool dbl, uint8_t xmm)
+static struct x86_far *far_of(struct x86_lower *l, enum x86_far_kind kind, enum x86_cc cc, bool dbl,
+			      uint8_t xmm)
 {
 	struct x86_far *f = x86_far_new(l, kind, x86_jcc(&l->e, cc, 0));
 
@@ -53,8 +55,8 @@ static void to_signed(struct x86_lower *l, const struct ir_op *op, bool dbl, uin
 }
 
 /*
- * Unsigned: rounded first without raising inexact, so that a value out of range raises invalid alone; a second
- * conversion raises inexact.
+ * Unsigned: rounded first without raising inexact, so that a value out of range raises invalid alone; a
+ * second conversion raises inexact.
  */
 static void to_unsigned(struct x86_lower *l, const struct ir_op *op, bool dbl, uint8_t ra)
 {
@@ -265,8 +267,10 @@ void x86_ldflags(struct x86_lower *l, const struct ir_op *op)
 	x86_finish(l, op, d);
 }
 
-/* MXCSR is loaded, which is slow, only when it holds a flag that is not to be set: rarely, since most writes put
- * back what was read a few instructions before. */
+/*
+ * MXCSR is loaded, which is slow, only when it holds a flag that is not to be set: rarely, since most writes
+ * put back what was read a few instructions before.
+ */
 void x86_stflags(struct x86_lower *l, const struct ir_op *op)
 {
 	struct x86_far *f;

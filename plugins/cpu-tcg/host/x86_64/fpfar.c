@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Far code of FP ops: NaN results, saturated conversions, equal and unordered operands of minimum and maximum. */
+/*
+ * Far code of FP ops: NaN results, saturated conversions, equal and unordered operands of minimum and
+ * maximum.
+ */
 #include "host/x86_64/lower.h"
 
 static void load_const(struct x86_lower *l, uint8_t xmm, enum x86_const k)

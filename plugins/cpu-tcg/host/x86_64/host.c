@@ -3,13 +3,24 @@
  * The x86-64 back end as the engine sees it: the choice of registers, the processor's features, entry into
  * translated code and the patching of direct exits.
  */
+#include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/x86_64/lower.h"
 
-/* In order of preference: callee-saved first, since pure helpers need not save them. r15 is for temporaries. */
+/*
+ * In order of preference: callee-saved first, since pure helpers need not save them. r15 is for temporaries.
+ */
 static const uint8_t gpr_order[X86_MAPPED_GPRS] = { RBX, R14, R13, R12, RSI, RDI, R8, R9, R10, R11 };
+
+/* Not every compiler's __builtin_cpu_supports knows it. */
+static bool has_lzcnt(void)
+{
+	uint32_t a, b, c, d;
+
+	return __get_cpuid(0x80000001u, &a, &b, &c, &d) && (c >> 5 & 1u);
+}
 
 void x86_config_detect(struct x86_config *config)
 {
@@ -20,7 +31,7 @@ void x86_config_detect(struct x86_config *config)
 	f |= __builtin_cpu_supports("fma") && (f & X86_AVX) ? X86_FMA : 0;
 	f |= __builtin_cpu_supports("bmi") ? X86_BMI1 : 0;
 	f |= __builtin_cpu_supports("bmi2") ? X86_BMI2 : 0;
-	f |= __builtin_cpu_supports("lzcnt") ? X86_LZCNT : 0;
+	f |= has_lzcnt() ? X86_LZCNT : 0;
 	f |= __builtin_cpu_supports("popcnt") ? X86_POPCNT : 0;
 	f |= __builtin_cpu_supports("sse4.1") ? X86_SSE41 : 0;
 	*config = (struct x86_config){
@@ -81,8 +92,9 @@ static void find_reads(struct tcg_host_state *s)
 			}
 }
 
-int x86_state_new(struct tcg_host_state **state, const struct x86_config *config, const struct ir_global *globals,
-		  uint32_t global_count, const struct tcg_code_space *space, size_t *used)
+int x86_state_new(struct tcg_host_state **state, const struct x86_config *config,
+		  const struct ir_global *globals, uint32_t global_count, const struct tcg_code_space *space,
+		  size_t *used)
 {
 	struct tcg_host_state *s = calloc(1, sizeof(*s));
 	struct x86_enc e = { .p = space->rw, .start = space->rw };
@@ -144,7 +156,8 @@ static void patch(const struct tcg_link *link, const uint8_t *target, ptrdiff_t 
 	__atomic_store_n((int32_t *)(uintptr_t)(site + rw_delta), rel, __ATOMIC_RELEASE);
 }
 
-static void x86_link(struct tcg_host_state *state, struct tcg_link *link, const uint8_t *to, ptrdiff_t rw_delta)
+static void x86_link(struct tcg_host_state *state, struct tcg_link *link, const uint8_t *to,
+		     ptrdiff_t rw_delta)
 {
 	(void)state;
 	patch(link, to ? to : link->from->code + link->unlink_offset, rw_delta);

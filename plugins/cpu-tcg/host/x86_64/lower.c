@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lowers a block: one pass backwards for the last uses of temporaries, one forwards that emits an op after the
- * other, then the far code. Runs on a vCPU's thread under the engine's lock: the state is shared by the code space.
- * Every op has its room before it is emitted, so nothing below checks for the end of the buffer.
+ * Lowers a block: one pass backwards for the last uses of temporaries, one forwards that emits an op after
+ * the other, then the far code. Runs on a vCPU's thread under the engine's lock: the state is shared by the
+ * code space. Every op has its room before it is emitted, so nothing below checks for the end of the buffer.
  */
 #include <string.h>
 

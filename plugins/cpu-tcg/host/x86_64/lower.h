@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of the x86-64 back end share: the register plan, the state of a code space and the state of one
- * lowering. Mapped globals are in their host registers at every block boundary and at every op of a block; their
- * copies in the environment are stale but in calls (see stubs.c for who saves what).
+ * What the files of the x86-64 back end share: the register plan, the state of a code space and the state of
+ * one lowering. Mapped globals are in their host registers at every block boundary and at every op of a
+ * block; their copies in the environment are stale but in calls (see stubs.c for who saves what).
  *
- * rbp: environment (biased, see ENV_BIAS)   rsp: frame, see FRAME_*   rax rcx rdx, xmm0 xmm1: scratch of one op
- * r15, xmm2-xmm4: temporaries               the others: globals by priority
+ * rbp: environment (biased, see ENV_BIAS)   rsp: frame, see FRAME_*
+ * rax rcx rdx, xmm0 xmm1: scratch of one op; r15, xmm2-xmm4: temporaries; the others: globals by priority
  */
 #ifndef TCG_X86_LOWER_H
 #define TCG_X86_LOWER_H
@@ -79,7 +79,7 @@ struct x86_far {
 	uint8_t kind;
 	uint8_t mem;
 	uint8_t reg, reg2;
-	uint8_t dbl, flag;              /* FP: ones as in struct x86_val, or which operation; division: 64 bits */
+	uint8_t dbl, flag;      /* FP: ones as in struct x86_val, or which operation; division: 64 bits */
 	uint16_t xmm_live;      /* temporaries to keep over a call */
 	uint32_t site;          /* displacement of the branch that comes here */
 	uint32_t back;          /* where to go on */
@@ -103,21 +103,34 @@ struct x86_stubs {
 	uint32_t find_miss;                     /* rcx = pc */
 	uint32_t save_all, save_volatile;       /* rax rcx rdx kept */
 	uint32_t load_all, load_volatile;
-	uint32_t fp_out, fp_in;                 /* guest MXCSR to env->fflags and host's loaded; back. Frame as in code */
+	uint32_t fp_out, fp_in; /* guest MXCSR to env->fflags and host's loaded; back. Frame as in code */
 	uint32_t fp_clear;                      /* MXCSR without flags; uses rax rcx */
 	uint32_t csr_out, csr_in;               /* only swap MXCSR */
 	uint32_t rm_set[4], rm_restore;         /* static rounding mode; back to the old one, flags kept */
 	uint32_t load[TLB_MODES][16];           /* rax = address, rcx = pc; result in rax */
 	uint32_t store[TLB_MODES][16];          /* rdx = value */
 	uint32_t amo, cas;                      /* env->pc set; rax = address, rcx, rdx; FRAME_TMP = mem */
-	uint32_t softfp;                        /* rax rcx rdx = operands, FRAME_TMP = descriptor; result in rax */
+	uint32_t softfp; /* rax rcx rdx = operands, FRAME_TMP = descriptor; result in rax */
 	uint32_t popcnt;                        /* rax = popcount(rax), rcx rdx lost */
 	uint32_t fma_check[2];                  /* rax, rcx = factors: raise invalid when inf * 0; rdx lost */
 	uint32_t consts;
 };
 /* Constants: 16 bytes each, then tables. */
 enum x86_const {
-	K_NAN_S, K_NAN_S_BOXED, K_NAN_D, K_BOX, K_SIGN_D, K_ABS_D, K_SIGN_S, K_ABS_S, K_2P63_S, K_2P63_D, K_HALF_S, K_HALF_D, K_ONES, K_SNAN_D,
+	K_NAN_S,
+	K_NAN_S_BOXED,
+	K_NAN_D,
+	K_BOX,
+	K_SIGN_D,
+	K_ABS_D,
+	K_SIGN_S,
+	K_ABS_S,
+	K_2P63_S,
+	K_2P63_D,
+	K_HALF_S,
+	K_HALF_D,
+	K_ONES,
+	K_SNAN_D,
 	K_COUNT,
 };
 #define K_CSR (K_COUNT * 16u)                   /* uint32_t[8]: MXCSR by guest rounding mode */
@@ -125,8 +138,9 @@ enum x86_const {
 #define K_BYTES (K_FLAGS + 256u)
 
 /*
- * Accesses off one base whose page was checked once: r15 holds the page's addend, or 0 after a slow path, which may
- * have changed the TLB. Lasts to the op `last`; none between writes the base, places a label or calls.
+ * Accesses off one base whose page was checked once: r15 holds the page's addend, or 0 after a slow path,
+ * which may have changed the TLB. Lasts to the op `last`; none between writes the base, places a label or
+ * calls.
  */
 struct x86_group {
 	bool on;
@@ -180,8 +194,9 @@ struct tcg_host_state {
 #define WRITE_D 32u
 
 /* host.c */
-int x86_state_new(struct tcg_host_state **state, const struct x86_config *config, const struct ir_global *globals,
-		  uint32_t global_count, const struct tcg_code_space *space, size_t *used);
+int x86_state_new(struct tcg_host_state **state, const struct x86_config *config,
+		  const struct ir_global *globals, uint32_t global_count, const struct tcg_code_space *space,
+		  size_t *used);
 void x86_config_detect(struct x86_config *config);
 /* stubs.c */
 bool x86_stubs_emit(struct tcg_host_state *s, struct x86_enc *e, size_t room);
@@ -202,17 +217,23 @@ struct x86_val x86_val_b(struct x86_lower *l, const struct ir_op *op);
 /* In a general register: its own or, loaded, `scratch`. */
 uint8_t x86_in_gpr(struct x86_lower *l, struct x86_val v, uint8_t scratch);
 void x86_to_gpr(struct x86_lower *l, uint8_t reg, struct x86_val v);
-/* As r/m operand of a 64- or 32-bit integer op; loaded to `scratch` where it is neither register nor memory. */
+/*
+ * As r/m operand of a 64- or 32-bit integer op; loaded to `scratch` where it is neither register nor memory.
+ */
 struct x86_rm x86_as_rm(struct x86_lower *l, struct x86_val v, uint8_t scratch);
 /* op reg, rm on xmm registers, by VEX where there is AVX */
 void x86_xop(struct x86_lower *l, uint32_t op, uint8_t reg, struct x86_rm rm);
 uint8_t x86_in_xmm(struct x86_lower *l, struct x86_val v, uint8_t scratch);
 void x86_to_xmm(struct x86_lower *l, uint8_t xmm, struct x86_val v);
-/* An operand of an FP op: a double must be whole, so a single's register that is not is copied to `scratch`. */
+/*
+ * An operand of an FP op: a double must be whole, so a single's register that is not is copied to `scratch`.
+ */
 struct x86_val x86_fp_val(struct x86_lower *l, ir_val v, bool dbl, uint8_t scratch);
 struct x86_rm x86_as_xmm_rm(struct x86_lower *l, struct x86_val v, uint8_t scratch);
-/* The register to compute op's result in, after all its operands were looked at (their registers may be reused):
- * the destination's own, else `scratch`. finish puts it in its place. */
+/*
+ * The register to compute op's result in, after all its operands were looked at (their registers may be
+ * reused): the destination's own, else `scratch`. finish puts it in its place.
+ */
 uint8_t x86_dst(struct x86_lower *l, const struct ir_op *op, uint8_t scratch);
 void x86_finish(struct x86_lower *l, const struct ir_op *op, uint8_t reg);
 uint8_t x86_dst_xmm(struct x86_lower *l, const struct ir_op *op, uint8_t scratch);
@@ -231,8 +252,9 @@ void x86_xmm_temps(struct x86_lower *l, uint16_t mask, bool save);
 
 /* alu.c, mem.c, control.c, fp.c, fpconv.c: one function for each opcode or family */
 typedef void x86_lower_fn(struct x86_lower *l, const struct ir_op *op);
-x86_lower_fn x86_mov, x86_movi, x86_alu, x86_andn, x86_orn, x86_xnor, x86_shift, x86_addshl, x86_mul, x86_mulh,
-	     x86_mulhsu, x86_div, x86_ext, x86_count, x86_popcnt, x86_bswap, x86_orcb, x86_minmax, x86_setc, x86_movc;
+x86_lower_fn x86_mov, x86_movi, x86_alu, x86_andn, x86_orn, x86_xnor, x86_shift, x86_addshl, x86_mul,
+	x86_mulh, x86_mulhsu, x86_div, x86_ext, x86_count, x86_popcnt, x86_bswap, x86_orcb, x86_minmax,
+	x86_setc, x86_movc;
 x86_lower_fn x86_ldenv, x86_stenv, x86_ld, x86_st, x86_amo, x86_cas, x86_fence;
 void x86_group_end(struct x86_lower *l);
 x86_lower_fn x86_label, x86_br, x86_brc, x86_poll, x86_exit_pc, x86_exit_reg, x86_exit_ctx, x86_exit_env,

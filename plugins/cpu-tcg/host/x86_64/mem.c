@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory and the environment. The hot path of an access compares the address, less its offset in the page but
- * with its alignment bits, with the tag of the software TLB; everything else (misses, I/O, misaligned accesses) is
- * far code, which enters the stubs of stubs.c. Misaligned accesses inside a page are served there without a call.
+ * Guest memory and the environment. The hot path of an access compares the address, less its offset in the
+ * page but with its alignment bits, with the tag of the software TLB; everything else (misses, I/O,
+ * misaligned accesses) is far code, which enters the stubs of stubs.c. Misaligned accesses inside a page are
+ * served there without a call.
  */
 #include "host/x86_64/lower.h"
 
@@ -101,8 +102,8 @@ static bool group_find(struct x86_lower *l, const struct ir_op *op)
 	uint32_t end = l->at + GROUP_REACH < l->b->op_count ? l->at + GROUP_REACH : l->b->op_count, count = 1;
 	bool past_branch = false;
 
-	if (g->on || !(l->gpr_free >> R_ADDEND & 1) || (op->field & IRM_ALIGN) || op->imm != (int32_t)op->imm ||
-	    op->d == op->a || !(IR_IS_GLOBAL(op->a)))
+	if (g->on || !(l->gpr_free >> R_ADDEND & 1) || (op->field & IRM_ALIGN) ||
+	    op->imm != (int32_t)op->imm || op->d == op->a || !(IR_IS_GLOBAL(op->a)))
 		return false;
 	*g = (struct x86_group){
 		.base = op->a, .low = op->imm, .high = access_end(op), .store = op->opcode == IR_st,
@@ -216,7 +217,8 @@ static void load_xmm(struct x86_lower *l, const struct ir_op *op, const struct i
 
 	d = x86_dst_xmm(l, to, 0);
 
-	x86_xop(l, IRM_SIZE(op->field) == IRM_64 ? OP_MOVSD : OP_MOVSS, d, x86_mem_index(at.base, addend, 0, at.disp));
+	x86_xop(l, IRM_SIZE(op->field) == IRM_64 ? OP_MOVSD : OP_MOVSS, d,
+		x86_mem_index(at.base, addend, 0, at.disp));
 	f->d = (struct x86_val){ .kind = V_XMM, .reg = d };
 	f->back = x86_at(&l->e);
 	if (box) {
@@ -267,7 +269,8 @@ static void store_imm(struct x86_lower *l, uint8_t mem, int64_t imm, struct x86_
 		x86_op_i8(&l->e, X86_OP(0xc7, 0, 1), 0, rm, (uint8_t)imm);
 		*l->e.p++ = (uint8_t)(imm >> 8);
 	} else {
-		x86_op_i32(&l->e, X86_OP(0xc7, 0, 0) | (IRM_SIZE(mem) == IRM_64 ? X86_W : 0), 0, rm, (int32_t)imm);
+		x86_op_i32(&l->e, X86_OP(0xc7, 0, 0) | (IRM_SIZE(mem) == IRM_64 ? X86_W : 0), 0, rm,
+			   (int32_t)imm);
 	}
 }
 

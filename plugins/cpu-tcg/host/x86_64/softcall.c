@@ -6,7 +6,8 @@
 #include "fp/softfp.h"
 #include "host/x86_64/lower.h"
 
-static uint64_t single(uint32_t opcode, uint32_t aux, uint32_t a, uint32_t b, uint32_t c, uint32_t rm, uint32_t *flags)
+static uint64_t single(uint32_t opcode, uint32_t aux, uint32_t a, uint32_t b, uint32_t c, uint32_t rm,
+		       uint32_t *flags)
 {
 	switch (opcode) {
 	case IR_fadd_s: return sf_add_s(a, b, rm, flags);
@@ -23,7 +24,8 @@ static uint64_t single(uint32_t opcode, uint32_t aux, uint32_t a, uint32_t b, ui
 	}
 }
 
-static uint64_t wide(uint32_t opcode, uint32_t aux, uint64_t a, uint64_t b, uint64_t c, uint32_t rm, uint32_t *flags)
+static uint64_t wide(uint32_t opcode, uint32_t aux, uint64_t a, uint64_t b, uint64_t c, uint32_t rm,
+		     uint32_t *flags)
 {
 	switch (opcode) {
 	case IR_fadd_d: return sf_add_d(a, b, rm, flags);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The common code at the start of a code space: entry and exit, saving and loading of the mapped globals, the way
- * into the engine's slow paths. Offsets are as seen by the code that calls: inside a stub that was called, the
- * frame lies 8 bytes higher (16 when the stub aligned the stack).
+ * The common code at the start of a code space: entry and exit, saving and loading of the mapped globals, the
+ * way into the engine's slow paths. Offsets are as seen by the code that calls: inside a stub that was
+ * called, the frame lies 8 bytes higher (16 when the stub aligned the stack).
  *
- * MXCSR: translated code runs with the guest's rounding mode and collects the guest's flags in the sticky bits.
- * Code that may do floating point of its own (slow paths reach devices; helpers that may exit) runs with the MXCSR
- * of run's caller; helpers with IRH_FP_FLAGS likewise, with the flags merged to env->fflags before. Pure helpers
- * and tcg_find_code must not do floating point.
+ * MXCSR: translated code runs with the guest's rounding mode and collects the guest's flags in the sticky
+ * bits. Code that may do floating point of its own (slow paths reach devices; helpers that may exit) runs
+ * with the MXCSR of run's caller; helpers with IRH_FP_FLAGS likewise, with the flags merged to env->fflags
+ * before. Pure helpers and tcg_find_code must not do floating point.
  */
 #include <string.h>
 
@@ -60,7 +60,8 @@ static void csr(struct x86_enc *e, bool load, struct x86_rm rm)
 }
 
 /* env->fflags |= flags of the MXCSR word at rm; uses reg and reg2 */
-static void merge_flags(struct tcg_host_state *s, struct x86_enc *e, struct x86_rm rm, uint8_t reg, uint8_t reg2)
+static void merge_flags(struct tcg_host_state *s, struct x86_enc *e, struct x86_rm rm, uint8_t reg,
+			uint8_t reg2)
 {
 	csr(e, false, rm);
 	x86_op(e, OP_MOVZX8, reg, rm);
@@ -229,9 +230,9 @@ static void access_rm(struct x86_enc *e, uint32_t mem, bool store, struct x86_rm
 }
 
 /*
- * Accesses that the inline check did not serve though their page is in the TLB: misaligned ones, and those of a
- * group that lies on two pages or met a slow path. rax = address, rdx = value, kept when it has to go on to the slow
- * path; rsi rdi are saved here.
+ * Accesses that the inline check did not serve though their page is in the TLB: misaligned ones, and those of
+ * a group that lies on two pages or met a slow path. rax = address, rdx = value, kept when it has to go on to
+ * the slow path; rsi rdi are saved here.
  */
 static void probe_again(struct x86_enc *e, uint32_t mmu, uint32_t mem, bool store)
 {
@@ -258,7 +259,10 @@ static void probe_again(struct x86_enc *e, uint32_t mmu, uint32_t mem, bool stor
 	x86_pop(e, RSI);
 }
 
-/* Saves everything and aligns the stack by `pad`: 8 after one call, 0 after two. The frame is then 16 bytes up. */
+/*
+ * Saves everything and aligns the stack by `pad`: 8 after one call, 0 after two. The frame is then 16 bytes
+ * up.
+ */
 static void slow_begin(struct tcg_host_state *s, struct x86_enc *e, int32_t pad)
 {
 	if (pad)
@@ -271,8 +275,8 @@ static void slow_begin(struct tcg_host_state *s, struct x86_enc *e, int32_t pad)
 }
 
 /*
- * `exit` holds the reason: NONE goes on; LEAVE too, since the access is done and env->poll is set; others leave.
- * The result in rax lives through.
+ * `exit` holds the reason: NONE goes on; LEAVE too, since the access is done and env->poll is set; others
+ * leave. The result in rax lives through.
  */
 static void slow_end(struct tcg_host_state *s, struct x86_enc *e, uint8_t exit, int32_t pad)
 {
@@ -428,7 +432,7 @@ static void emit_fma_check(struct tcg_host_state *s, struct x86_enc *e, uint32_t
 	uint32_t w = dbl ? X86_W : 0, out[2];
 
 	s->stubs.fma_check[dbl] = x86_at(e);
-	x86_op(e, OP_ADD | w, RAX, x86_reg(RAX));       /* without the signs: one is 0, the sum that of infinity */
+	x86_op(e, OP_ADD | w, RAX, x86_reg(RAX)); /* without the signs: one is 0, the sum that of infinity */
 	x86_op(e, OP_ADD | w, RCX, x86_reg(RCX));
 	x86_mov_imm(e, RDX, dbl ? (int64_t)0xffe0000000000000ull : 0xff000000ll);
 	x86_op(e, OP_XOR | w, RDX, x86_reg(RAX));
@@ -469,8 +473,8 @@ static void emit_consts(struct tcg_host_state *s, struct x86_enc *e)
 	x86_bytes(e, mode, sizeof(mode));
 	for (uint32_t i = 0; i < 256; i++) {
 		/* IE DE ZE OE UE PE to NX UF OF DZ NV, denormal left out */
-		uint8_t flags = (uint8_t)((i & 1u) << 4 | (i >> 2 & 1u) << 3 | (i >> 3 & 1u) << 2 | (i >> 4 & 1u) << 1 |
-					  (i >> 5 & 1u));
+		uint8_t flags = (uint8_t)((i & 1u) << 4 | (i >> 2 & 1u) << 3 | (i >> 3 & 1u) << 2 |
+					  (i >> 4 & 1u) << 1 | (i >> 5 & 1u));
 		x86_bytes(e, &flags, 1);
 	}
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where values are while a block is lowered: globals in their fixed places, temporaries in a register while one is
- * free, else in their frame slot. A temporary that lives over a label is always in its slot, so that all paths to
- * the label agree. The rule that is easy to break: look at all operands of an op before asking for its
- * destination, and expect the destination's register to be an operand's.
+ * Where values are while a block is lowered: globals in their fixed places, temporaries in a register while
+ * one is free, else in their frame slot. A temporary that lives over a label is always in its slot, so that
+ * all paths to the label agree. The rule that is easy to break: look at all operands of an op before asking
+ * for its destination, and expect the destination's register to be an operand's.
  */
 #include "host/x86_64/lower.h"
 
@@ -19,7 +19,9 @@ bool x86_val_is(struct x86_val a, struct x86_val b)
 
 static struct x86_val slot_of(ir_val v)
 {
-	return (struct x86_val){ .kind = V_MEM, .reg = RSP, .disp = FRAME_SLOTS + 8 * (int32_t)(v - IR_TEMP_FIRST) };
+	return (struct x86_val) { .kind = V_MEM,
+				  .reg = RSP,
+				  .disp = FRAME_SLOTS + 8 * (int32_t)(v - IR_TEMP_FIRST) };
 }
 
 struct x86_val x86_val_of(struct x86_lower *l, ir_val v)
