@@ -72,8 +72,11 @@ static void clear_all(struct tcg_vcpu *v)
 	for (uint32_t mode = 0; mode < TLB_MODES; mode++) {
 		if (v->tlb_used >> mode & 1)
 			memset(v->env->tlb[mode], 0, sizeof(v->env->tlb[mode]));
-		v->env->tlb[mode][0][0].tag = TLB_INVALID;
-		v->env->tlb[mode][1][0].tag = TLB_INVALID;
+		for (unsigned kind = 0; kind < 2; kind++) {
+			v->env->tlb[mode][kind][0].tag = TLB_INVALID;
+			/* the last page of all: an access over its end is compared by its last byte, on page 0 */
+			v->env->tlb[mode][kind][TLB_SIZE - 1].tag = TLB_INVALID;
+		}
 	}
 	v->tlb_used = 0;
 }
