@@ -17,7 +17,8 @@
 	P(c, offset, "offset", MT_PROP_SIZE, "0", "", "bytes", 0, "where the disk begins in the file") \
 	P(c, size, "size", MT_PROP_SIZE, "", "", "bytes", 0, "length of the disk; default: up to the end of the file")
 #define MT_NOTE_CLASSES(C) \
-	C(raw, "block-raw", MT_KIND_BLOCK, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, "mortise.block-format/1", RAW_PROPS)
+	C(raw, "block-raw", MT_KIND_BLOCK, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, \
+	  MT_NOTE_SUMMARY, "mortise.block-format/1", RAW_PROPS)
 
 #include <mortise/draft/block-format.h>
 #include <mortise/draft/device.h>

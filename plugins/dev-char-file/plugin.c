@@ -17,7 +17,8 @@
 	  "file that is created, or emptied, for what the guest writes") \
 	P(c, input, "input", MT_PROP_PATH, "", "", "", 0, "file that the guest reads")
 #define MT_NOTE_CLASSES(C) \
-	C(file, "dev-char-file", MT_KIND_DEVICE, MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, "mortise.char/1", FILE_PROPS)
+	C(file, "dev-char-file", MT_KIND_DEVICE, MT_CLASS_NO_STATE, \
+	  MT_NOTE_SUMMARY, "mortise.char/1", FILE_PROPS)
 
 #include <mortise/note-emit.h>
 

@@ -20,7 +20,8 @@
 	P(c, escape, "escape", MT_PROP_BOOL, "on", "", "", 0, \
 	  "Ctrl-a is the escape key (x quits, h helps); off: all keys go to the guest")
 #define MT_NOTE_CLASSES(C) \
-	C(stdio, "dev-char-stdio", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, "character port on standard input and output", \
+	C(stdio, "dev-char-stdio", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, \
+	  "character port on standard input and output", \
 	  "mortise.char/1", STDIO_PROPS)
 
 #include <errno.h>

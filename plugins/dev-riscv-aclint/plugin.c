@@ -17,7 +17,8 @@
 #define ACLINT_PROPS(P, c) \
 	P(c, at, "at", MT_PROP_ADDR, "", "0x10000", "", MT_PROPF_REQUIRED, "guest-physical base address")
 #define MT_NOTE_CLASSES(C) \
-	C(aclint, "dev-riscv-aclint", MT_KIND_DEVICE, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	C(aclint, "dev-riscv-aclint", MT_KIND_DEVICE, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, \
+	  MT_NOTE_SUMMARY, \
 	  "mortise.fdt-node/1", ACLINT_PROPS)
 
 #include <mortise/note-emit.h>

@@ -15,7 +15,8 @@
 	P(c, at, "at", MT_PROP_ADDR, "", "0x1000", "", MT_PROPF_REQUIRED, "guest-physical base address") \
 	P(c, irq, "irq", MT_PROP_IRQ, "", "", "", 0, "interrupt output")
 #define MT_NOTE_CLASSES(C) \
-	C(rtc, "dev-rtc-goldfish", MT_KIND_DEVICE, MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, "mortise.fdt-node/1", RTC_PROPS)
+	C(rtc, "dev-rtc-goldfish", MT_KIND_DEVICE, MT_CLASS_NO_STATE, \
+	  MT_NOTE_SUMMARY, "mortise.fdt-node/1", RTC_PROPS)
 
 #include <mortise/note-emit.h>
 

@@ -19,7 +19,8 @@
 	P(c, clock, "clock", MT_PROP_INT, "3686400", "1..1000000000", "Hz", 0, "crystal, for the device tree") \
 	P(c, reg_shift, "reg-shift", MT_PROP_INT, "0", "0..2", "", 0, "registers are 1 << reg-shift bytes apart")
 #define MT_NOTE_CLASSES(C) \
-	C(uart, "dev-uart16550", MT_KIND_DEVICE, MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, "mortise.fdt-node/1", UART_PROPS)
+	C(uart, "dev-uart16550", MT_KIND_DEVICE, MT_CLASS_NO_STATE, \
+	  MT_NOTE_SUMMARY, "mortise.fdt-node/1", UART_PROPS)
 
 #include <mortise/note-emit.h>
 

@@ -22,7 +22,8 @@
 	P(c, queues, "queues", MT_PROP_INT, "1", "1..16", "", 0, "number of request queues") \
 	P(c, queue_size, "queue_size", MT_PROP_INT, "256", "2..1024", "", 0, "entries of a queue, a power of two")
 #define MT_NOTE_CLASSES(C) \
-	C(blk, "dev-virtio-blk", MT_KIND_DEVICE, MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, "mortise.virtio-device/1", BLK_PROPS)
+	C(blk, "dev-virtio-blk", MT_KIND_DEVICE, MT_CLASS_NO_STATE, \
+	  MT_NOTE_SUMMARY, "mortise.virtio-device/1", BLK_PROPS)
 
 #include <mortise/note-emit.h>
 

@@ -18,7 +18,8 @@
 	P(c, char, "char", MT_PROP_REF, "", "mortise.char/1", "", MT_PROPF_REQUIRED, \
 	  "where the bytes go and come from")
 #define MT_NOTE_CLASSES(C) \
-	C(console, "dev-virtio-console", MT_KIND_DEVICE, MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, "mortise.virtio-device/1", CONSOLE_PROPS)
+	C(console, "dev-virtio-console", MT_KIND_DEVICE, MT_CLASS_NO_STATE, \
+	  MT_NOTE_SUMMARY, "mortise.virtio-device/1", CONSOLE_PROPS)
 
 #include <mortise/note-emit.h>
 

@@ -17,7 +17,8 @@
 	P(c, bus, "bus", MT_PROP_REF, "", "mortise.virtio-bus/1", "", MT_PROPF_REQUIRED, \
 	  "virtio slot of the device")
 #define MT_NOTE_CLASSES(C) \
-	C(rng, "dev-virtio-rng", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, "mortise.virtio-device/1", \
+	C(rng, "dev-virtio-rng", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, \
+	  MT_NOTE_SUMMARY, "mortise.virtio-device/1", \
 	  RNG_PROPS)
 
 #include <mortise/note-emit.h>
