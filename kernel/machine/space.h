@@ -20,7 +20,8 @@ struct space *space_create(struct machine *m, const char *name);
 void space_destroy(struct space *space);
 
 /*
- * [main] RAM, not reserved: a memfd mapped shared, or anonymous memory. NULL with `err`. Belongs to the space. The caller may
+ * [main] RAM, not reserved: a memfd mapped shared, or anonymous memory. NULL with `err`. Belongs to the
+ * space. The caller may
  * set MT_RAM_READONLY before it adds the RAM: then the guest and DMA cannot write it.
  */
 struct mt_ram *ram_create(struct space *space, const char *name, uint64_t len_bytes, bool share,
