@@ -102,6 +102,8 @@ void cache_link(struct tcg *t, struct tcg_link *link, struct tcg_block *to)
 {
 	if (link->to || !link->from || link->from->state != BLOCK_LIVE || to->state != BLOCK_LIVE)
 		return;
+	if (link->from->checked || to->checked)
+		return;
 	if (link->target_pc != to->pc || link->from->flags != to->flags ||
 	    link->from->phys_page[0] != to->phys_page[0])
 		return;

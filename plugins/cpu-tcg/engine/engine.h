@@ -78,6 +78,7 @@ struct tcg_vcpu {
 		uint64_t tag;           /* virtual page | regime; ~0: empty */
 		uint64_t key;
 		const uint8_t *hva;
+		bool partial;           /* protection changes inside the page: never kept */
 	} fetch_tlb[FETCH_SIZE];
 	/* hashed virtual pages for which jumps were cached since the last jump flush */
 	uint64_t jump_pages[JUMP_PAGE_BITS / 64];
@@ -100,6 +101,7 @@ struct tcg_vcpu {
 		uint64_t vpage, key;
 		const uint8_t *hva;
 		uint32_t version;
+		bool partial;
 	} fetch[2];
 	uint32_t fetch_count;
 	struct ir_block *ir;
@@ -195,13 +197,26 @@ void mem_set_view(struct tcg_vcpu *v, const struct mt_flat_view *view);
 const struct mt_flat_range *mem_range(struct tcg_vcpu *v, uint64_t phys);
 /* Backing of the code page of pc; NULL: env->exception set (also for code outside RAM). */
 const struct fetch_entry *mem_fetch(struct tcg_vcpu *v, uint64_t pc);
+/* Raises the fault of a misaligned access that `mem` does not allow; true: it did. */
+bool mem_misaligned(struct tcg_env *env, uint64_t vaddr, uint32_t mem, enum tcg_access access);
+
+/* tlb.c */
 /* Of a new vCPU, whose environment is zero. */
-void mem_init_tlb(struct tcg_vcpu *v);
+void tlb_init(struct tcg_vcpu *v);
 /* Forgets all translations of addresses of this vCPU. */
-void mem_flush_tlb(struct tcg_vcpu *v);
+void tlb_flush(struct tcg_vcpu *v);
+/* Names the vCPU and its translations up to the next flush: what was allowed then is allowed now. Not 0. */
+uint64_t tlb_check_number(const struct tcg_vcpu *v);
+/* Lets translated code access the page by itself; kind 0 loads, 1 stores. Host address = vaddr + addend. */
+void tlb_fill(struct tcg_vcpu *v, uint64_t vaddr, uint32_t mmu, unsigned kind, uint64_t addend);
 /* Drops store entries of the page at hva. */
-void mem_unwritable(struct tcg_vcpu *v, const uint8_t *page_hva);
+void tlb_unwritable(struct tcg_vcpu *v, const uint8_t *page_hva);
+/* A mapping larger than a page was used: dropping one address of it drops all. */
+void tlb_note_large(struct tcg_vcpu *v, uint64_t vaddr, uint64_t page_bytes);
+/* The second level: a walk that was made, and one to keep. */
+const struct back_entry *tlb_back_find(struct tcg_vcpu *v, uint64_t vaddr, uint32_t mmu, enum tcg_access access);
+void tlb_back_add(struct tcg_vcpu *v, uint64_t vaddr, uint32_t mmu, enum tcg_access access, uint64_t addend);
 /* New context numbers: no cached jump of before is found again. */
-void mem_forget_contexts(struct tcg_vcpu *v);
+void tlb_forget_contexts(struct tcg_vcpu *v);
 
 #endif

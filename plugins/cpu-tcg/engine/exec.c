@@ -102,8 +102,9 @@ static struct tcg_block *known_block(struct tcg_vcpu *v, bool *fault)
 		return NULL;
 	}
 	uint64_t key = e->key | (env->pc & (TCG_PAGE_SIZE - 1));
+	bool partial = e->partial;
 	struct tcg_block *b = cache_find(v->tcg, key, env->pc, env->flags);
-	if (!b || tail_right(v, b))
+	if (!b || (tail_right(v, b) && (!partial || b->checked == tlb_check_number(v))))
 		return b;
 	drop_block(v->tcg, b);
 	return NULL;

@@ -31,6 +31,7 @@ struct tcg_block {
 	uint32_t guest_bytes;
 	uint32_t insn_count;
 	uint32_t state;                 /* engine's: BLOCK_LIVE ... */
+	uint64_t checked;               /* engine's: which look at protection inside a page it holds for; 0: any */
 	const uint8_t *code;            /* entry, executable view */
 	uint32_t code_bytes;
 	struct tcg_link links[BLOCK_LINKS];

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The soft MMU behind the inline fast path: fills the TLBs, serves what cannot be cached (device registers,
- * pages that hold code, accesses across pages), and knows the contexts that cached jumps belong to.
- * On the vCPU's own thread, but mem_unwritable, which may run for a vCPU that is out.
+ * The soft MMU behind the inline fast path: finds where an access goes, and serves what cannot be cached (device
+ * registers, pages that hold code, accesses across pages). On the vCPU's own thread.
  */
 #include <string.h>
 
@@ -38,8 +37,8 @@ void mem_set_view(struct tcg_vcpu *v, const struct mt_flat_view *view)
 	if (same)
 		return;
 	v->view_generation = view->generation;
-	mem_flush_tlb(v);
-	mem_forget_contexts(v);
+	tlb_flush(v);
+	tlb_forget_contexts(v);
 }
 
 /* The whole 4 KiB page of phys is RAM or ROM of this range. */
@@ -53,143 +52,6 @@ static bool whole_page(const struct mt_flat_range *r, uint64_t phys)
 static uint64_t range_key(struct tcg_vcpu *v, const struct mt_flat_range *r, uint64_t phys)
 {
 	return pages_key(v->tcg, r->ram, r->ram_offset + (phys - r->gpa));
-}
-
-/* --- TLBs --- */
-
-static struct tlb_entry *entry_of(struct tcg_env *env, uint32_t number)
-{
-	return &env->tlb[0][0][0] + number;
-}
-
-static uint32_t entry_number(uint32_t mmu, unsigned kind, uint64_t vaddr)
-{
-	return (mmu * 2 + kind) << TLB_BITS | (vaddr >> TCG_PAGE_BITS & (TLB_SIZE - 1));
-}
-
-static void clear_all(struct tcg_vcpu *v)
-{
-	for (uint32_t mode = 0; mode < TLB_MODES; mode++) {
-		if (v->tlb_used >> mode & 1)
-			memset(v->env->tlb[mode], 0, sizeof(v->env->tlb[mode]));
-		for (unsigned kind = 0; kind < 2; kind++) {
-			v->env->tlb[mode][kind][0].tag = TLB_INVALID;
-			/* the last page of all: an access over its end is compared by its last byte, on page 0 */
-			v->env->tlb[mode][kind][TLB_SIZE - 1].tag = TLB_INVALID;
-		}
-	}
-	v->tlb_used = 0;
-}
-
-static void clear_filled(struct tcg_vcpu *v)
-{
-	if (v->filled_count > FILLED_MAX)
-		clear_all(v);
-	else
-		for (uint32_t i = 0; i < v->filled_count; i++)
-			entry_of(v->env, v->filled[i])->tag = TLB_INVALID;
-	v->filled_count = 0;
-}
-
-/* The first level, which knows one address space. */
-static void flush_front(struct tcg_vcpu *v)
-{
-	clear_filled(v);
-	for (uint32_t i = 0; i < FETCH_SIZE; i++)
-		v->fetch_tlb[i].tag = TLB_INVALID;
-}
-
-void mem_init_tlb(struct tcg_vcpu *v)
-{
-	clear_all(v);
-	mem_flush_tlb(v);
-}
-
-void mem_flush_tlb(struct tcg_vcpu *v)
-{
-	flush_front(v);
-	v->back_epoch++;
-	for (uint32_t half = 0; half < 2; half++) {
-		v->large_first[half] = UINT64_MAX;
-		v->large_last[half] = 0;
-	}
-}
-
-void mem_unwritable(struct tcg_vcpu *v, const uint8_t *page_hva)
-{
-	if (v->filled_count > FILLED_MAX) {
-		clear_filled(v);
-		return;
-	}
-	for (uint32_t i = 0; i < v->filled_count; i++) {
-		struct tlb_entry *e = entry_of(v->env, v->filled[i]);
-		bool store = v->filled[i] >> TLB_BITS & 1;
-		if (store && e->tag + e->addend == (uintptr_t)page_hva)
-			e->tag = TLB_INVALID;
-	}
-}
-
-static void note_large(struct tcg_vcpu *v, uint64_t vaddr, uint64_t page_bytes)
-{
-	if (page_bytes <= TCG_PAGE_SIZE)
-		return;
-	uint32_t half = (uint32_t)(vaddr >> 63);
-	uint64_t first = vaddr & ~(page_bytes - 1), last = first + (page_bytes - 1);
-	if (first < v->large_first[half])
-		v->large_first[half] = first;
-	if (last > v->large_last[half])
-		v->large_last[half] = last;
-}
-
-static void fill(struct tcg_vcpu *v, uint64_t vaddr, uint32_t mmu, unsigned kind, uint64_t addend)
-{
-	uint32_t number = entry_number(mmu, kind, vaddr);
-	struct tlb_entry *e = entry_of(v->env, number);
-	bool listed = e->tag != 0 && e->tag != TLB_INVALID;
-	if (!listed && v->filled_count < FILLED_MAX)
-		v->filled[v->filled_count] = number;
-	if (!listed && v->filled_count <= FILLED_MAX)
-		v->filled_count++;
-	e->addend = addend;
-	e->tag = vaddr & TCG_PAGE_MASK;
-	v->tlb_used |= 1u << mmu;
-}
-
-/* --- the second level --- */
-
-static uint64_t back_tag(uint64_t vaddr, uint32_t mmu, enum tcg_access access)
-{
-	return (vaddr & TCG_PAGE_MASK) | (uint32_t)access << 2 | mmu;
-}
-
-static struct back_entry *back_slot(struct tcg_vcpu *v, uint64_t tag)
-{
-	uint64_t page = tag >> TCG_PAGE_BITS;
-	return &v->back[(page ^ page >> BACK_BITS ^ (tag & 15) * 0x155) & (BACK_SIZE - 1)];
-}
-
-static const struct back_entry *back_find(struct tcg_vcpu *v, uint64_t vaddr, uint32_t mmu, enum tcg_access access)
-{
-	uint64_t tag = back_tag(vaddr, mmu, access);
-	const struct back_entry *e = back_slot(v, tag);
-	return e->tag == tag && e->space == v->space && e->epoch == v->back_epoch ? e : NULL;
-}
-
-static void back_add(struct tcg_vcpu *v, uint64_t vaddr, uint32_t mmu, enum tcg_access access, uint64_t addend)
-{
-	uint64_t tag = back_tag(vaddr, mmu, access);
-	*back_slot(v, tag) = (struct back_entry){ tag, v->space, addend, v->back_epoch };
-}
-
-static void back_drop(struct tcg_vcpu *v, uint64_t vaddr)
-{
-	for (uint32_t mmu = 0; mmu < TLB_MODES; mmu++)
-		for (uint32_t access = TCG_LOAD; access <= TCG_FETCH; access++) {
-			uint64_t tag = back_tag(vaddr, mmu, access);
-			struct back_entry *e = back_slot(v, tag);
-			if (e->tag == tag)
-				e->epoch = 0;
-		}
 }
 
 /* --- one access inside a page --- */
@@ -206,14 +68,14 @@ struct place {
 static void offer(struct tcg_vcpu *v, uint64_t vaddr, enum tcg_access access, uint32_t mmu, uint64_t addend)
 {
 	if (access == TCG_LOAD)
-		fill(v, vaddr, mmu, 0, addend);
+		tlb_fill(v, vaddr, mmu, 0, addend);
 	else if (pages_allow_writes(v->tcg, pages_key_of(v->tcg, (uint8_t *)(uintptr_t)(vaddr + addend))))
-		fill(v, vaddr, mmu, 1, addend);
+		tlb_fill(v, vaddr, mmu, 1, addend);
 }
 
 static bool locate_known(struct tcg_vcpu *v, uint64_t vaddr, enum tcg_access access, uint32_t mmu, struct place *p)
 {
-	const struct back_entry *e = back_find(v, vaddr, mmu, access);
+	const struct back_entry *e = tlb_back_find(v, vaddr, mmu, access);
 	if (!e)
 		return false;
 	*p = (struct place){ .hva = (uint8_t *)(uintptr_t)(vaddr + e->addend), .writable = access == TCG_STORE };
@@ -241,10 +103,10 @@ static bool locate(struct tcg_vcpu *v, uint64_t vaddr, enum tcg_access access, u
 	p->writable = p->range->kind == MT_FLAT_RAM;
 	if (!memory || w.partial || !whole_page(p->range, w.phys) || (access == TCG_STORE && !p->writable))
 		return true;
-	note_large(v, vaddr, w.page_bytes);
+	tlb_note_large(v, vaddr, w.page_bytes);
 	/* the engine must know the memory before it is written or executed */
 	if (pages_ram(v->tcg, p->range->ram)) {
-		back_add(v, vaddr, mmu, access, (uintptr_t)p->hva - vaddr);
+		tlb_back_add(v, vaddr, mmu, access, (uintptr_t)p->hva - vaddr);
 		offer(v, vaddr, access, mmu, (uintptr_t)p->hva - vaddr);
 	}
 	return true;
@@ -392,7 +254,7 @@ bool tcg_store(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu
 
 /* --- slow paths of translated code --- */
 
-static bool misaligned(struct tcg_env *env, uint64_t vaddr, uint32_t mem, enum tcg_access access)
+bool mem_misaligned(struct tcg_env *env, uint64_t vaddr, uint32_t mem, enum tcg_access access)
 {
 	if (!(mem & IRM_ALIGN) || !(vaddr & ((1u << IRM_SIZE(mem)) - 1)))
 		return false;
@@ -405,7 +267,7 @@ static bool misaligned(struct tcg_env *env, uint64_t vaddr, uint32_t mem, enum t
 uint64_t tcg_slow_load(struct tcg_env *env, uint64_t vaddr, uint32_t mem, uint32_t *exit)
 {
 	uint64_t value = 0;
-	if (misaligned(env, vaddr, mem, TCG_LOAD) || !tcg_load(env, vaddr, 1u << IRM_SIZE(mem), env->mmu, &value))
+	if (mem_misaligned(env, vaddr, mem, TCG_LOAD) || !tcg_load(env, vaddr, 1u << IRM_SIZE(mem), env->mmu, &value))
 		*exit = TCG_EXIT_EXCEPTION;
 	else
 		*exit = env->vcpu->leave ? TCG_EXIT_LEAVE : TCG_EXIT_NONE;
@@ -414,7 +276,7 @@ uint64_t tcg_slow_load(struct tcg_env *env, uint64_t vaddr, uint32_t mem, uint32
 
 uint32_t tcg_slow_store(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem)
 {
-	if (misaligned(env, vaddr, mem, TCG_STORE) || !tcg_store(env, vaddr, 1u << IRM_SIZE(mem), env->mmu, value))
+	if (mem_misaligned(env, vaddr, mem, TCG_STORE) || !tcg_store(env, vaddr, 1u << IRM_SIZE(mem), env->mmu, value))
 		return TCG_EXIT_EXCEPTION;
 	return env->vcpu->leave ? TCG_EXIT_LEAVE : TCG_EXIT_NONE;
 }
@@ -457,95 +319,6 @@ void tcg_atomic_stored(struct tcg_env *env, uint64_t where, uint32_t width)
 		pages_note_store(t, key, width);
 }
 
-static uint32_t amo32(uint32_t old, uint32_t value, uint32_t amo)
-{
-	switch (amo) {
-	case IR_AMO_MIN: return (int32_t)old < (int32_t)value ? old : value;
-	case IR_AMO_MAX: return (int32_t)old > (int32_t)value ? old : value;
-	case IR_AMO_MINU: return old < value ? old : value;
-	default: return old > value ? old : value;
-	}
-}
-
-static uint64_t amo64(uint64_t old, uint64_t value, uint32_t amo)
-{
-	switch (amo) {
-	case IR_AMO_MIN: return (int64_t)old < (int64_t)value ? old : value;
-	case IR_AMO_MAX: return (int64_t)old > (int64_t)value ? old : value;
-	case IR_AMO_MINU: return old < value ? old : value;
-	default: return old > value ? old : value;
-	}
-}
-
-static uint32_t do_amo32(uint32_t *p, uint32_t value, uint32_t amo)
-{
-	switch (amo) {
-	case IR_AMO_SWAP: return __atomic_exchange_n(p, value, __ATOMIC_SEQ_CST);
-	case IR_AMO_ADD: return __atomic_fetch_add(p, value, __ATOMIC_SEQ_CST);
-	case IR_AMO_AND: return __atomic_fetch_and(p, value, __ATOMIC_SEQ_CST);
-	case IR_AMO_OR: return __atomic_fetch_or(p, value, __ATOMIC_SEQ_CST);
-	case IR_AMO_XOR: return __atomic_fetch_xor(p, value, __ATOMIC_SEQ_CST);
-	}
-	uint32_t old = __atomic_load_n(p, __ATOMIC_RELAXED);
-	while (!__atomic_compare_exchange_n(p, &old, amo32(old, value, amo), true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-		;
-	return old;
-}
-
-static uint64_t do_amo64(uint64_t *p, uint64_t value, uint32_t amo)
-{
-	switch (amo) {
-	case IR_AMO_SWAP: return __atomic_exchange_n(p, value, __ATOMIC_SEQ_CST);
-	case IR_AMO_ADD: return __atomic_fetch_add(p, value, __ATOMIC_SEQ_CST);
-	case IR_AMO_AND: return __atomic_fetch_and(p, value, __ATOMIC_SEQ_CST);
-	case IR_AMO_OR: return __atomic_fetch_or(p, value, __ATOMIC_SEQ_CST);
-	case IR_AMO_XOR: return __atomic_fetch_xor(p, value, __ATOMIC_SEQ_CST);
-	}
-	uint64_t old = __atomic_load_n(p, __ATOMIC_RELAXED);
-	while (!__atomic_compare_exchange_n(p, &old, amo64(old, value, amo), true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-		;
-	return old;
-}
-
-uint64_t tcg_slow_amo(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem_amo, uint32_t *exit)
-{
-	uint32_t width = 1u << IRM_SIZE(mem_amo);
-	uint64_t where, old;
-	*exit = TCG_EXIT_EXCEPTION;
-	if (misaligned(env, vaddr, mem_amo | IRM_ALIGN, TCG_STORE))
-		return 0;
-	void *p = tcg_atomic_ptr(env, vaddr, width, env->mmu, TCG_STORE, &where);
-	if (!p)
-		return 0;
-	old = width == 4 ? do_amo32(p, (uint32_t)value, mem_amo >> 8) : do_amo64(p, value, mem_amo >> 8);
-	tcg_atomic_stored(env, where, width);
-	*exit = TCG_EXIT_NONE;
-	return alu_extend(old, mem_amo);
-}
-
-uint64_t tcg_slow_cas(struct tcg_env *env, uint64_t vaddr, uint64_t expected, uint64_t desired, uint32_t mem,
-		      uint32_t *exit)
-{
-	uint32_t width = 1u << IRM_SIZE(mem);
-	uint64_t where;
-	*exit = TCG_EXIT_EXCEPTION;
-	if (misaligned(env, vaddr, mem | IRM_ALIGN, TCG_STORE))
-		return 0;
-	void *p = tcg_atomic_ptr(env, vaddr, width, env->mmu, TCG_STORE, &where);
-	if (!p)
-		return 0;
-	uint32_t old32 = (uint32_t)expected;
-	if (width == 4)
-		__atomic_compare_exchange_n((uint32_t *)p, &old32, (uint32_t)desired, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_SEQ_CST);
-	else
-		__atomic_compare_exchange_n((uint64_t *)p, &expected, desired, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_SEQ_CST);
-	tcg_atomic_stored(env, where, width);
-	*exit = TCG_EXIT_NONE;
-	return alu_extend(width == 4 ? old32 : expected, mem);
-}
-
 /* --- page walks --- */
 
 bool tcg_phys_read(struct tcg_env *env, uint64_t phys, uint32_t width, uint64_t *value)
@@ -582,10 +355,10 @@ const struct fetch_entry *mem_fetch(struct tcg_vcpu *v, uint64_t pc)
 	struct fetch_entry *e = &v->fetch_tlb[pc >> TCG_PAGE_BITS & (FETCH_SIZE - 1)];
 	if (e->tag == tag)
 		return e;
-	const struct back_entry *known = back_find(v, pc, regime, TCG_FETCH);
+	const struct back_entry *known = tlb_back_find(v, pc, regime, TCG_FETCH);
 	if (known) {
 		const uint8_t *page = (const uint8_t *)(uintptr_t)((pc & TCG_PAGE_MASK) + known->addend);
-		*e = (struct fetch_entry){ tag, pages_key_of(v->tcg, page), page };
+		*e = (struct fetch_entry){ tag, pages_key_of(v->tcg, page), page, false };
 		return e;
 	}
 	struct tcg_walk w;
@@ -604,86 +377,11 @@ const struct fetch_entry *mem_fetch(struct tcg_vcpu *v, uint64_t pc)
 	if (w.partial)
 		e = &once;      /* protection ends inside the page: ask again each time */
 	const uint8_t *page = r->hva + ((w.phys & TCG_PAGE_MASK) - r->gpa);
-	*e = (struct fetch_entry){ tag, key, page };
-	note_large(v, pc, w.page_bytes);
+	*e = (struct fetch_entry){ tag, key, page, w.partial };
+	tlb_note_large(v, pc, w.page_bytes);
 	if (!w.partial)
-		back_add(v, pc, regime, TCG_FETCH, (uintptr_t)page - (pc & TCG_PAGE_MASK));
+		tlb_back_add(v, pc, regime, TCG_FETCH, (uintptr_t)page - (pc & TCG_PAGE_MASK));
 	return e;
-}
-
-/* --- contexts --- */
-
-static void new_context_id(struct tcg_vcpu *v, struct tcg_context *c)
-{
-	if (++v->next_context >= CONTEXT_IDS) {
-		/* the numbers start over: nothing of before may be found */
-		cache_flush_jumps(v);
-		for (uint32_t i = 0; i < CONTEXTS; i++)
-			v->contexts[i].id = 0;
-		v->next_context = 1;
-	}
-	c->id = v->next_context << 1;
-}
-
-void tcg_set_context(struct tcg_env *env, uint32_t flags, uint32_t mmu, uint64_t space)
-{
-	struct tcg_vcpu *v = env->vcpu;
-	if (space != v->space) {
-		v->space = space;
-		flush_front(v);
-	}
-	env->flags = flags;
-	env->mmu = mmu;
-	struct tcg_context *oldest = &v->contexts[0], *c;
-	for (c = v->contexts; c < v->contexts + CONTEXTS; c++) {
-		if (c->id && c->space == space && c->flags == flags)
-			goto found;
-		if (!c->id || (oldest->id && c->used < oldest->used))
-			oldest = c;
-	}
-	c = oldest;
-	c->space = space;
-	c->flags = flags;
-	new_context_id(v, c);
-found:
-	c->used = ++v->context_clock;
-	env->context = c->id;
-}
-
-void mem_forget_contexts(struct tcg_vcpu *v)
-{
-	for (uint32_t i = 0; i < CONTEXTS; i++)
-		v->contexts[i].id = 0;
-	memset(v->jump_pages, 0, sizeof(v->jump_pages));
-	tcg_set_context(v->env, v->env->flags, v->env->mmu, v->space);
-}
-
-void tcg_flush_all(struct tcg_env *env)
-{
-	mem_flush_tlb(env->vcpu);
-	mem_forget_contexts(env->vcpu);
-}
-
-void tcg_flush_page(struct tcg_env *env, uint64_t vaddr)
-{
-	struct tcg_vcpu *v = env->vcpu;
-	uint32_t half = (uint32_t)(vaddr >> 63);
-	if (vaddr >= v->large_first[half] && vaddr <= v->large_last[half]) {
-		tcg_flush_all(env);
-		return;
-	}
-	uint64_t page = vaddr & TCG_PAGE_MASK;
-	uint32_t slot = vaddr >> TCG_PAGE_BITS & (TLB_SIZE - 1);
-	for (uint32_t mode = 0; mode < TLB_MODES; mode++)
-		for (uint32_t kind = 0; kind < 2; kind++)
-			if (env->tlb[mode][kind][slot].tag == page)
-				env->tlb[mode][kind][slot].tag = TLB_INVALID;
-	back_drop(v, vaddr);
-	struct fetch_entry *e = &v->fetch_tlb[vaddr >> TCG_PAGE_BITS & (FETCH_SIZE - 1)];
-	if ((e->tag & TCG_PAGE_MASK) == page)
-		e->tag = TLB_INVALID;
-	if (exec_page_has_jumps(v, vaddr))
-		mem_forget_contexts(v);
 }
 
 /* --- the rest of what front ends call --- */
@@ -706,20 +404,4 @@ void tcg_raise(struct tcg_env *env, uint64_t exception, uint64_t value)
 void tcg_leave(struct tcg_env *env, enum tcg_exit reason)
 {
 	env->exit_reason = reason;
-}
-
-static uint32_t *line_of(struct tcg_env *env, uint64_t where)
-{
-	uint64_t line = where >> 6;
-	return &env->vcpu->tcg->lines[(line ^ line >> 12) & (LINE_VERSIONS - 1)];
-}
-
-uint32_t tcg_line_version(struct tcg_env *env, uint64_t where)
-{
-	return __atomic_load_n(line_of(env, where), __ATOMIC_SEQ_CST);
-}
-
-void tcg_line_bump(struct tcg_env *env, uint64_t where)
-{
-	__atomic_fetch_add(line_of(env, where), 1, __ATOMIC_SEQ_CST);
 }

@@ -127,7 +127,7 @@ static void revoke_writes(struct tcg_vcpu *v, struct code_page *page, uint64_t k
 	exec_exclusive_begin(v);
 	for (uint32_t i = 0; i < t->vcpu_count; i++)
 		if (t->vcpus[i])
-			mem_unwritable(t->vcpus[i], page_hva(t, KEY_PAGE(key)));
+			tlb_unwritable(t->vcpus[i], page_hva(t, KEY_PAGE(key)));
 	__atomic_store_n(&page->writers, 0, __ATOMIC_SEQ_CST);
 	exec_exclusive_end(v);
 }

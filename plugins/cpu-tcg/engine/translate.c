@@ -8,18 +8,19 @@
 #include "engine/engine.h"
 
 /* The page of code that vaddr lies in, protected, among the at most two of this block. */
-static const struct fetch_page *fetch_page(struct tcg_vcpu *v, uint64_t vpage)
+static const struct fetch_page *fetch_page(struct tcg_vcpu *v, uint64_t vaddr)
 {
+	uint64_t vpage = vaddr & TCG_PAGE_MASK;
 	for (uint32_t i = 0; i < v->fetch_count; i++)
 		if (v->fetch[i].vpage == vpage)
 			return &v->fetch[i];
 	if (v->fetch_count == 2)
 		return NULL;
-	const struct fetch_entry *e = mem_fetch(v, vpage);
+	const struct fetch_entry *e = mem_fetch(v, vaddr);
 	if (!e)
 		return NULL;
 	struct fetch_page *p = &v->fetch[v->fetch_count];
-	*p = (struct fetch_page){ vpage, e->key, e->hva, 0 };
+	*p = (struct fetch_page){ vpage, e->key, e->hva, 0, e->partial };
 	if (!pages_protect(v, p->key, &p->version)) {
 		tcg_leave(v->env, TCG_EXIT_ERROR);
 		v->env->error = "out of memory";
@@ -31,8 +32,8 @@ static const struct fetch_page *fetch_page(struct tcg_vcpu *v, uint64_t vpage)
 
 bool tcg_fetch16(struct tcg_env *env, uint64_t vaddr, uint16_t *parcel)
 {
-	const struct fetch_page *p = fetch_page(env->vcpu, vaddr & TCG_PAGE_MASK);
-	if (!p)
+	const struct fetch_page *p = fetch_page(env->vcpu, vaddr);
+	if (!p || (p->partial && !mem_fetch(env->vcpu, vaddr)))
 		return false;
 	const uint16_t *at = (const uint16_t *)(const void *)(p->hva + (vaddr & (TCG_PAGE_SIZE - 1)));
 	*parcel = __atomic_load_n(at, __ATOMIC_RELAXED);
@@ -110,6 +111,9 @@ static void describe(struct tcg_vcpu *v, struct tcg_block *b)
 	b->guest_bytes = ir->guest_bytes ? ir->guest_bytes : 2;
 	b->insn_count = ir->insn_count;
 	b->phys_page[0] = v->fetch[0].key;
+	/* of one vCPU, until it forgets its translations */
+	if (v->fetch[0].partial || (v->fetch_count > 1 && v->fetch[1].partial))
+		b->checked = tlb_check_number(v);
 	b->phys_page[1] = offset + b->guest_bytes > TCG_PAGE_SIZE && v->fetch_count > 1 ? v->fetch[1].key : KEY_NONE;
 }
 
