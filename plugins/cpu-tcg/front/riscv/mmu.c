@@ -157,13 +157,8 @@ bool rv_walk(struct tcg_env *env, uint64_t vaddr, enum tcg_access access, uint32
 	struct walk w = { env, s, vaddr, access, access == TCG_FETCH ? s->priv : data_priv, mmu == RV_MMU_S_SUM };
 	uint32_t mode = SATP_MODE(s->satp);
 	*out = (struct tcg_walk){ vaddr, TCG_PAGE_SIZE, 1, 1, 1, 0 };
-	if (w.priv == RV_M || mode == SATP_BARE) {
-		if (!protect(&w, width, out))
-			return false;
-		/* the engine keeps fetches by `mmu`: one that is not of that regime must not be kept */
-		out->partial |= w.priv != data_priv;
-		return true;
-	}
+	if (w.priv == RV_M || mode == SATP_BARE)
+		return protect(&w, width, out);
 	int levels = mode == SATP_SV48 ? 4 : 3;
 	int sign = 64 - (12 + 9 * levels);
 	if ((uint64_t)((int64_t)(vaddr << sign) >> sign) != vaddr)
