@@ -201,8 +201,11 @@ static int fuzz_one(uint64_t seed, uint64_t number)
 	run(&targets[0], &block, &oracle, seed);
 	for (uint32_t i = 1; i < target_count; i++) {
 		run(&targets[i], &block, &other, seed);
-		if (fuzz_machine_compare(&oracle, &other))
+		why = fuzz_machine_compare(&oracle, &other);
+		if (why) {
+			fprintf(stderr, "%s\n", why);
 			return report(&targets[i], seed, number);
+		}
 	}
 	return 0;
 }

@@ -390,6 +390,30 @@ static void pairs(struct gen *g)
 		pair(g, singles[below(g, sizeof(singles))], IR_fbox);
 }
 
+/* As compilers make quiet comparisons: flags saved and put back around one that signals. */
+static void quiet_compare(struct gen *g)
+{
+	ir_val a = source(g, true), b = source(g, true), kept = target(g, false);
+	struct ir_op *op;
+
+	ir_emit(g->b, IR_ldflags)->d = kept;
+	if (below(g, 2)) {
+		ir_val from = kept;
+		kept = global(g, false);
+		op = ir_emit(g->b, IR_mov);
+		op->d = kept;
+		op->a = from;
+	}
+	insn(g);
+	op = ir_emit(g->b, below(g, 2) ? IR_fcmp_s : IR_fcmp_d);
+	op->a = a;
+	op->b = b;
+	op->aux = (uint16_t)below(g, 3);
+	op->d = below(g, 8) ? target(g, false) : kept;
+	insn(g);
+	ir_emit(g->b, IR_stflags)->a = below(g, 8) ? kept : source(g, false);
+}
+
 static void any_op(struct gen *g)
 {
 	uint32_t kind = below(g, 100);
@@ -412,6 +436,8 @@ static void any_op(struct gen *g)
 		pairs(g);
 	} else if (kind < 60) {
 		compute(g, (enum ir_opcode)(IR_fadd_s + below(g, IR_funbox - IR_fadd_s + 1)));
+	} else if (kind < 61) {
+		quiet_compare(g);
 	} else if (kind < 62) {
 		ir_val a = source(g, false);
 		struct ir_op *op = ir_emit(g->b, below(g, 2) ? IR_ldflags : IR_stflags);

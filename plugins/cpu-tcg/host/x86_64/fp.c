@@ -210,8 +210,64 @@ void x86_fp_minmax(struct x86_lower *l, const struct ir_op *op)
 	x86_finish_fp(l, op, d, dbl, ones);
 }
 
+/* --- comparison --- */
+
+static bool is_filler(const struct ir_op *op)
+{
+	return op->opcode == IR_insn || op->opcode == IR_nop || op->opcode == IR_mov;
+}
+
+/*
+ * Is the comparison at l->at between an ldflags and the stflags that puts the same flags back? Compilers make
+ * such quiet comparisons. Returns the index of the stflags, 0 when it is not so.
+ */
+static uint32_t flags_put_back(const struct x86_lower *l, const struct ir_op *op)
+{
+	const struct ir_op *ops = l->b->ops, *first;
+	uint32_t load = l->at, store = l->at;
+	ir_val kept;
+
+	do
+		store++;
+	while (store < l->b->op_count && store < l->at + 4 && is_filler(&ops[store]) &&
+	       ops[store].opcode != IR_mov);
+	if (store >= l->b->op_count || ops[store].opcode != IR_stflags)
+		return 0;
+	kept = ops[store].a;
+	while (load > 0 && load + 5 > l->at && is_filler(&ops[load - 1])) {
+		/* through moves of the flags; any other move must leave them alone */
+		if (ops[--load].opcode == IR_mov && ops[load].d == kept)
+			kept = ops[load].a;
+	}
+	first = load ? &ops[load - 1] : NULL;
+	if (!first || first->opcode != IR_ldflags || first->d != kept || op->d == ops[store].a)
+		return 0;
+	return store;
+}
+
+/* Unordered operands are far code's: it undoes the flag that the comparison may have raised. */
+static void compare_quietly(struct x86_lower *l, const struct ir_op *op, uint32_t store)
+{
+	static const uint8_t cc[] = { [IR_FCMP_EQ] = CC_E, [IR_FCMP_LT] = CC_A, [IR_FCMP_LE] = CC_AE };
+	bool dbl = is_double(op->opcode);
+	struct x86_val a = x86_fp_val(l, op->a, dbl, 0), b = x86_fp_val(l, op->b, dbl, 1);
+	uint8_t rb = x86_in_xmm(l, b, 1), d;
+	struct x86_far *f;
+
+	x86_xop(l, OP_UCOMI(dbl), rb, x86_as_xmm_rm(l, a, 0));
+	f = x86_far_new(l, FAR_QUIET, x86_jcc(&l->e, CC_P, 0));
+	f->a = x86_val_of(l, l->b->ops[store].a);
+	d = x86_dst(l, op, RAX);
+	f->reg = d;
+	x86_op(&l->e, OP_SETCC(cc[op->aux]), 0, x86_reg(d));
+	x86_op(&l->e, OP_MOVZX8, d, x86_reg(d));
+	f->back = x86_at(&l->e);
+	x86_finish(l, op, d);
+	l->flags_kept = store;
+}
+
 /* cmpss and cmpsd: 0 is equal, quiet; 1 less and 2 less or equal, signalling: numbered as in enum ir_fcmp. */
-void x86_fp_cmp(struct x86_lower *l, const struct ir_op *op)
+static void compare(struct x86_lower *l, const struct ir_op *op)
 {
 	bool dbl = is_double(op->opcode);
 	struct x86_val a = x86_fp_val(l, op->a, dbl, 0), b = x86_fp_val(l, op->b, dbl, 1);
@@ -229,4 +285,14 @@ void x86_fp_cmp(struct x86_lower *l, const struct ir_op *op)
 	x86_xop(l, OP_MOVD_R, 0, x86_reg(d));
 	x86_alu_imm(&l->e, OP_AND, x86_reg(d), 1);
 	x86_finish(l, op, d);
+}
+
+void x86_fp_cmp(struct x86_lower *l, const struct ir_op *op)
+{
+	uint32_t store = flags_put_back(l, op);
+
+	if (store)
+		compare_quietly(l, op, store);
+	else
+		compare(l, op);
 }

@@ -275,6 +275,10 @@ void x86_stflags(struct x86_lower *l, const struct ir_op *op)
 {
 	struct x86_far *f;
 
+	if (l->at == l->flags_kept) {
+		x86_free_dead(l, op);
+		return;
+	}
 	x86_to_gpr(l, RDX, x86_val_of(l, op->a));
 	x86_free_dead(l, op);
 	sticky_flags(l);

@@ -110,11 +110,24 @@ static void from_u64(struct x86_lower *l, const struct x86_far *f)
 	x86_xop3(l, OP_FP(FP_ADD, f->dbl), f->reg, f->reg, x86_reg(f->reg));
 }
 
+/* The flags as they were read before; the comparison is false. */
+static void quiet(struct x86_lower *l, const struct x86_far *f)
+{
+	x86_to_gpr(l, RDX, f->a);
+	x86_alu_imm(&l->e, OP_AND, x86_reg(RDX), 31);
+	x86_op(&l->e, OP_MOV_ST, RDX, x86_mem(R_ENV, ENV_DISP(fflags)));
+	x86_call(&l->e, l->s->stubs.fp_clear);
+	x86_op(&l->e, OP_XOR, f->reg, x86_reg(f->reg));
+}
+
 void x86_far_fp(struct x86_lower *l, const struct x86_far *f)
 {
 	switch (f->kind) {
 	case FAR_NAN:
 		canonical_nan(l, f);
+		break;
+	case FAR_QUIET:
+		quiet(l, f);
 		break;
 	case FAR_FMA_NAN:
 		fma_nan(l, f);

@@ -129,8 +129,7 @@ static void lower_op(struct x86_lower *l, uint32_t i)
 		op.d = l->b->ops[i + 1].d;
 		l->at++;
 		lower_of[op.opcode](l, &op);
-		l->group.on = false;
-	l->sign_extend = l->box = false;
+		l->sign_extend = l->box = false;
 	} else {
 		lower_of[op.opcode](l, &l->b->ops[i]);
 	}
@@ -183,6 +182,7 @@ size_t x86_lower(struct tcg_host_state *s, const struct ir_block *b, struct tcg_
 	l->pc = b->pc;
 	l->links = l->far_count = 0;
 	l->group.on = false;
+	l->flags_kept = UINT32_MAX;
 	l->sign_extend = l->box = l->failed = false;
 	l->gpr_free = s->config.temp_gprs ? 1u << R15 : 0;
 	l->xmm_free = ((1u << s->config.temp_xmms) - 1u) << X86_TEMP_XMM_FIRST;

@@ -71,7 +71,7 @@ struct x86_temp {
 
 /* Code out of the way: what it is for decides which members count. */
 enum x86_far_kind {
-	FAR_LOAD, FAR_STORE, FAR_POLL, FAR_LINK, FAR_DIVS, FAR_DIVU, FAR_CLEAR_FLAGS,
+	FAR_LOAD, FAR_STORE, FAR_POLL, FAR_LINK, FAR_DIVS, FAR_DIVU, FAR_CLEAR_FLAGS, FAR_QUIET,
 	FAR_NAN, FAR_FMA_NAN, FAR_UNBOX, FAR_MINMAX, FAR_TO_INT, FAR_TO_UNSIGNED, FAR_TO_U64_BIG,
 	FAR_FROM_U64,
 };
@@ -167,6 +167,7 @@ struct x86_lower {
 	uint32_t gpr_free, xmm_free;            /* registers for temporaries, by mask */
 	uint32_t far_count;
 	struct x86_group group;
+	uint32_t flags_kept;                    /* stflags op that has nothing to do; UINT32_MAX: none */
 	uint64_t boxed[4];                      /* FP globals known to hold a boxed single */
 	uint32_t label_at[IR_MAX_LABELS];       /* head of the list of sites, linked through the code */
 	struct x86_temp temps[IR_MAX_TEMPS];
