@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The runtime: see rt.h. Every hart; the console belongs to the hart that runs the program. */
 #include <stdarg.h>
 
 #include "rt.h"
@@ -11,9 +12,7 @@
 
 struct hart harts[HARTS];
 char stacks[HARTS << STACK_BITS] __attribute__((aligned(4096)));
-char panic_stack_low[4096] __attribute__((aligned(16)));
-extern char panic_stack[];
-__asm__(".globl panic_stack\n.set panic_stack, panic_stack_low + 4096");
+char panic_room[4096] __attribute__((aligned(16)));
 uint32_t failures;
 
 /* --- console --- */

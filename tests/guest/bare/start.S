@@ -116,21 +116,15 @@ trap:
 	addi	sp, sp, 128
 	ret
 unexpected:
-	ld	sp, HART_GUEST_SP(tp)
-	csrr	t0, mcause
-	bgez	t0, 1f
-	csrw	mie, zero               /* an interrupt outside a call wakes a wfi, no more */
-1:	ld	t0, HART_T0(tp)
-	ld	sp, HART_GUEST_SP(tp)
-	csrrw	tp, mscratch, tp
-	la	sp, panic_stack
+	csrw	mscratch, tp
+	la	sp, panic_room + 4096
 	j	panic
 
 /* Probes: one access, then an environment call. The address is in a0, the value in a1. */
 	.balign 4096
 	.globl	probes
 probes:
-#define PROBE(name, insn) .balign 4; .globl name; name: insn; ecall
+#define PROBE(name, ...) .balign 4; .globl name; name: __VA_ARGS__; ecall
 PROBE(p_lb, lb a0, 0(a0))
 PROBE(p_lh, lh a0, 0(a0))
 PROBE(p_lw, lw a0, 0(a0))
@@ -179,3 +173,21 @@ p_vector_end:
 	.endr
 	.option pop
 	.balign 4096
+
+/* Loads every register from the table at a0 and runs the words at p_fuzz_slot. Copied to a place of its own. */
+	.globl	p_fuzz, p_fuzz_slot, p_fuzz_end
+p_fuzz:
+	.irp	n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+	fld	f\n, 8*\n(a0)
+	.endr
+	.irp	n, 1,2,3,4,5,6,7,8,9,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+	ld	x\n, 8*\n(a0)
+	.endr
+	ld	a0, 80(a0)
+	.balign 4
+p_fuzz_slot:
+	.fill	4, 4, 0
+	.rept	8
+	ecall
+	.endr
+p_fuzz_end:
