@@ -30,8 +30,9 @@ GArray *check_uses_of(const struct check *c, uint32_t type);
 /* " (line 12)" or " (other.ini:12)", seen from `from`. */
 void check_place(char buf[256], const struct diag_pos *from, const struct diag_pos *to);
 
-/* check-refs.c: references and interrupts. check-map.c: addresses. */
+/* check-refs.c: references and interrupts. check-map.c: addresses. check-paths.c: files. */
 void check_refs(struct check *c);
+void check_paths(struct check *c);
 void check_map(struct check *c);
 
 #endif

@@ -3,6 +3,9 @@
  * References between sections: that the target is there and plays the role, that an interrupt input has one
  * source, that nothing refers to itself in a circle. Part of `check`; called from [main].
  */
+#include <mortise/draft/block-format.h>
+#include <mortise/draft/char.h>
+#include <mortise/draft/virtio.h>
 #include <string.h>
 
 #include "kernel/machine/check-parts.h"
@@ -66,9 +69,34 @@ static void check_edge_add(GArray *edges, const struct check_use *use, const str
 		g_array_append_val(edges, edge);
 }
 
+/* Roles that serve one section: who comes second is told who was first. */
+static const char check_single_roles[] = MT_IFACE_CHAR " " MT_IFACE_VIRTIO_BUS " " MT_IFACE_BLOCK_FORMAT;
+
+static void check_sharing(struct check *c, const struct check_use *use, const struct config_section *to,
+			  GHashTable *taken)
+{
+	const struct check_use *first;
+	struct value_fault fault = { .at = 0, .len = strlen(use->key->value) };
+	char place[256];
+
+	if (!to || !*use->prop->range || !value_word_in(check_single_roles, use->prop->range))
+		return;
+	first = g_hash_table_lookup(taken, to);
+	if (!first) {
+		g_hash_table_insert(taken, (void *)to, (void *)use);
+		return;
+	}
+	check_place(place, &use->key->value_pos, &first->key->pos);
+	g_snprintf(fault.message, sizeof(fault.message), "[%.60s] is taken by [%.60s]%.60s", to->label,
+		   first->sec->label, place);
+	key_error(c->d, use->sec, use->key, &fault, "each needs its own", NULL);
+}
+
 static void check_ref_edges(struct check *c, GArray *edges)
 {
 	GArray *uses = check_uses_of(c, MT_PROP_REF);
+	GHashTable *taken = g_hash_table_new(NULL, NULL);
+	const struct config_section *to;
 
 	for (unsigned i = 0; i < uses->len; i++) {
 		const struct check_use *use = &g_array_index(uses, struct check_use, i);
@@ -78,8 +106,11 @@ static void check_ref_edges(struct check *c, GArray *edges)
 		if ((use->sec->kind == CONFIG_MACHINE && !strcmp(use->key->name, "name")) ||
 		    !note_value_check(use->prop, use->key->value, &fault))
 			continue;
-		check_edge_add(edges, use, check_target(c, use, use->key->value, 0, use->prop->range));
+		to = check_target(c, use, use->key->value, 0, use->prop->range);
+		check_edge_add(edges, use, to);
+		check_sharing(c, use, to, taken);
 	}
+	g_hash_table_unref(taken);
 	g_array_unref(uses);
 }
 

@@ -276,6 +276,19 @@ static void check_presence(struct check *c, enum config_kind kind, const char *h
 		diag_add(c->d, DIAG_ERROR, &pos, 1, NULL, hint, "the machine has no [%s]", config_kind_name(kind));
 }
 
+/* The core runs one section of vCPUs so far. */
+static void check_single(struct check *c, enum config_kind kind)
+{
+	const struct config_section *sec = config_section_next(c->cfg, kind, NULL), *first = sec;
+	char place[256];
+
+	while (sec && (sec = config_section_next(c->cfg, kind, sec))) {
+		check_place(place, &sec->pos, &first->pos);
+		diag_add(c->d, DIAG_ERROR, &sec->pos, (int)strlen(sec->label) + 2, sec->label, NULL,
+			 "a machine has one section of this kind, and there is [%s]%s", first->label, place);
+	}
+}
+
 GArray *check_uses_of(const struct check *c, uint32_t type)
 {
 	GArray *uses = g_array_new(FALSE, FALSE, sizeof(struct check_use));
@@ -307,9 +320,12 @@ bool check_run(const struct config *cfg, struct registry *reg, struct diag *d)
 		check_presence(&c, CONFIG_CPU, "write [cpu] with plugin = NAME");
 		check_presence(&c, CONFIG_MEMORY, "write [memory ram] with at = and size =");
 	}
+	check_single(&c, CONFIG_CPU);
+	check_single(&c, CONFIG_BOOT);
 	for (size_t i = 0; i < config_section_count(cfg); i++)
 		check_section(&c, config_section_at(cfg, i));
 	check_refs(&c);
+	check_paths(&c);
 	check_map(&c);
 	check_fini(&c);
 	return diag_errors(d) == before;

@@ -23,6 +23,28 @@ int fault_set(struct mt_error *err, int code, const char *culprit, const char *h
 	return code;
 }
 
+/* The source line with a caret under the value, where all of it fits; control characters are not printed. */
+static void quote_line(struct mt_error *err, const struct diag_pos *pos, size_t width)
+{
+	size_t used = strlen(err->message), start = (size_t)MAX(pos->column, 1) - 1, len = strlen(pos->text);
+	GString *quote = g_string_new(NULL);
+
+	g_string_append_printf(quote, "\n%5d | ", pos->line);
+	for (const char *c = pos->text; *c; c++)
+		g_string_append_c(quote, ((unsigned char)*c < 0x20 && *c != '\t') || *c == 0x7f ? '?' : *c);
+	g_string_append(quote, "\n      | ");
+	for (size_t i = 0; i < MIN(start, len); i++)
+		if ((pos->text[i] & 0xc0) != 0x80)
+			g_string_append_c(quote, pos->text[i] == '\t' ? '\t' : ' ');
+	g_string_append_c(quote, '^');
+	for (size_t i = start + 1; i < MIN(start + width, len); i++)
+		if ((pos->text[i] & 0xc0) != 0x80)
+			g_string_append_c(quote, '~');
+	if (used + quote->len < sizeof(err->message))
+		memcpy(err->message + used, quote->str, quote->len + 1);
+	g_string_free(quote, TRUE);
+}
+
 int fault_locate(struct mt_error *err, int code, const struct mt_inst *inst)
 {
 	const struct config_key *key;
@@ -40,9 +62,12 @@ int fault_locate(struct mt_error *err, int code, const struct mt_inst *inst)
 	err->code = code;
 	memcpy(text, err->message, sizeof(text));
 	key = err->culprit[0] ? section_get(inst->section, err->culprit) : NULL;
-	pos = key ? &key->pos : &inst->section->pos;
-	g_snprintf(err->message, sizeof(err->message), "%s:%d: error: [%s]: %s", pos->file ? pos->file : "?",
-		   pos->line, inst->section->label, text[0] ? text : "failed and gives no reason");
+	pos = key ? &key->value_pos : &inst->section->pos;
+	g_snprintf(err->message, sizeof(err->message), "%s:%d:%d: error: [%s]: %s%s%s", pos->file ? pos->file : "?",
+		   pos->line, pos->column, inst->section->label, key ? key->name : "", key ? ": " : "",
+		   text[0] ? text : "failed and gives no reason");
+	if (pos->text)
+		quote_line(err, pos, !key ? strlen(inst->section->label) + 2 : key->verbatim ? strlen(key->value) : 1);
 	return code;
 }
 

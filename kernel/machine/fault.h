@@ -11,14 +11,15 @@ struct mt_inst;
 int fault_set(struct mt_error *err, int code, const char *culprit, const char *hint, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 /*
- * Puts "board.ini:31: [device uart0]: " before the message: the line of the property at fault (the culprit)
- * when the section sets it, else of the section. Returns err->code, or MT_EINVAL where a plugin set none.
+ * Puts "board.ini:31:6: error: [device uart0]: at: " before the message, and the source line with a caret after
+ * it: the place of the property at fault (the culprit) when the section sets it, else of the section. Returns
+ * err->code, or MT_EINVAL where a plugin set none.
  */
 int fault_locate(struct mt_error *err, int code, const struct mt_inst *inst);
 
 /* The exit code of the process: 2 for configuration, 3 where the host lacks something, else 1. */
 int fault_exit_code(const struct mt_error *err);
-/* One line on standard error, and the hint on a second. */
+/* The message on standard error, and the hint on a line of its own. */
 void fault_print(const struct mt_error *err);
 
 #endif

@@ -131,8 +131,8 @@ static void circle_report(const GPtrArray *path, const struct graph_edge *closin
 	if (!err || err->code)
 		return;
 	fault_set(err, MT_EINVAL, closing->key->name, NULL,
-		  "%s:%d: error: [%s]: '%s' closes a circle with '%s' of [%s] (%s:%d): none can come first",
-		  pos->file ? pos->file : "?", pos->line, last->section->label, closing->key->name,
+		  "%s:%d:%d: error: [%s]: '%s' closes a circle with '%s' of [%s] (%s:%d): none can come first",
+		  pos->file ? pos->file : "?", pos->line, pos->column, last->section->label, closing->key->name,
 		  first->key->name, closing->to->section->label, other->file ? other->file : "?", other->line);
 }
 

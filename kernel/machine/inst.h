@@ -41,6 +41,7 @@ struct mt_inst {
 	GPtrArray *refs_in;                    /* instances whose REF names this one, in file order */
 	GStringChunk *strings;                 /* what props.c has handed out */
 	GHashTable *data;                      /* what services remember of the instance; inst_data_* */
+	struct mt_error fault;                 /* of a service that cannot tell the plugin why; realize fails by it */
 };
 
 /* Something that a service made for an instance and that ends with it. */

@@ -211,11 +211,21 @@ static struct mt_line *line_new(struct mt_inst *inst, struct input *input)
 	return line;
 }
 
-/* `check` finds these faults before; a file that it was not asked about must not be silent. */
-static struct mt_line *line_refuse(struct mt_inst *inst, const char *element, const char *why)
+/* To the plugin it looks like an interrupt that is not connected: the machine fails for it (inst_realize). */
+static struct mt_line *line_refuse(struct mt_inst *inst, const char *prop, const char *element, const char *why)
 {
-	log_message(inst->machine, inst, MT_LOG_ERROR, "interrupt %s leads nowhere: %s", element, why);
+	if (!inst->fault.code)
+		fault_set(&inst->fault, MT_EINVAL, prop, NULL, "interrupt %s leads nowhere: %s", element, why);
 	return NULL;
+}
+
+/* A controller says nothing of an input that its guest could not name: input 0 of a PLIC is no interrupt. */
+static bool input_exists(const struct mt_inst *sink, const struct mt_irq_sink *role, uint64_t number)
+{
+	uint32_t cells[4];
+
+	return number < role->input_count(sink->self) &&
+	       (!role->fdt_cells || role->fdt_cells(sink->self, (uint32_t)number, cells));
 }
 
 static struct mt_line *line_get(struct mt_inst *inst, const char *prop, uint32_t index)
@@ -232,13 +242,13 @@ static struct mt_line *line_get(struct mt_inst *inst, const char *prop, uint32_t
 	if (!element)
 		return NULL;
 	if (!value_parse_irq(element, id, &number, NULL))
-		return line_refuse(inst, element, "not ID:INPUT");
+		return line_refuse(inst, prop, element, "not ID:INPUT");
 	sink = machine_find(inst->machine, id);
 	role = sink ? inst_role(sink, MT_IFACE_IRQ_SINK) : NULL;
 	if (!role)
-		return line_refuse(inst, element, "no such interrupt controller");
-	if (number >= role->input_count(sink->self))
-		return line_refuse(inst, element, "no such input");
+		return line_refuse(inst, prop, element, "no such interrupt controller");
+	if (!input_exists(sink, role, number))
+		return line_refuse(inst, prop, element, "no such input");
 	return line_new(inst, input_get(sink, role, 0, (uint32_t)number));
 }
 

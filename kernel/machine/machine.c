@@ -413,7 +413,14 @@ static int inst_realize(struct mt_inst *inst, struct mt_error *err)
 	int code;
 
 	err->message[0] = err->culprit[0] = err->hint[0] = 0;
+	inst->fault.code = 0;
 	code = call_realize(inst, err);
+	if (code >= 0 && inst->fault.code) {
+		call_unrealize(inst);
+		code = inst->fault.code;
+		memcpy(err->culprit, inst->fault.culprit, sizeof(err->culprit));
+		memcpy(err->message, inst->fault.message, sizeof(err->message));
+	}
 	if (code < 0) {
 		/* what services gave before it failed */
 		inst_release_all(inst);

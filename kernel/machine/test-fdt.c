@@ -176,12 +176,13 @@ static void refuse(const char *text, const char *words)
 
 START_TEST(test_refused)
 {
-	refuse(HEAD "[device a]\nplugin = fake-dev\nmode = wrong\n", ":10: error: [device a]: describe fails as told");
+	refuse(HEAD "[device a]\nplugin = fake-dev\nmode = wrong\n",
+	       ":10:8: error: [device a]: mode: describe fails as told");
 	refuse(HEAD "[device a]\nplugin = fake-dev\nmode = open\n", "[device a]: device tree: begin without end");
 	refuse(HEAD "[device a]\nplugin = fake-dev\nto = b\n[device b]\nplugin = fake-dev\nmode = silent\n",
 	       "[device a]: device tree: refers to a section that has no node");
 	refuse(HEAD "[device a]\nplugin = fake-dev\nirq = b:1\n[device b]\nplugin = fake-dev\n",
-	       "[device a]: device tree: an interrupt names a section that takes none");
+	       "[device a]: irq: device tree: an interrupt names a section that takes none");
 }
 END_TEST
 

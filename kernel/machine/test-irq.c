@@ -72,7 +72,11 @@ START_TEST(absent_and_wrong_lines)
 	dev = bench_inst(m, "dev", "dev", 0, NULL, "one", "plic:8", "two", "nobody:1", "three", "dev:0",
 			 NULL);
 	ck_assert_ptr_null(irq_host.line_get(dev, "irq", 0));
+	ck_assert_int_eq(dev->fault.code, 0);
 	ck_assert_ptr_null(irq_host.line_get(dev, "one", 0));
+	ck_assert_int_eq(dev->fault.code, MT_EINVAL);
+	ck_assert_str_eq(dev->fault.culprit, "one");
+	ck_assert_str_eq(dev->fault.message, "interrupt plic:8 leads nowhere: no such input");
 	ck_assert_ptr_null(irq_host.line_get(dev, "one", 1));
 	ck_assert_ptr_null(irq_host.line_get(dev, "two", 0));
 	ck_assert_ptr_null(irq_host.line_get(dev, "three", 0));

@@ -168,10 +168,11 @@ START_TEST(test_realize_fails)
 		g_string_append_printf(expected, "unrealize %s\nrelease %s\n", ids[i], ids[i]);
 	g_string_append(expected, "vcpu-destroy cpu\nunrealize cpu\n");
 	fake_expect(expected->str);
-	/* file, line of the property at fault, section */
+	/* file, line and column of the property at fault, section, and the line itself */
 	ck_assert_ptr_nonnull(strstr(err.message, "error: [device "));
-	g_string_printf(expected, ":%d: ", 11 + 2 * _i);
+	g_string_printf(expected, ":%d:8: ", 11 + 2 * _i);
 	ck_assert_msg(strstr(err.message, expected->str) != NULL, "%s", err.message);
+	ck_assert_msg(strstr(err.message, " | fail = realize\n      |        ^~~~~~~") != NULL, "%s", err.message);
 	ck_assert_int_eq(fault_exit_code(&err), 1);
 	machine_destroy(m);
 	fake_expect("destroy c\ndestroy b\ndestroy a\ndestroy cpu\n");
@@ -211,14 +212,14 @@ static void refuse(const char *text, int code, const char *words)
 START_TEST(test_create_fails)
 {
 	refuse(HEAD "[device a]\nplugin = fake-dev\n[device b]\nplugin = fake-dev\nfail = create\n", MT_EINVAL,
-	       ":10: error: [device b]: create fails as told");
+	       ":10:8: error: [device b]: fail: create fails as told");
 	fake_expect("create cpu\ncreate a\ndestroy a\ndestroy cpu\n");
-	refuse(HEAD "[device a]\nplugin = fake-other\n", MT_ENOENT, ":7: error: [device a]: no plugin has");
+	refuse(HEAD "[device a]\nplugin = fake-other\n", MT_ENOENT, ":7:10: error: [device a]: plugin: no plugin has");
 	refuse(HEAD "[device a]\nplugin = fake-none\n", MT_ENOTSUP, "no interface of its kind");
 	refuse(HEAD "[memory ram]\nat = 0x1000\n", MT_EINVAL, "[memory ram]");
 	refuse(HEAD "[memory ram]\nat = 0xfffffffffffff000\nsize = 8K\n", MT_EINVAL, "[memory ram]");
 	refuse(HEAD "count = 5000\n", MT_ERANGE, "'count'");
-	refuse("[cpu a]\nplugin = fake-cpu\n[cpu b]\nplugin = fake-cpu\n", MT_ENOTSUP, ":3: error: [cpu b]: ");
+	refuse("[cpu a]\nplugin = fake-cpu\n[cpu b]\nplugin = fake-cpu\n", MT_ENOTSUP, ":3:1: error: [cpu b]: ");
 	refuse(HEAD "[device a]\nplugin = fake-dev\nto = a\n", MT_EINVAL, "circle");
 }
 END_TEST
@@ -230,7 +231,7 @@ START_TEST(test_reset_fails)
 
 	ck_assert_int_eq(machine_realize(m, &err), 0);
 	ck_assert_int_eq(machine_reset(m, MT_RESET_COLD, &err), MT_ENOENT);
-	ck_assert_ptr_nonnull(strstr(err.message, ":6: error: [device a]: reset fails as told"));
+	ck_assert_ptr_nonnull(strstr(err.message, ":6:1: error: [device a]: reset fails as told"));
 	ck_assert_int_eq(fault_exit_code(&err), 2);
 	machine_destroy(m);
 }
@@ -256,11 +257,11 @@ START_TEST(test_circle)
 
 	ck_assert(!graph_sort(g, &err));
 	ck_assert_int_eq(err.code, MT_EINVAL);
-	ck_assert_msg(strstr(err.message, ":9: error: [device c]: 'bus' closes a circle with 'to' of [device b] (") &&
+	ck_assert_msg(strstr(err.message, ":9:1: error: [device c]: 'bus' closes a circle with 'to' of [device b] (") &&
 		      strstr(err.message, ":6): none"), "%s", err.message);
 	ck_assert_uint_eq(g->order->len, 4);
 	graph_destroy(g);
-	refuse("[device d]\nplugin = fake-dev\nto = d\n", MT_EINVAL, ":3: error: [device d]: 'to' closes a circle");
+	refuse("[device d]\nplugin = fake-dev\nto = d\n", MT_EINVAL, ":3:1: error: [device d]: 'to' closes a circle");
 }
 END_TEST
 

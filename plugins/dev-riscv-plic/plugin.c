@@ -107,7 +107,7 @@ static uint32_t fdt_cells(void *self, uint32_t input, uint32_t cells[4])
 {
 	(void)self;
 	cells[0] = input;
-	return 1;
+	return input != 0;   /* source 0 means "no interrupt" (PLIC 1.0.0, 1.4) */
 }
 
 static int describe(void *self, struct mt_fdt *fdt, const struct mt_fdt_writer *w, struct mt_error *err)

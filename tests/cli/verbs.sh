@@ -60,8 +60,9 @@ expect 0 "count = 3                               ; from -s:1" "$mortise" check 
 json "$mortise" check $plugins $machines tiny --json
 json "$mortise" check $plugins $machines tiny --format=json -s a.b=c
 
-# what --effective prints is a machine file that comes to the same
-"$mortise" check $plugins $machines --effective "$top/tests/ini/good/full.ini" > "$scratch/one.ini"
+# what --effective prints is a machine file that comes to the same, in the same folder
+cp "$top/tests/ini/good/full.ini" "$scratch/"
+"$mortise" check $plugins $machines --effective "$scratch/full.ini" > "$scratch/one.ini"
 "$mortise" check $plugins $machines --effective "$scratch/one.ini" > "$scratch/two.ini"
 sed 's/ *; from .*//' "$scratch/one.ini" > "$scratch/one"
 sed 's/ *; from .*//' "$scratch/two.ini" > "$scratch/two"

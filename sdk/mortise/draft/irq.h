@@ -47,7 +47,8 @@ struct mt_irq_sink {
 	uint32_t (*input_count)(void *self);
 	/* [any] the or-ed level of an input changed */
 	void (*input_set)(void *self, uint32_t input, uint32_t level);
-	/* [main] device-tree interrupt specifier of an input; returns the number of cells written, at most 4 */
+	/* [main] device-tree interrupt specifier of an input; returns the number of cells written, at most 4;
+	 * 0: this input cannot be used */
 	uint32_t (*fdt_cells)(void *self, uint32_t input, uint32_t cells[4]);
 };
 
