@@ -19,9 +19,9 @@
 #define PAGE_LINES 64u              /* 64-byte lines of a page, one bit each */
 #define LINE_VERSIONS 4096u
 #define SEGMENTS 16u
-#define BLOCK_BUCKETS (1u << 15)
+#define BLOCK_BUCKETS (1u << 17)
 #define BLOCK_MAX_INSNS 64u
-#define CONTEXTS 16u
+#define CONTEXTS 64u
 #define FETCH_SIZE 256u
 #define FILLED_MAX 4096u
 #define BACK_BITS 13u
@@ -51,7 +51,6 @@ struct tcg_ram {
 struct tcg_context {
 	uint64_t space;
 	uint32_t flags;
-	uint32_t used;                  /* for replacement */
 	uint64_t id;                    /* env->context */
 };
 
@@ -70,7 +69,6 @@ struct tcg_vcpu {
 	struct mt_timer *timer;
 	uint64_t timer_ns;              /* armed for */
 	struct tcg_context contexts[CONTEXTS];
-	uint32_t context_clock;
 	uint64_t next_context;
 	uint64_t space;                 /* of the current context */
 	/* where code lies: virtual page (and regime) to backing page */
@@ -218,5 +216,7 @@ const struct back_entry *tlb_back_find(struct tcg_vcpu *v, uint64_t vaddr, uint3
 void tlb_back_add(struct tcg_vcpu *v, uint64_t vaddr, uint32_t mmu, enum tcg_access access, uint64_t addend);
 /* New context numbers: no cached jump of before is found again. */
 void tlb_forget_contexts(struct tcg_vcpu *v);
+/* A block was dropped: the same, and notes that it is done. */
+void tlb_drop_jumps(struct tcg_vcpu *v);
 
 #endif

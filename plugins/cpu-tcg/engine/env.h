@@ -23,7 +23,7 @@
  */
 #define TLB_INVALID (~(uint64_t)0)
 
-#define JC_BITS 12u
+#define JC_BITS 14u
 #define JC_SIZE (1u << JC_BITS)
 #define CONTEXT_IDS JC_SIZE
 
@@ -35,7 +35,7 @@ struct tlb_entry {
 };
 
 /*
- * Jump cache: key = guest pc ^ env->context. A context is a number in bits 1..12, those of a pc that choose the slot:
+ * Jump cache: key = guest pc ^ env->context. A context is a number in bits 1..JC_BITS, those of a pc that choose the slot:
  * two keys in one slot are equal only when the pcs are, all 64 bits of them, and the contexts. Bit 0 of a key is 0, so
  * that an empty slot matches nothing.
  */
@@ -44,7 +44,7 @@ struct jc_entry {
 	const void *code;
 };
 
-/* Slot of a pc: hosts compute the same inline, scaled by the entry's 16 bytes: (pc << 3) & 0xfff0. */
+/* Slot of a pc: hosts compute the same inline, scaled by the 16 bytes of an entry: pc << 3, masked. */
 static inline uint32_t tcg_jc_index(uint64_t pc)
 {
 	return (uint32_t)(pc >> 1) & (JC_SIZE - 1u);

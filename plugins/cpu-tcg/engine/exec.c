@@ -151,7 +151,7 @@ const void *tcg_find_code(struct tcg_env *env, uint64_t pc)
 	struct tcg_vcpu *v = env->vcpu;
 	env->pc = pc;
 	if (__atomic_load_n(&v->jump_flush, __ATOMIC_ACQUIRE))
-		cache_flush_jumps(v);
+		tlb_drop_jumps(v);
 	struct tcg_block *b = find_block(v);
 	if (!b)
 		return NULL;
@@ -197,7 +197,7 @@ static bool serve_poll(struct tcg_vcpu *v)
 		exec_enter(v);
 	}
 	if (__atomic_load_n(&v->jump_flush, __ATOMIC_ACQUIRE))
-		cache_flush_jumps(v);
+		tlb_drop_jumps(v);
 	arm_timer(v);
 	if (__atomic_exchange_n(&v->kick, 0, __ATOMIC_SEQ_CST) || v->leave) {
 		v->leave = 0;

@@ -391,7 +391,7 @@ void tcg_fence_i(struct tcg_env *env)
 	struct tcg_vcpu *v = env->vcpu;
 	pages_consume_dma(v);
 	if (__atomic_load_n(&v->jump_flush, __ATOMIC_ACQUIRE))
-		cache_flush_jumps(v);
+		tlb_drop_jumps(v);
 }
 
 void tcg_raise(struct tcg_env *env, uint64_t exception, uint64_t value)

@@ -164,6 +164,12 @@ static void new_context_id(struct tcg_vcpu *v, struct tcg_context *c)
 	c->id = v->next_context << 1;
 }
 
+static struct tcg_context *context_slot(struct tcg_vcpu *v, uint32_t flags, uint64_t space)
+{
+	uint64_t h = (space ^ space >> 44) + flags * UINT64_C(0x9e3779b97f4a7c15);
+	return &v->contexts[(h ^ h >> 32) & (CONTEXTS - 1)];
+}
+
 void tcg_set_context(struct tcg_env *env, uint32_t flags, uint32_t mmu, uint64_t space)
 {
 	struct tcg_vcpu *v = env->vcpu;
@@ -173,19 +179,12 @@ void tcg_set_context(struct tcg_env *env, uint32_t flags, uint32_t mmu, uint64_t
 	}
 	env->flags = flags;
 	env->mmu = mmu;
-	struct tcg_context *oldest = &v->contexts[0], *c;
-	for (c = v->contexts; c < v->contexts + CONTEXTS; c++) {
-		if (c->id && c->space == space && c->flags == flags)
-			goto found;
-		if (!c->id || (oldest->id && c->used < oldest->used))
-			oldest = c;
+	struct tcg_context *c = context_slot(v, flags, space);
+	if (!c->id || c->space != space || c->flags != flags) {
+		c->space = space;
+		c->flags = flags;
+		new_context_id(v, c);
 	}
-	c = oldest;
-	c->space = space;
-	c->flags = flags;
-	new_context_id(v, c);
-found:
-	c->used = ++v->context_clock;
 	env->context = c->id;
 }
 
@@ -195,6 +194,12 @@ void tlb_forget_contexts(struct tcg_vcpu *v)
 		v->contexts[i].id = 0;
 	memset(v->jump_pages, 0, sizeof(v->jump_pages));
 	tcg_set_context(v->env, v->env->flags, v->env->mmu, v->space);
+}
+
+void tlb_drop_jumps(struct tcg_vcpu *v)
+{
+	__atomic_store_n(&v->jump_flush, 0, __ATOMIC_RELAXED);
+	tlb_forget_contexts(v);
 }
 
 void tcg_flush_all(struct tcg_env *env)
