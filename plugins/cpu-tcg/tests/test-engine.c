@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine's parts without a guest: block table, links, eviction, pages with code (and the race between one who
+ * translates and one who writes), contexts, the folder and the verifier. The host is a fake that remembers links.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+#include "opt/opt.h"
+
+#define PAGES 16u
+#define CODE_BYTES (1u << 20)
+
+static struct mt_ram ram;
+static uint64_t dirty[1];
+static struct tcg *t;
+static uint32_t linked, unlinked;
+
+static void fake_link(struct tcg_host_state *state, struct tcg_link *link, const uint8_t *to, ptrdiff_t delta)
+{
+	(void)state, (void)link, (void)delta;
+	linked += to != NULL;
+	unlinked += to == NULL;
+}
+
+static uint32_t fake_privilege(const struct tcg_env *env)
+{
+	(void)env;
+	return 0;
+}
+
+static const struct tcg_host fake_host = { .name = "fake", .link = fake_link };
+static const struct tcg_front fake_front = { .arch = "fake", .privilege = fake_privilege };
+
+static void add_vcpu(uint32_t index)
+{
+	struct tcg_vcpu *v = calloc(1, sizeof(*v));
+	v->tcg = t;
+	v->index = index;
+	v->watch_key = KEY_NONE;
+	v->env = calloc(1, ENV_GUEST_OFFSET + 64);
+	v->env->vcpu = v;
+	tlb_init(v);
+	cache_flush_jumps(v);
+	t->vcpus[index] = v;
+}
+
+static void setup(void)
+{
+	linked = unlinked = 0;
+	dirty[0] = 0;
+	ram = (struct mt_ram){ .size = sizeof(ram), .fd = -1, .len_bytes = PAGES * TCG_PAGE_SIZE };
+	ram.hva = aligned_alloc(TCG_PAGE_SIZE, ram.len_bytes);
+	memset(ram.hva, 0, ram.len_bytes);
+	ram.dirty[MT_DIRTY_CODE] = dirty;
+	t = calloc(1, sizeof(*t));
+	t->host = &fake_host;
+	t->front = &fake_front;
+	t->vcpu_count = 2;
+	t->vcpus = calloc(2, sizeof(struct tcg_vcpu *));
+	pthread_mutex_init(&t->lock, NULL);
+	pthread_mutex_init(&t->gate, NULL);
+	pthread_cond_init(&t->gate_changed, NULL);
+	t->buckets = calloc(BLOCK_BUCKETS, sizeof(*t->buckets));
+	t->code_bytes = CODE_BYTES;
+	t->code_rw = aligned_alloc(64, CODE_BYTES);
+	t->code_rx = t->code_rw;
+	t->segment_bytes = CODE_BYTES / SEGMENTS;
+	add_vcpu(0);
+	add_vcpu(1);
+	ck_assert_ptr_nonnull(pages_ram(t, &ram));
+}
+
+static void teardown(void)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		free(t->vcpus[i]->back);
+		free(t->vcpus[i]->env);
+		free(t->vcpus[i]);
+	}
+	free(t->vcpus);
+	free(t->buckets);
+	free(t->code_rw);
+	for (uint32_t i = 0; i < PAGES; i++)
+		free(t->rams[0].pages[i]);
+	free(t);
+	free(ram.hva);
+}
+
+/* A block of code at a RAM offset, as translate.c makes it. NULL: the segment is full. */
+static struct tcg_block *block(uint64_t offset, uint64_t pc, uint32_t bytes, uint64_t second)
+{
+	struct tcg_code_space space;
+	bool full;
+	struct tcg_block *b = cache_space(t, &space, &full);
+	if (full)
+		return NULL;
+	b->phys = pages_key(t, &ram, offset);
+	b->pc = pc;
+	b->guest_bytes = bytes;
+	b->phys_page[0] = KEY_PAGE(b->phys);
+	b->phys_page[1] = second == KEY_NONE ? KEY_NONE : pages_key(t, &ram, second);
+	b->code = space.rx;
+	b->code_bytes = 1024;
+	for (unsigned i = 0; i < BLOCK_LINKS; i++)
+		b->links[i].from = b;
+	t->segment_used = (size_t)(space.rw - t->code_rw) - t->segment * t->segment_bytes + 1024;
+	b->segment_next = t->segment_blocks[t->segment];
+	t->segment_blocks[t->segment] = b;
+	cache_insert(t, b);
+	pages_add_lines(t, b);
+	return b;
+}
+
+static struct tcg_block *find(const struct tcg_block *b)
+{
+	return cache_find(t, b->phys, b->pc, b->flags);
+}
+
+/* --- cache --- */
+
+START_TEST(blocks_are_found_by_place_pc_and_flags)
+{
+	struct tcg_block *b = block(0x100, 0x40000100, 8, KEY_NONE);
+	ck_assert_ptr_eq(find(b), b);
+	ck_assert_ptr_null(cache_find(t, b->phys + 2, b->pc, 0));
+	ck_assert_ptr_null(cache_find(t, b->phys, b->pc + 0x1000, 0));
+	ck_assert_ptr_null(cache_find(t, b->phys, b->pc, 1));
+	cache_kill(t, b);
+	ck_assert_ptr_null(find(b));
+	ck_assert_uint_eq(t->vcpus[0]->jump_flush, 1);
+	ck_assert_uint_eq(t->vcpus[1]->jump_flush, 1);
+	cache_kill(t, b);       /* twice is once */
+}
+END_TEST
+
+START_TEST(links_are_undone_from_both_ends)
+{
+	struct tcg_block *a = block(0x100, 0x1100, 8, KEY_NONE), *b = block(0x200, 0x1200, 8, KEY_NONE);
+	struct tcg_block *c = block(0x300, 0x1300, 8, KEY_NONE);
+	a->links[0].target_pc = c->links[1].target_pc = b->pc;
+	b->links[0].target_pc = c->pc;
+	cache_link(t, &a->links[0], b);
+	cache_link(t, &c->links[1], b);
+	cache_link(t, &b->links[0], c);
+	ck_assert_uint_eq(linked, 3);
+	cache_link(t, &a->links[0], b);
+	ck_assert_uint_eq(linked, 3);
+	cache_kill(t, b);
+	ck_assert_uint_eq(unlinked, 3);
+	ck_assert_ptr_null(a->links[0].to);
+	ck_assert_ptr_null(c->links[1].to);
+	ck_assert_ptr_null(c->in);
+	/* a block that is gone, but still runs, is linked to nothing and from nowhere */
+	cache_link(t, &a->links[0], b);
+	cache_link(t, &b->links[0], c);
+	ck_assert_uint_eq(linked, 3);
+}
+END_TEST
+
+START_TEST(links_stay_in_the_page)
+{
+	struct tcg_block *a = block(0x100, 0x1100, 8, KEY_NONE), *far_one = block(0x2200, 0x3200, 8, KEY_NONE);
+	struct tcg_block *other = block(0x200, 0x1200, 8, KEY_NONE), *tail = block(0xffe, 0x1ffe, 4, 0x1000);
+	struct tcg_block *checked = block(0x300, 0x1300, 8, KEY_NONE);
+	a->links[0].target_pc = far_one->pc;
+	cache_link(t, &a->links[0], far_one);
+	a->links[0].target_pc = other->pc + 2;
+	cache_link(t, &a->links[0], other);
+	a->links[0].target_pc = tail->pc;
+	cache_link(t, &a->links[0], tail);
+	checked->checked = 1;
+	a->links[0].target_pc = checked->pc;
+	cache_link(t, &a->links[0], checked);
+	checked->links[0].target_pc = a->pc;
+	cache_link(t, &checked->links[0], a);
+	a->links[0].target_pc = other->pc;
+	other->flags = 1;
+	cache_link(t, &a->links[0], other);
+	other->flags = 0;
+	ck_assert_uint_eq(linked, 0);
+	cache_link(t, &a->links[0], other);
+	ck_assert_uint_eq(linked, 1);
+}
+END_TEST
+
+START_TEST(eviction_takes_one_segment)
+{
+	struct tcg_block *first = block(0x10, 0x10, 4, KEY_NONE), *b = first, *last;
+	uint64_t pc = 0x20;
+	while ((last = block(pc, pc, 4, KEY_NONE))) {
+		b = last;
+		pc += 4;
+	}
+	cache_next_segment(t);
+	struct tcg_block *other = block(0x800, 0x800, 4, KEY_NONE);
+	ck_assert_ptr_nonnull(other);
+	other->links[0].target_pc = b->pc;
+	cache_link(t, &other->links[0], b);
+	ck_assert_uint_eq(linked, 1);
+	for (uint32_t i = 0; i < SEGMENTS - 2; i++)
+		cache_next_segment(t);
+	ck_assert_ptr_eq(find(first), first);
+	ck_assert_ptr_eq(find(b), b);
+	cache_next_segment(t);
+	ck_assert_ptr_null(cache_find(t, pages_key(t, &ram, 0x10), 0x10, 0));
+	ck_assert_ptr_eq(find(other), other);
+	ck_assert_ptr_null(other->links[0].to);
+	ck_assert_uint_eq(unlinked, 1);
+	ck_assert_uint_eq(t->evictions, SEGMENTS);
+}
+END_TEST
+
+START_TEST(table_agrees_with_a_model)
+{
+	enum { N = 40 };
+	struct tcg_block *b[N];
+	bool live[N];
+	uint32_t seed = 5;
+	for (uint32_t i = 0; i < N; i++) {
+		/* few places, many pcs: long chains */
+		b[i] = block(i % 3 * 64, 0x100000000ull * i, 4, KEY_NONE);
+		live[i] = true;
+	}
+	for (uint32_t step = 0; step < 4000; step++) {
+		seed = seed * 1664525 + 1013904223;
+		uint32_t i = (seed >> 16) % N;
+		if (live[i])
+			cache_kill(t, b[i]);
+		else
+			cache_insert(t, b[i]);
+		live[i] = !live[i];
+		for (uint32_t k = 0; k < N; k++)
+			ck_assert_ptr_eq(find(b[k]), live[k] ? b[k] : NULL);
+	}
+}
+END_TEST
+
+/* --- pages --- */
+
+static struct code_page *page_of(uint64_t offset)
+{
+	return pages_get(t, pages_key(t, &ram, offset));
+}
+
+static bool code_bit(uint32_t page)
+{
+	return ram.code_pages[0] >> page & 1;
+}
+
+START_TEST(stores_drop_the_lines_that_they_hit)
+{
+	uint32_t version;
+	uint64_t key = pages_key(t, &ram, 0x1000);
+	ck_assert(pages_allow_writes(t, key));
+	ck_assert(pages_protect(t->vcpus[0], key, &version));
+	ck_assert(!pages_allow_writes(t, key));
+	ck_assert(code_bit(1));
+	struct tcg_block *a = block(0x1000, 0x1000, 64, KEY_NONE), *b = block(0x103e, 0x103e, 8, KEY_NONE);
+	struct tcg_block *c = block(0x1ff0, 0x1ff0, 16, KEY_NONE);
+	pages_note_store(t, key + 0x80, 8);
+	ck_assert_ptr_eq(find(b), b);
+	ck_assert_uint_ne(page_of(0x1000)->version, version);
+	pages_note_store(t, key + 0x40, 1);
+	ck_assert_ptr_eq(find(a), a);
+	ck_assert_ptr_null(find(b));
+	ck_assert_ptr_eq(find(c), c);
+	pages_note_store(t, key + 0x3c, 8);     /* over the end of a line */
+	ck_assert_ptr_null(find(a));
+	ck_assert(code_bit(1));
+	pages_note_store(t, key + 0xff8, 8);
+	ck_assert_ptr_null(find(c));
+	/* nothing is left: the page is like any other */
+	ck_assert(!code_bit(1));
+	ck_assert(pages_allow_writes(t, key));
+}
+END_TEST
+
+START_TEST(both_pages_of_a_straddling_block_count)
+{
+	uint32_t version;
+	for (uint64_t second = 0x2000; second <= 0x3000; second += 0x1000) {
+		for (uint32_t part = 0; part < 2; part++) {
+			pages_protect(t->vcpus[0], pages_key(t, &ram, 0x2000), &version);
+			pages_protect(t->vcpus[0], pages_key(t, &ram, 0x3000), &version);
+			/* with second = 0x2000 one page of memory stands for two */
+			struct tcg_block *b = block(0x2ffe, 0x5ffe, 4, second);
+			pages_note_store(t, pages_key(t, &ram, 0x2800), 8);
+			pages_note_store(t, pages_key(t, &ram, second + 64), 8);
+			ck_assert_ptr_eq(find(b), b);
+			pages_note_store(t, pages_key(t, &ram, part ? second : 0x2ff8), part ? 1 : 8);
+			ck_assert_ptr_null(find(b));
+		}
+	}
+}
+END_TEST
+
+START_TEST(dma_drops_pages)
+{
+	uint32_t version;
+	pages_protect(t->vcpus[0], pages_key(t, &ram, 0x4000), &version);
+	pages_protect(t->vcpus[0], pages_key(t, &ram, 0x5000), &version);
+	struct tcg_block *a = block(0x4010, 0x4010, 4, KEY_NONE), *b = block(0x5010, 0x5010, 4, KEY_NONE);
+	dirty[0] = 1u << 4;
+	pages_consume_dma(t->vcpus[0]);         /* the epoch has not changed: not looked at */
+	ck_assert_ptr_eq(find(a), a);
+	ram.dirty_epoch[MT_DIRTY_CODE]++;
+	pages_consume_dma(t->vcpus[0]);
+	ck_assert_ptr_null(find(a));
+	ck_assert_ptr_eq(find(b), b);
+	ck_assert_uint_eq(dirty[0], 0);
+}
+END_TEST
+
+START_TEST(a_watched_page_is_written_the_slow_way)
+{
+	uint64_t key = pages_key(t, &ram, 0x6000);
+	struct tcg_vcpu *v = t->vcpus[1];
+	ck_assert(pages_allow_writes(t, key));
+	tlb_fill(v, 0x6000, 0, 1, (uintptr_t)ram.hva);
+	ck_assert_uint_eq(v->env->tlb[0][1][6].tag, 0x6000);
+	ck_assert(!pages_watched(t, key));
+	pages_watch(t->vcpus[0], key);
+	ck_assert(pages_watched(t, key));
+	ck_assert(!pages_allow_writes(t, key));
+	ck_assert_uint_ne(v->env->tlb[0][1][6].tag, 0x6000);
+}
+END_TEST
+
+/* --- the race: vCPU 0 translates, vCPU 1 writes --- */
+
+#define RACE_OFFSET 0x7008u
+static volatile int over, hold, held;
+
+static void write_once(struct tcg_vcpu *v, uint64_t value)
+{
+	struct tlb_entry *e = &v->env->tlb[0][1][RACE_OFFSET >> TCG_PAGE_BITS];
+	uint64_t *at = (uint64_t *)(void *)(ram.hva + RACE_OFFSET);
+	if (e->tag == (RACE_OFFSET & TCG_PAGE_MASK)) {
+		__atomic_store_n(at, value, __ATOMIC_RELAXED);
+		return;
+	}
+	uint64_t key = pages_key(t, &ram, RACE_OFFSET);
+	if (pages_allow_writes(t, key))
+		tlb_fill(v, RACE_OFFSET, 0, 1, (uintptr_t)ram.hva);
+	__atomic_store_n(at, value, __ATOMIC_RELEASE);
+	pages_note_store(t, key, 8);
+}
+
+static void *writer(void *arg)
+{
+	struct tcg_vcpu *v = arg;
+	exec_enter(v);
+	for (uint64_t i = 1; !over; i++) {
+		write_once(v, i);
+		if (__atomic_exchange_n(&v->env->poll, 0, __ATOMIC_SEQ_CST) || hold) {
+			exec_leave(v);
+			while (hold && !over)
+				__atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
+			__atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
+			exec_enter(v);
+		}
+	}
+	exec_leave(v);
+	return NULL;
+}
+
+START_TEST(what_is_read_is_current_or_its_version_changed)
+{
+	uint64_t key = pages_key(t, &ram, RACE_OFFSET & TCG_PAGE_MASK);
+	const uint64_t *at = (const uint64_t *)(void *)(ram.hva + RACE_OFFSET);
+	struct code_page *page = pages_get(t, key);
+	pthread_t thread;
+	over = hold = held = 0;
+	pthread_create(&thread, NULL, writer, t->vcpus[1]);
+	for (uint32_t i = 0; i < 2000; i++) {
+		uint32_t version;
+		ck_assert(pages_protect(t->vcpus[0], key, &version));
+		uint64_t read = __atomic_load_n(at, __ATOMIC_RELAXED);
+		for (volatile uint32_t wait = i % 50; wait; wait--)
+			;
+		hold = 1;
+		while (!__atomic_load_n(&held, __ATOMIC_SEQ_CST))
+			;
+		if (__atomic_load_n(at, __ATOMIC_SEQ_CST) != read)
+			ck_assert_uint_ne(__atomic_load_n(&page->version, __ATOMIC_SEQ_CST), version);
+		/* a block comes and goes, so that the page is at times without code */
+		pthread_mutex_lock(&t->lock);
+		struct tcg_block *b = block(RACE_OFFSET, RACE_OFFSET, 4, KEY_NONE);
+		if (!b) {
+			cache_next_segment(t);
+			b = block(RACE_OFFSET, RACE_OFFSET, 4, KEY_NONE);
+		}
+		pthread_mutex_unlock(&t->lock);
+		if (i & 1)
+			pages_note_store(t, key | 8, 8);
+		hold = 0;
+		while (__atomic_load_n(&held, __ATOMIC_SEQ_CST))
+			;
+		ck_assert_ptr_nonnull(b);
+	}
+	over = 1;
+	pthread_join(thread, NULL);
+}
+END_TEST
+
+/* --- contexts --- */
+
+START_TEST(contexts_have_keys_of_their_own)
+{
+	struct tcg_vcpu *v = t->vcpus[0];
+	struct tcg_env *env = v->env;
+	tcg_set_context(env, 1, 0, 100);
+	uint64_t one = env->context;
+	tcg_set_context(env, 2, 0, 100);
+	uint64_t two = env->context;
+	tcg_set_context(env, 1, 0, 200);
+	uint64_t three = env->context;
+	ck_assert(one != two && two != three && one != three);
+	tcg_set_context(env, 1, 0, 100);
+	ck_assert_uint_eq(env->context, one);
+	tlb_forget_contexts(v);
+	ck_assert_uint_ne(env->context, one);
+	/* two keys of one slot are equal only when pc and context are, whatever the upper bits of a pc */
+	for (uint32_t i = 0; i < 3 * CONTEXT_IDS; i++) {
+		tcg_set_context(env, 1, 0, i);
+		ck_assert_uint_ne(env->context, 0);
+		ck_assert_uint_eq(env->context & ~(uint64_t)(2 * JC_SIZE - 2), 0);
+		for (uint32_t k = 0; k < CONTEXTS; k++)
+			if (v->contexts[k].id == env->context)
+				ck_assert_uint_eq(v->contexts[k].space, i);
+	}
+	ck_assert_uint_eq(tcg_jc_index(0x1234567812345678), tcg_jc_index(0x12345678 & (2 * JC_SIZE - 2)));
+}
+END_TEST
+
+/* --- the folder --- */
+
+static struct ir_block ir;
+static uint64_t nothing(struct tcg_env *env, uint64_t a, uint64_t b, uint64_t c)
+{
+	(void)env;
+	return a + b + c;
+}
+static const struct ir_global globals[] = { { "a", ENV_GUEST_OFFSET, 0, 1 }, { "b", ENV_GUEST_OFFSET + 8, 0, 2 } };
+static const struct ir_helper helpers[] = { { "nothing", nothing, IRH_PURE }, { "writes", nothing, IRH_WRITES } };
+#define A IR_GLOBAL(0)
+#define B IR_GLOBAL(1)
+
+static void begin(void)
+{
+	ir_begin(&ir, 0x1000, 0);
+	ir.globals = globals;
+	ir.global_count = 2;
+	ir.helpers = helpers;
+	ir.helper_count = 2;
+	ir_insn(&ir, 0x1000, 4);
+}
+
+static const char *verify(void)
+{
+	uint32_t at;
+	return ir_verify(&ir, &at);
+}
+
+static uint32_t count(uint32_t opcode)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < ir.op_count; i++)
+		n += ir.ops[i].opcode == opcode;
+	return n;
+}
+
+START_TEST(constants_fold)
+{
+	begin();
+	ir_val x = ir_movi(&ir, IR_NONE, 40);
+	ir_op2i(&ir, IR_add, A, x, 2);
+	ir_op2(&ir, IR_add, B, A, x);
+	ir_exit_pc(&ir, 0x2000);
+	opt_fold(&ir);
+	ck_assert_ptr_null(verify());
+	ck_assert_uint_eq(count(IR_add), 0);
+	ck_assert_int_eq(ir.ops[2].imm, 42);
+	ck_assert_int_eq(ir.ops[3].imm, 82);
+}
+END_TEST
+
+START_TEST(known_branches_fold_and_what_they_skip_goes)
+{
+	begin();
+	uint16_t label = ir_label(&ir);
+	ir_movi(&ir, A, 7);
+	ir_brci(&ir, IR_EQ, A, 7, label);
+	ir_st(&ir, B, 0, A, IRM_64);
+	ir_exit_pc(&ir, 0x3000);
+	ir_place(&ir, label);
+	ir_op2i(&ir, IR_add, B, A, 0);
+	ir_exit_pc(&ir, 0x2000);
+	opt_fold(&ir);
+	ck_assert_ptr_null(verify());
+	ck_assert_uint_eq(count(IR_st), 0);
+	ck_assert_uint_eq(count(IR_br), 1);
+	ck_assert_uint_eq(count(IR_exit_pc), 1);
+	/* several ways may lead to a label: nothing is known behind it */
+	ck_assert_uint_eq(count(IR_movi), 1);
+	ck_assert_uint_eq(count(IR_mov), 1);
+}
+END_TEST
+
+START_TEST(what_helpers_write_is_not_known)
+{
+	for (uint32_t helper = 0; helper < 2; helper++) {
+		begin();
+		ir_movi(&ir, A, 7);
+		ir_call(&ir, IR_NONE, helper, IR_NONE, IR_NONE, IR_NONE);
+		ir_op2i(&ir, IR_add, B, A, 1);
+		ir_exit_pc(&ir, 0x2000);
+		opt_fold(&ir);
+		ck_assert_ptr_null(verify());
+		ck_assert_uint_eq(count(IR_add), helper);
+	}
+}
+END_TEST
+
+/* --- the verifier: one block for each rule --- */
+
+static struct ir_op *op(uint32_t opcode)
+{
+	return ir_emit(&ir, (enum ir_opcode)opcode);
+}
+
+static void refuse(uint32_t rule)
+{
+	ir_val temp;
+	uint16_t label;
+	switch (rule) {
+	case 0: ir_op1(&ir, IR_mov, A, IR_NONE); break;
+	case 1: ir_op1(&ir, IR_mov, A, IR_GLOBAL(2)); break;
+	case 2: temp = ir_temp(&ir); ir_op1(&ir, IR_mov, A, temp); break;
+	case 3: op(IR_movi); break;
+	case 4: op(IR_movi)->d = IR_TEMP_FIRST + 5; break;
+	case 5: ir_setci(&ir, A, (enum ir_cond)(IR_GTU + 1), B, 0); break;
+	case 6: ir_call(&ir, A, 2, IR_NONE, IR_NONE, IR_NONE); break;
+	case 7: ir_amo(&ir, A, (enum ir_amo)(IR_AMO_MAXU + 1), A, B, IRM_64); break;
+	case 8: ir_amo(&ir, A, IR_AMO_ADD, A, B, IRM_8); break;
+	case 9: ir_addshl(&ir, A, A, B, 4); break;
+	case 10: ir_fcvt(&ir, IR_fcvt_i_d, A, A, 0, (enum ir_cvt)(IR_CVT_U64 + 1)); break;
+	case 11: ir_fcmp(&ir, IR_fcmp_d, A, (enum ir_fcmp)(IR_FCMP_LE + 1), A, B); break;
+	case 12: ir_fp2(&ir, IR_fadd_d, A, A, B, 5); break;
+	case 13: ir_br(&ir, 3); break;
+	case 14: label = ir_label(&ir); ir_place(&ir, label); ir_place(&ir, label); break;
+	case 15: label = ir_label(&ir); ir_place(&ir, label); ir_br(&ir, label); break;
+	case 16: op(IR_OPCODES); break;
+	case 17: ir_exit_pc(&ir, 0); ir_movi(&ir, A, 1); break;
+	case 18: ir.op_count = 0; ir_ld(&ir, A, B, 0, IRM_64); break;
+	case 19: label = ir_label(&ir); ir_brci(&ir, IR_EQ, A, 0, label); break;
+	case 20: ir.overflow = true; break;
+	case 21: return;
+	/* written on one way only */
+	case 22:
+		label = ir_label(&ir);
+		temp = ir_temp(&ir);
+		ir_brci(&ir, IR_EQ, A, 0, label);
+		ir_movi(&ir, temp, 1);
+		ir_place(&ir, label);
+		ir_op1(&ir, IR_mov, A, temp);
+		break;
+	}
+	ir_exit_pc(&ir, 0x2000);
+}
+
+static const char *const refusals[] = {
+	"operand missing", "operand out of range", "temporary read before it is written", "destination missing",
+	"destination out of range", "no such condition", "no such helper", "bad atomic", "bad atomic", "bad shift",
+	"no such conversion", "no such comparison", "no such rounding mode", "no such label", "label placed twice",
+	"branch backwards", "no such op", "op that nothing reaches", "memory op outside an instruction",
+	"label never placed", "overflow", "control falls out of the block", "temporary read before it is written",
+};
+
+START_TEST(the_verifier_refuses)
+{
+	begin();
+	refuse((uint32_t)_i);
+	ck_assert_str_eq(verify() ? verify() : "nothing", refusals[_i]);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("engine");
+	TCase *engine = tcase_create("engine"), *blocks = tcase_create("ir");
+	tcase_add_checked_fixture(engine, setup, teardown);
+	tcase_set_timeout(engine, 60);
+	tcase_add_test(engine, blocks_are_found_by_place_pc_and_flags);
+	tcase_add_test(engine, links_are_undone_from_both_ends);
+	tcase_add_test(engine, links_stay_in_the_page);
+	tcase_add_test(engine, eviction_takes_one_segment);
+	tcase_add_test(engine, table_agrees_with_a_model);
+	tcase_add_test(engine, stores_drop_the_lines_that_they_hit);
+	tcase_add_test(engine, both_pages_of_a_straddling_block_count);
+	tcase_add_test(engine, dma_drops_pages);
+	tcase_add_test(engine, a_watched_page_is_written_the_slow_way);
+	tcase_add_test(engine, what_is_read_is_current_or_its_version_changed);
+	tcase_add_test(engine, contexts_have_keys_of_their_own);
+	tcase_add_test(blocks, constants_fold);
+	tcase_add_test(blocks, known_branches_fold_and_what_they_skip_goes);
+	tcase_add_test(blocks, what_helpers_write_is_not_known);
+	tcase_add_loop_test(blocks, the_verifier_refuses, 0, sizeof(refusals) / sizeof(refusals[0]));
+	suite_add_tcase(suite, engine);
+	suite_add_tcase(suite, blocks);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
