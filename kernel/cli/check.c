@@ -4,9 +4,11 @@
  * memory; and what the file comes to: merged text, address map, device tree. Only --dts runs plugin code.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "kernel/cli/cli.h"
 #include "kernel/machine/check.h"
+#include "kernel/machine/json.h"
 #include "kernel/machine/loader.h"
 #include "kernel/machine/machine.h"
 
@@ -32,16 +34,73 @@ static int check_print(const struct cli_args *args, const struct cli_machine *m)
 	return CLI_OK;
 }
 
+/* A part of the JSON object after its first. */
+static void check_json_name(const char *name)
+{
+	printf(",\n\"%s\": ", name);
+}
+
+static int check_json_dts(const struct cli_machine *m)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	int code = out ? machine_main_dts(m->config, m->registry, out) : CLI_RUNTIME;
+
+	if (out)
+		fclose(out);
+	check_json_name("dts");
+	json_print_string(stdout, code ? NULL : text);
+	free(text);
+	return code;
+}
+
+/* One object: the messages, then what was asked for beside them, as far as the file allows. */
+static int check_json(const struct cli_args *args, const struct cli_machine *m, struct diag *d)
+{
+	int code = diag_exit_code(d);
+
+	fputs("{\"messages\": ", stdout);
+	diag_print_json(d, stdout);
+	if (m->config && cli_flag(args, "effective")) {
+		check_json_name("effective");
+		config_print_json(m->config, stdout);
+	}
+	if (!code && cli_flag(args, "map")) {
+		check_json_name("map");
+		check_print_map_json(m->config, m->registry, stdout);
+	}
+	if (!code && cli_flag(args, "dts"))
+		code = check_json_dts(m);
+	puts("}");
+	return code;
+}
+
+static bool check_wants_listing(const struct cli_args *args)
+{
+	return cli_flag(args, "effective") || cli_flag(args, "map") || cli_flag(args, "dts");
+}
+
 static void check_report(const struct cli_args *args, struct diag *d, bool json)
 {
-	bool verdict = !cli_flag(args, "effective") && !cli_flag(args, "map") && !cli_flag(args, "dts");
-
 	if (json)
 		diag_print_json(d, stdout);
 	else
 		diag_print_text(d, stderr);
-	if (!json && verdict && !diag_errors(d))
+	if (!json && !check_wants_listing(args) && !diag_errors(d))
 		printf("%s: no errors\n", cli_operand(args, 0));
+}
+
+static int check_text(const struct cli_args *args, const struct cli_machine *m, struct diag *d, bool json)
+{
+	int code = diag_exit_code(d);
+
+	check_report(args, d, json);
+	if (!code)
+		return check_print(args, m);
+	if (!json && m->config && cli_flag(args, "effective"))
+		config_print(m->config, true, stdout);
+	return code;
 }
 
 static int check_verb(const struct cli_args *args)
@@ -54,12 +113,7 @@ static int check_verb(const struct cli_args *args)
 	if (cli_format(args, &json, &code)) {
 		if (cli_machine_load(&m, args, d))
 			check_machine(&m, d);
-		check_report(args, d, json);
-		code = diag_exit_code(d);
-		if (!code)
-			code = check_print(args, &m);
-		else if (m.config && cli_flag(args, "effective"))
-			config_print(m.config, true, stdout);
+		code = json && check_wants_listing(args) ? check_json(args, &m, d) : check_text(args, &m, d, json);
 		cli_machine_fini(&m);
 	}
 	diag_destroy(d);

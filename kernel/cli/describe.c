@@ -252,6 +252,8 @@ static int describe_class(const struct cli_args *args, const struct describe *wh
 
 	if (!cli_format(args, &json, &code))
 		return code;
+	if (cli_flag(args, "man") && json)
+		return cli_fail("--man prints a manual page; it cannot be JSON");
 	if (cli_flag(args, "man"))
 		return describe_print_man(what);
 	return json ? describe_print_json(what) : describe_print(what);

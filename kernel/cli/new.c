@@ -114,14 +114,31 @@ static void new_list(const GPtrArray *machines, bool json)
 	fputs(json ? "\n]\n" : "", stdout);
 }
 
-static int new_print(const GPtrArray *machines, const char *name)
+static void new_text(const struct new_machine *m, const char *text, bool json)
+{
+	if (!json) {
+		fputs(text, stdout);
+		return;
+	}
+	fputs("{\"name\": ", stdout);
+	json_print_string(stdout, m->name);
+	fputs(", \"title\": ", stdout);
+	json_print_string(stdout, m->title);
+	fputs(", \"path\": ", stdout);
+	json_print_string(stdout, m->path);
+	fputs(", \"text\": ", stdout);
+	json_print_string(stdout, text);
+	puts("}");
+}
+
+static int new_print(const GPtrArray *machines, const char *name, bool json)
 {
 	const struct new_machine *m = new_find(machines, name);
 	char *text = NULL;
 	struct suggest s;
 
 	if (m && g_file_get_contents(m->path, &text, NULL, NULL)) {
-		fputs(text, stdout);
+		new_text(m, text, json);
 		g_free(text);
 		return CLI_OK;
 	}
@@ -145,7 +162,7 @@ static int new_verb(const struct cli_args *args)
 	if (cli_flag(args, "list"))
 		new_list(machines, json);
 	else
-		code = new_print(machines, cli_operand(args, 0));
+		code = new_print(machines, cli_operand(args, 0), json);
 	g_ptr_array_unref(machines);
 	return code;
 }

@@ -174,21 +174,38 @@ static const struct registry_entry *plugins_find(const struct plugins_list *list
 	return NULL;
 }
 
+/* `err` is NULL for a plugin that can be loaded. */
+static void plugins_why_json(const char *name, const struct registry_entry *entry, const struct mt_error *err)
+{
+	fputs("{\"name\": ", stdout);
+	json_print_string(stdout, name);
+	fputs(", \"path\": ", stdout);
+	json_print_string(stdout, entry ? entry->path : NULL);
+	printf(", \"loadable\": %s, \"reason\": ", err ? "false" : "true");
+	json_print_string(stdout, err ? err->message : NULL);
+	fputs(", \"hint\": ", stdout);
+	json_print_string(stdout, err && *err->hint ? err->hint : NULL);
+	puts("}");
+}
+
 static int plugins_why(const struct plugins_list *list, struct registry *reg, const char *name)
 {
 	const struct registry_entry *entry = plugins_find(list, name);
 	struct mt_error err = { .size = sizeof(err) };
 
+	int code = CLI_HOST;
+
 	if (!entry)
 		registry_find(reg, name, &err);
-	else if (!plugins_examine(list, entry, &err)) {
+	else if (!plugins_examine(list, entry, &err))
+		code = CLI_OK;
+	if (list->json)
+		plugins_why_json(name, entry, code == CLI_OK ? NULL : &err);
+	else if (code == CLI_OK)
 		printf("%s: %s: can be loaded\n", name, entry->path);
-		return CLI_OK;
-	}
-	printf("%s: %s\n", name, err.message);
-	if (*err.hint)
-		printf("    %s\n", err.hint);
-	return CLI_HOST;
+	else
+		printf("%s: %s%s%s\n", name, err.message, *err.hint ? "\n    " : "", err.hint);
+	return code;
 }
 
 static int plugins_verb(const struct cli_args *args)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernel/machine/check-parts.h"
+#include "kernel/machine/json.h"
 #include "kernel/machine/note-rules.h"
 
 struct map_region {
@@ -163,5 +164,67 @@ void check_print_map(const struct config *cfg, struct registry *reg, FILE *out)
 	check_init(&c, cfg, reg, NULL);
 	map_print_regions(&c, out);
 	map_print_irqs(&c, out);
+	check_fini(&c);
+}
+
+/* Numbers of 64 bits are strings: a JSON number is a double to most readers. */
+static void map_json_regions(const struct check *c, FILE *out)
+{
+	GArray *regions = map_collect(c);
+
+	g_array_sort(regions, map_compare);
+	for (unsigned i = 0; i < regions->len; i++) {
+		const struct map_region *r = &g_array_index(regions, struct map_region, i);
+
+		fprintf(out, "%s\n  {\"first\": \"" MAP_X "\", \"bytes\": \"" MAP_X "\", \"section\": ", i ? "," : "",
+			r->start, r->len);
+		json_print_string(out, r->use.sec->label);
+		fputs(", \"key\": ", out);
+		json_print_string(out, r->use.key->name);
+		fputs(", \"space\": ", out);
+		json_print_string(out, *r->use.prop->unit ? r->use.prop->unit : "system");
+		putc('}', out);
+	}
+	g_array_unref(regions);
+}
+
+static void map_json_irqs(const struct check *c, FILE *out)
+{
+	GArray *uses = check_uses_of(c, MT_PROP_IRQ);
+	bool first = true;
+
+	for (unsigned i = 0; i < uses->len; i++) {
+		const struct check_use *use = &g_array_index(uses, struct check_use, i);
+		GPtrArray *items = section_get_list(use->sec, use->prop->name);
+
+		for (unsigned k = 0; k < items->len; k++) {
+			const struct config_item *item = items->pdata[k];
+
+			if (item->key != use->key)
+				continue;
+			fputs(first ? "\n  {\"interrupt\": " : ",\n  {\"interrupt\": ", out);
+			json_print_string(out, item->text);
+			fputs(", \"section\": ", out);
+			json_print_string(out, use->sec->label);
+			fputs(", \"key\": ", out);
+			json_print_string(out, use->key->name);
+			putc('}', out);
+			first = false;
+		}
+		g_ptr_array_unref(items);
+	}
+	g_array_unref(uses);
+}
+
+void check_print_map_json(const struct config *cfg, struct registry *reg, FILE *out)
+{
+	struct check c;
+
+	check_init(&c, cfg, reg, NULL);
+	fputs("{\"regions\": [", out);
+	map_json_regions(&c, out);
+	fputs("],\n \"interrupts\": [", out);
+	map_json_irqs(&c, out);
+	fputs("]}", out);
 	check_fini(&c);
 }

@@ -23,5 +23,7 @@ const struct note_prop *check_prop_of_key(const struct note_class *cls, const ch
 
 /* The address and interrupt map that the file gives, as a table. */
 void check_print_map(const struct config *cfg, struct registry *reg, FILE *out);
+/* The same as an object {"regions": [...], "interrupts": [...]}. */
+void check_print_map_json(const struct config *cfg, struct registry *reg, FILE *out);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "kernel/machine/json.h"
 #include "kernel/machine/merge.h"
 #include "kernel/machine/suggest.h"
 
@@ -117,4 +118,33 @@ void config_print(const struct config *cfg, bool origins, FILE *out)
 		for (unsigned k = 0; k < sec->keys->len; k++)
 			config_print_key(sec->keys->pdata[k], origins, out);
 	}
+}
+
+static void config_json_key(const struct config_key *key, FILE *out)
+{
+	fputs("{\"name\": ", out);
+	json_print_string(out, key->name);
+	fputs(", \"value\": ", out);
+	json_print_string(out, key->value);
+	fputs(", \"file\": ", out);
+	json_print_string(out, key->pos.file);
+	fprintf(out, ", \"line\": %d, \"column\": %d}", key->pos.line, key->pos.column);
+}
+
+void config_print_json(const struct config *cfg, FILE *out)
+{
+	putc('[', out);
+	for (unsigned i = 0; i < cfg->sections->len; i++) {
+		const struct config_section *sec = config_section_at(cfg, i);
+
+		fputs(i ? ",\n  {\"section\": " : "\n  {\"section\": ", out);
+		json_print_string(out, sec->label);
+		fputs(", \"keys\": [", out);
+		for (unsigned k = 0; k < sec->keys->len; k++) {
+			fputs(k ? ",\n    " : "\n    ", out);
+			config_json_key(sec->keys->pdata[k], out);
+		}
+		fputs("]}", out);
+	}
+	putc(']', out);
 }

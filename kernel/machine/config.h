@@ -61,6 +61,8 @@ const char *config_file(const struct config *cfg);         /* the file that was 
 const char *config_kind_name(enum config_kind kind);
 /* The merged file as text that loads again; with `origins`, each key says where it comes from. */
 void config_print(const struct config *cfg, bool origins, FILE *out);
+/* The same as an array of {"section", "keys": [{"name", "value", "file", "line", "column"}]}. */
+void config_print_json(const struct config *cfg, FILE *out);
 
 size_t config_section_count(const struct config *cfg);
 const struct config_section *config_section_at(const struct config *cfg, size_t index);

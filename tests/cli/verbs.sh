@@ -59,6 +59,13 @@ expect 0 "plic:7" "$mortise" check $plugins $machines --map "$top/tests/ini/good
 expect 0 "count = 3                               ; from -s:1" "$mortise" check $plugins $machines tiny --effective -s cpu.count=3
 json "$mortise" check $plugins $machines tiny --json
 json "$mortise" check $plugins $machines tiny --format=json -s a.b=c
+json "$mortise" check $plugins $machines tiny --json --map
+json "$mortise" check $plugins $machines tiny --json --effective --map
+json "$mortise" check $plugins $machines tiny --json --effective --map -s cpu.cuont=3
+expect 0 '{"first": "0xc000000", "bytes": "0x4000000", "section": "device plic", "key": "at", "space": "system"}' \
+  "$mortise" check $plugins $machines tiny --json --map
+expect 0 '{"name": "count", "value": "3", "file": "-s", "line": 1, "column": 5}' \
+  "$mortise" check $plugins $machines tiny --json --effective -s cpu.count=3
 
 # what --effective prints is a machine file that comes to the same, in the same folder
 cp "$top/tests/ini/good/full.ini" "$scratch/"
@@ -74,6 +81,10 @@ expect 0 "mortise-plugin-test-parts" "$mortise" plugins -l $plugins
 expect 0 "can be loaded" "$mortise" plugins $plugins --why test-plic
 expect 3 "not an ELF file" "$mortise" plugins $plugins --why test-bad
 expect 3 "may have it" "$mortise" plugins $plugins --why nothing-such
+expect 0 '"loadable": true' "$mortise" plugins $plugins --why test-plic --json
+expect 3 '"loadable": false, "reason": ' "$mortise" plugins $plugins --why test-bad --json
+json "$mortise" plugins $plugins --why test-bad --json
+json "$mortise" plugins $plugins --why nothing-such --json
 json "$mortise" plugins $plugins --json
 
 expect 0 "size 4K..1M bytes, default 64K" "$mortise" describe $plugins test-nic
@@ -82,11 +93,13 @@ expect 0 ".TH MORTISE-TEST-NIC 7" "$mortise" describe $plugins test-nic --man
 expect 2 "did you mean 'test-nic'?" "$mortise" describe $plugins test-nci
 expect 3 "not an ELF file" "$mortise" describe "$scratch/plugins/test-bad.so"
 json "$mortise" describe $plugins test-nic --json
+expect 2 "cannot be JSON" "$mortise" describe $plugins test-nic --man --json
 json "$mortise" describe "$scratch/plugins/test-parts.so" --json
 
 expect 0 "tiny" "$mortise" new $machines --list
 expect 0 "[device plic]" "$mortise" new $machines tiny
 expect 2 "did you mean 'tiny'?" "$mortise" new $machines tinny
 json "$mortise" new $machines --list --json
+json "$mortise" new $machines tiny --json
 expect 1 "standard output cannot be written" sh -c '"$1" --help > /dev/full' sh "$mortise"
 exit $failed
