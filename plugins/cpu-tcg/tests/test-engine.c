@@ -332,7 +332,17 @@ END_TEST
 /* --- the race: vCPU 0 translates, vCPU 1 writes --- */
 
 #define RACE_OFFSET 0x7008u
-static volatile int over, hold, held;
+static int over, hold, held;            /* atomic */
+
+static int look(int *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_SEQ_CST);
+}
+
+static void tell(int *flag, int value)
+{
+	__atomic_store_n(flag, value, __ATOMIC_SEQ_CST);
+}
 
 static void write_once(struct tcg_vcpu *v, uint64_t value)
 {
@@ -353,13 +363,13 @@ static void *writer(void *arg)
 {
 	struct tcg_vcpu *v = arg;
 	exec_enter(v);
-	for (uint64_t i = 1; !over; i++) {
+	for (uint64_t i = 1; !look(&over); i++) {
 		write_once(v, i);
-		if (__atomic_exchange_n(&v->env->poll, 0, __ATOMIC_SEQ_CST) || hold) {
+		if (__atomic_exchange_n(&v->env->poll, 0, __ATOMIC_SEQ_CST) || look(&hold)) {
 			exec_leave(v);
-			while (hold && !over)
-				__atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
-			__atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
+			while (look(&hold) && !look(&over))
+				tell(&held, 1);
+			tell(&held, 0);
 			exec_enter(v);
 		}
 	}
@@ -381,8 +391,8 @@ START_TEST(what_is_read_is_current_or_its_version_changed)
 		uint64_t read = __atomic_load_n(at, __ATOMIC_RELAXED);
 		for (volatile uint32_t wait = i % 50; wait; wait--)
 			;
-		hold = 1;
-		while (!__atomic_load_n(&held, __ATOMIC_SEQ_CST))
+		tell(&hold, 1);
+		while (!look(&held))
 			;
 		if (__atomic_load_n(at, __ATOMIC_SEQ_CST) != read)
 			ck_assert_uint_ne(__atomic_load_n(&page->version, __ATOMIC_SEQ_CST), version);
@@ -396,12 +406,12 @@ START_TEST(what_is_read_is_current_or_its_version_changed)
 		pthread_mutex_unlock(&t->lock);
 		if (i & 1)
 			pages_note_store(t, key | 8, 8);
-		hold = 0;
-		while (__atomic_load_n(&held, __ATOMIC_SEQ_CST))
+		tell(&hold, 0);
+		while (look(&held))
 			;
 		ck_assert_ptr_nonnull(b);
 	}
-	over = 1;
+	tell(&over, 1);
 	pthread_join(thread, NULL);
 }
 END_TEST
