@@ -35,9 +35,9 @@ struct tlb_entry {
 };
 
 /*
- * Jump cache: key = guest pc ^ env->context. A context is a number in bits 1..JC_BITS, those of a pc that choose the slot:
- * two keys in one slot are equal only when the pcs are, all 64 bits of them, and the contexts. Bit 0 of a key is 0, so
- * that an empty slot matches nothing.
+ * Jump cache: key = guest pc ^ env->context. A context is a number in bits 1..JC_BITS, those of a pc that choose the
+ * slot: two keys in one slot are equal only when the pcs are, all 64 bits of them, and the contexts. Bit 0 of a key
+ * is 0, so that an empty slot matches nothing.
  */
 struct jc_entry {
 	uint64_t key;

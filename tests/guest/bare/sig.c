@@ -7,7 +7,8 @@
  *   pmpaddr5      bits above 53 can be set there; RV64 has bits 55-2 of an address ("PMP CSRs")
  *   csr c00, f11  csrrs with a register that holds zero is a write, illegal for read-only registers ("Zicsr")
  *   amo           an AMO raises store faults, also for want of read access ("Machine Cause Register"): loads' there
- *   interrupts    of several the lowest number is taken there; the order is SEI, SSI, STI ("Machine Interrupt Registers")
+ *   interrupts    of several the lowest number is taken there; the order is SEI, SSI, STI ("Machine Interrupt
+ *                 Registers")
  *   table in nothing   an access fault of the original kind ("Virtual Address Translation Process", step 2)
  *   adue          menvcfg.ADUE is not known there, A and D are always updated (Svadu)
  *   pmp, misaligned    accesses that match an entry in part fail ("Priority and Matching Logic"); there by luck
