@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Signatures: what the privileged architecture says of registers, traps, protection and paging, printed. sig.expected
- * holds the text. Debian's qemu-system-riscv64 7.2 prints the same but for these lines (run.py knows them):
+ * holds the text. Debian's qemu-system-riscv64 7.2 prints the same but for these lines (sig.py knows them):
  *   sepc          bit 0 can be set there; it "is always zero" (Privileged ISA, "Supervisor Exception Program Counter")
  *   medeleg       ecall from M can be delegated there; the bit may be read-only zero ("Machine Trap Delegation")
  *   pmpaddr5      bits above 53 can be set there; RV64 has bits 55-2 of an address ("PMP CSRs")
