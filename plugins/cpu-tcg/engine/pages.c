@@ -92,15 +92,20 @@ struct code_page *pages_get(struct tcg *t, uint64_t key)
 	return page;
 }
 
+static bool slow_stores(const struct code_page *page)
+{
+	return __atomic_load_n(&page->has_code, __ATOMIC_SEQ_CST) || __atomic_load_n(&page->watched, __ATOMIC_SEQ_CST);
+}
+
 bool pages_allow_writes(struct tcg *t, uint64_t key)
 {
 	struct code_page *page = pages_get(t, key);
-	if (!page)
+	/* no writer is announced where it is clear already that there will be none: it would have to be revoked */
+	if (!page || slow_stores(page))
 		return false;
 	if (!__atomic_load_n(&page->writers, __ATOMIC_RELAXED))
 		__atomic_store_n(&page->writers, 1, __ATOMIC_SEQ_CST);
-	return !__atomic_load_n(&page->has_code, __ATOMIC_SEQ_CST) &&
-	       !__atomic_load_n(&page->watched, __ATOMIC_SEQ_CST);
+	return !slow_stores(page);
 }
 
 static void mark_code(struct tcg *t, uint64_t key, bool on)
