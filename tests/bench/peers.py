@@ -133,30 +133,4 @@ def compile_helper(folder, name):
 
 def compile_guest(folder):
     """guest/bench.c for the guest."""
-    if not shutil.which(m.CROSS):
-        raise m.Skip(f"{m.CROSS} is missing")
-    path = os.path.join(folder, "mortise-bench")
-    subprocess.run([m.CROSS, "-O2", "-fno-math-errno", "-static", "-o", path,
-                    os.path.join(HERE, "guest", "bench.c")], check=True)
-    return path
-
-
-def _cpio_member(number, name, mode, data):
-    """One file of a cpio archive in the "newc" format: 13 fields of 8 hexadecimal digits, then name and data, padded."""
-    fields = [number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
-    head = b"070701" + b"".join(b"%08X" % f for f in fields) + name.encode() + b"\0"
-    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
-
-
-def initramfs_with(folder, files):
-    """The cached initramfs with a second archive behind it: {name: (mode, data)}."""
-    with open(m.guest_file("initramfs.cpio.gz"), "rb") as f:
-        whole = f.read()
-    whole += b"\0" * (-len(whole) % 4)
-    for i, (name, (mode, data)) in enumerate(files.items()):
-        whole += _cpio_member(i + 1, name, 0o100000 | mode, data)
-    whole += _cpio_member(0, "TRAILER!!!", 0, b"")
-    path = os.path.join(folder, "initramfs")
-    with open(path, "wb") as f:
-        f.write(whole)
-    return path
+    return m.build_linux(folder, "mortise-bench", os.path.join(HERE, "guest", "bench.c"))

@@ -22,7 +22,9 @@ alive = []
 
 
 class Failure(Exception):
-    """What was expected did not happen."""
+    """What was expected did not happen; `console` is the end of the output by then."""
+
+    console = ""
 
 
 class Console:
@@ -50,7 +52,10 @@ class Console:
 
     def _read(self, seconds):
         """Takes what comes within the time; False: the program has ended and all was read."""
-        ready, _, _ = select.select([self.master] + ([self.pidfd] if self.status is None else []), [], [], seconds)
+        if self.status is None:
+            ready, _, _ = select.select([self.master, self.pidfd], [], [], seconds)
+        else:
+            ready, _, _ = select.select([self.master], [], [], 0)
         if self.master in ready:
             self.seen += os.read(self.master, 65536)
             questions = self.seen.count(CURSOR_QUESTION)
@@ -122,7 +127,9 @@ class Console:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, _kind, failure, _trace):
+        if isinstance(failure, Failure) and not failure.console:
+            failure.console = self.tail()
         self.end()
 
 

@@ -124,6 +124,49 @@ def build_bare(folder, name, *defines, board="virt-riscv64"):
     return path
 
 
+def build_linux(folder, name, *sources):
+    """A static Linux program for the guest. Without math-errno, sqrt is the instruction."""
+    if not shutil.which(CROSS):
+        raise Skip(f"{CROSS} is missing")
+    path = os.path.join(folder, name)
+    done = subprocess.run([CROSS, "-O2", "-fno-math-errno", "-pthread", "-static", "-o", path,
+                           "-I" + os.path.join(SOURCE, "plugins/cpu-tcg"), *sources, "-lm"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode and b"cannot find -l" in done.stdout:
+        raise Skip(f"{CROSS} has no static C library (Debian: libc6-dev-riscv64-cross)")
+    check(done.returncode == 0, done.stdout.decode("utf-8", "replace"))
+    return path
+
+
+def _cpio_member(number, name, mode, data):
+    """One file of a cpio archive in the "newc" format: 13 fields of 8 hexadecimal digits, then name and data, padded."""
+    fields = [number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
+    head = b"070701" + b"".join(b"%08X" % f for f in fields) + name.encode() + b"\0"
+    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
+
+
+def initramfs_with(folder, files):
+    """The cached initramfs with a second archive behind it: {name: (mode, data)}."""
+    with open(guest_file("initramfs.cpio.gz"), "rb") as f:
+        whole = f.read()
+    whole += b"\0" * (-len(whole) % 4)
+    for i, (name, (mode, data)) in enumerate(files.items()):
+        whole += _cpio_member(i + 1, name, 0o100000 | mode, data)
+    whole += _cpio_member(0, "TRAILER!!!", 0, b"")
+    path = os.path.join(folder, "initramfs")
+    with open(path, "wb") as f:
+        f.write(whole)
+    return path
+
+
+def linux_with(folder, program, append="", **more):
+    """The Linux guest running one program of ours, which prints markers, as its script."""
+    with open(program, "rb") as f:
+        initramfs = initramfs_with(folder, {"scripts/program": (0o755, f.read())})
+    words = f"console=ttyS0 mortise.script=program {append}"
+    return Machine(guest_file("Image"), initramfs, words.strip(), **more)
+
+
 def marks(guest, *names, seconds=BOOT_SECONDS):
     """Waits for the guest scripts' markers, in order; each must say ok."""
     for name in names:
@@ -168,8 +211,8 @@ def main(test):
         print(f"skipped: {reason}")
         status = 77
     except (console.Failure, subprocess.CalledProcessError, OSError) as reason:
-        for guest in console.alive:
-            print(f"--- the end of the console\n{guest.tail()}\n---")
+        if getattr(reason, "console", ""):
+            print(f"--- the end of the console\n{reason.console}\n---")
         place = [f for f in traceback.extract_tb(reason.__traceback__) if f.filename == sys.argv[0]]
         print(f"FAILED: {reason}" + (f" ({os.path.basename(sys.argv[0])}:{place[-1].lineno})" if place else ""))
         status = 1
