@@ -3,8 +3,10 @@
  * mortise: finds the verb and runs it. A new verb is a file with a table, and one line in cli_verbs.
  */
 #include <config.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kernel/cli/cli.h"
 #include "kernel/machine/suggest.h"
@@ -105,11 +107,27 @@ static int main_finish(int code)
 	return code ? code : CLI_RUNTIME;
 }
 
+/*
+ * A closed standard descriptor would be given to the next file that is opened: the guest's console would write into a
+ * disk image. /dev/null takes its place; opened for reading, so that writing to a closed output stays an error.
+ */
+static void standard_fill(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : NULL;
 	const struct cli_verb *verb = word ? verb_find(word) : NULL;
 
+	standard_fill();
 	if (!word) {
 		help_all(stderr);
 		return CLI_CONFIG;

@@ -102,4 +102,5 @@ expect 2 "did you mean 'tiny'?" "$mortise" new $machines tinny
 json "$mortise" new $machines --list --json
 json "$mortise" new $machines tiny --json
 expect 1 "standard output cannot be written" sh -c '"$1" --help > /dev/full' sh "$mortise"
+expect 1 "standard output cannot be written" sh -c '"$1" --help >&-' sh "$mortise"
 exit $failed
