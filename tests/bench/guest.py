@@ -118,7 +118,7 @@ def bench(folder):
         with open(peers.compile_guest(folder), "rb") as f:
             files["mortise-bench"] = (0o755, f.read())
     append = f"console=ttyS0 mortise.script=bench mortise.scale={args.scale} mortise.programs={','.join(programs)}"
-    machine = m.Machine(m.guest_file("Image"), peers.initramfs_with(folder, files), append, harts=args.harts)
+    machine = m.Machine(m.guest_file("Image"), m.initramfs_with(folder, files), append, harts=args.harts)
     runs = {name: [] for name in emulators}
     for i, name in peers.rounds(emulators, args.rounds):
         runs[name].append(run_once(machine, emulators[name], args, folder))
