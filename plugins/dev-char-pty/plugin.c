@@ -13,7 +13,7 @@
 #define MT_NOTE_OPTIONAL ""
 #define MT_NOTE_CAPS     MT_CAP_FILES
 #define PTY_PROPS(P, c) \
-	P(c, link, "link", MT_PROP_STRING, "", "", "", 0, \
+	P(c, link, "link", MT_PROP_PATH, "", "", "", MT_PROPF_WRITE, \
 	  "symbolic link to the terminal; made at the start, removed at the end")
 #define MT_NOTE_CLASSES(C) \
 	C(pty, "dev-char-pty", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \

@@ -13,7 +13,7 @@
 #define MT_NOTE_OPTIONAL ""
 #define MT_NOTE_CAPS     (MT_CAP_NETWORK | MT_CAP_FILES)
 #define SOCKET_PROPS(P, c) \
-	P(c, path, "path", MT_PROP_STRING, "", "", "", 0, "unix socket") \
+	P(c, path, "path", MT_PROP_PATH, "", "", "", MT_PROPF_WRITE, "unix socket") \
 	P(c, port, "port", MT_PROP_INT, "", "1..65535", "", 0, "TCP port on 127.0.0.1, instead of path") \
 	P(c, server, "server", MT_PROP_BOOL, "on", "", "", 0, "wait for a peer; off: connect to one") \
 	P(c, reconnect, "reconnect", MT_PROP_DURATION, "1s", "", "", 0, "client: time until the next try; 0s: none")

@@ -20,7 +20,7 @@
 	  "the disk's contents") \
 	P(c, serial, "serial", MT_PROP_STRING, "", "", "", 0, "serial number that the guest reads, up to 20 bytes") \
 	P(c, queues, "queues", MT_PROP_INT, "1", "1..16", "", 0, "number of request queues") \
-	P(c, queue_size, "queue_size", MT_PROP_INT, "256", "2..1024", "", 0, "entries of a queue, a power of two")
+	P(c, queue_size, "queue-size", MT_PROP_INT, "256", "2..1024", "", 0, "entries of a queue, a power of two")
 #define MT_NOTE_CLASSES(C) \
 	C(blk, "dev-virtio-blk", MT_KIND_DEVICE, MT_CLASS_NO_STATE, \
 	  MT_NOTE_SUMMARY, "mortise.virtio-device/1", BLK_PROPS)
@@ -358,7 +358,7 @@ static int blk_create(const struct mt_host *host, struct mt_inst *inst, void **s
 	b->loop = host->get_interface(host, MT_IFACE_LOOP);
 	b->log = host->get_interface(host, MT_IFACE_LOG);
 	b->queue_count = (uint32_t)b->props->get_u64(inst, "queues");
-	b->queue_size = (uint32_t)b->props->get_u64(inst, "queue_size");
+	b->queue_size = (uint32_t)b->props->get_u64(inst, "queue-size");
 	*self = b;
 	return 0;
 }
@@ -418,7 +418,7 @@ static int blk_realize(void *self, struct mt_error *err)
 	struct blk *b = self;
 
 	if (b->queue_size & (b->queue_size - 1))
-		return mt_error_set(err, MT_EINVAL, "queue_size", "the size of a queue is a power of two");
+		return mt_error_set(err, MT_EINVAL, "queue-size", "the size of a queue is a power of two");
 	if (serial_set(b, err) < 0)
 		return MT_ERANGE;
 	b->more = b->loop->deferred_create(b->inst, serve_more, b);

@@ -73,4 +73,14 @@ refused 2 "6:8: error: [memory far]: size: memory 'far' cannot be" 'size = 8192T
 at = 0x100000000
 size = 8192T
 EOF
+# what a plugin makes stands beside the file that names it too, wherever the program was started
+refused 1 "6:8: error: [device line]: link: $scratch/text: File exists" 'link = text' '       ^~~~' <<EOF
+[device line]
+plugin = dev-char-pty
+link = text
+EOF
+mkdir "$scratch/folder"
+mv "$scratch"/*.ini "$scratch/loop.bin" "$scratch/text" "$scratch/folder/"
+(cd "$scratch" && LC_ALL=C timeout 20 "$mortise" run folder/test.ini > out 2>&1 < /dev/null)
+grep -qF "link: $scratch/folder/text: File exists" "$scratch/out" || { cat "$scratch/out"; failed=1; }
 exit $failed
