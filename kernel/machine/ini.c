@@ -16,7 +16,11 @@ struct ini_scan {
 	char *line;                    /* the line at hand, without its end */
 	int number;
 	bool told_stray;               /* keys before the first header are told once */
+	unsigned not_text;             /* lines that are none */
 };
+
+/* So many such lines are another kind of file, or one in another encoding: more of the same helps nobody. */
+#define INI_NOT_TEXT_MAX 20u
 
 bool ini_key_is_legal(const char *name)
 {
@@ -323,8 +327,10 @@ static bool ini_line_is_text(struct ini_scan *s, size_t len)
 
 static void ini_scan_line(struct ini_scan *s, size_t len)
 {
-	if (!ini_line_is_text(s, len))
+	if (!ini_line_is_text(s, len)) {
+		s->not_text++;
 		return;
+	}
 	if (len > INI_LINE_MAX) {
 		ini_errorf(s, s->line + INI_LINE_MAX, 1, NULL, "a line of %zu bytes; at most %d are read", len,
 			   INI_LINE_MAX);
@@ -373,7 +379,7 @@ struct ini_file *ini_scan(const char *name, const char *text, size_t len, struct
 	file->sections = g_ptr_array_new_with_free_func(ini_section_free);
 	if (!ini_scan_mark(&s, &text, &len))
 		return file;
-	while (len) {
+	while (len && s.not_text < INI_NOT_TEXT_MAX) {
 		const char *newline = memchr(text, '\n', len);
 		size_t line_len = newline ? (size_t)(newline - text) : len, used = line_len + (newline ? 1 : 0);
 
@@ -388,6 +394,8 @@ struct ini_file *ini_scan(const char *name, const char *text, size_t len, struct
 		text += used;
 		len -= used;
 	}
+	if (len)
+		ini_error(&s, s.line, 1, NULL, "the last line that is read: too much of this file is no text");
 	return file;
 }
 
