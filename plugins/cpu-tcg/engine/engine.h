@@ -32,6 +32,7 @@ enum { BLOCK_LIVE = 1, BLOCK_DEAD };
 
 /* A page of RAM that holds, or held, translated code. */
 struct code_page {
+	struct code_page *made_before;  /* list of all, from tcg.pages_made */
 	struct tcg_block *blocks;       /* list through page_next */
 	uint64_t lines;                 /* lines that hold code; read without the lock */
 	uint32_t has_code;              /* stores go the slow way; read without the lock */
@@ -134,6 +135,7 @@ struct tcg {
 	struct tcg_block **buckets;
 	struct tcg_ram rams[64];
 	uint32_t ram_count;
+	struct code_page *pages_made;   /* the last one; pushed without a lock */
 	uint32_t lines[LINE_VERSIONS];
 };
 

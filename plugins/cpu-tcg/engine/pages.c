@@ -87,7 +87,13 @@ struct code_page *pages_get(struct tcg *t, uint64_t key)
 	struct code_page *other = NULL;
 	if (page && !__atomic_compare_exchange_n(slot, &other, page, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 		free(page);
-		page = other;
+		return other;
+	}
+	if (page) {
+		page->made_before = __atomic_load_n(&t->pages_made, __ATOMIC_RELAXED);
+		while (!__atomic_compare_exchange_n(&t->pages_made, &page->made_before, page, true, __ATOMIC_ACQ_REL,
+						    __ATOMIC_RELAXED))
+			;
 	}
 	return page;
 }

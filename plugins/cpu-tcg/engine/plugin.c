@@ -120,11 +120,18 @@ static void tcg_unrealize(void *self)
 	t->code_rw = NULL;
 	t->code_rx = NULL;
 	t->host_state = NULL;
+	/* by the list: looking through the arrays would touch all of their pages */
+	for (struct code_page *page = t->pages_made, *before; page; page = before) {
+		before = page->made_before;
+		free(page);
+	}
+	t->pages_made = NULL;
 	for (uint32_t i = 0; i < t->ram_count; i++) {
 		struct tcg_ram *r = &t->rams[i];
-		for (uint64_t n = 0; n < r->page_count; n++)
-			free(r->pages[n]);
 		munmap(r->pages, r->page_count * sizeof(*r->pages));
+		/* no device is at work any more that could look at it */
+		munmap(r->ram->code_pages, (r->page_count + 63) / 64 * 8);
+		r->ram->code_pages = NULL;
 	}
 	t->ram_count = 0;
 	if (t->buckets)
