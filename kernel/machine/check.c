@@ -308,6 +308,40 @@ GArray *check_uses_of(const struct check *c, uint32_t type)
 	return uses;
 }
 
+/*
+ * [machine] arch against what the cpu's plugin runs: its class names each instruction set as a role "arch/NAME". A class
+ * that names none is not asked.
+ */
+static void check_arch(struct check *c)
+{
+	const struct config_section *machine = config_section_find(c->cfg, "machine");
+	const struct config_section *cpu = config_section_next(c->cfg, CONFIG_CPU, NULL);
+	const struct config_key *key = machine ? section_get(machine, "arch") : NULL;
+	const struct note_class *cls = cpu ? check_class_of(c, cpu) : NULL;
+	struct value_fault fault = { .at = 0 };
+	struct suggest near;
+	char hint[160];
+
+	if (!key || !cls || !strstr(cls->roles, "arch/"))
+		return;
+	char **roles = g_strsplit(cls->roles, " ", -1);
+	bool found = false;
+
+	suggest_init(&near, key->value);
+	for (char **role = roles; *role; role++) {
+		if (!g_str_has_prefix(*role, "arch/"))
+			continue;
+		found |= !strcmp(*role + strlen("arch/"), key->value);
+		suggest_add(&near, *role + strlen("arch/"));
+	}
+	if (!found) {
+		fault.len = strlen(key->value);
+		g_snprintf(fault.message, sizeof(fault.message), "%.64s does not run '%.64s'", cls->name, key->value);
+		key_error(c->d, machine, key, &fault, suggest_hint(&near, hint), NULL);
+	}
+	g_strfreev(roles);
+}
+
 bool check_run(const struct config *cfg, struct registry *reg, struct diag *d)
 {
 	unsigned before = diag_errors(d);
@@ -324,6 +358,7 @@ bool check_run(const struct config *cfg, struct registry *reg, struct diag *d)
 	check_single(&c, CONFIG_BOOT);
 	for (size_t i = 0; i < config_section_count(cfg); i++)
 		check_section(&c, config_section_at(cfg, i));
+	check_arch(&c);
 	check_refs(&c);
 	check_paths(&c);
 	check_map(&c);

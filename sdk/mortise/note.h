@@ -21,7 +21,8 @@
  *           P(c, channels, "channels", MT_PROP_INT, "4", "1..16", "", 0, "number of input channels")
  *
  * Columns of a class: C identifier, name (as in `plugin =`), kind, flags, summary, roles, property macro.
- *   roles: interface ids that others may refer to ("mortise.char/1 mortise.irq-sink/1"), blank separated.
+ *   roles: interface ids that others may refer to ("mortise.char/1 mortise.irq-sink/1"), blank separated; a class of
+ *   the cpu kind names each instruction set that it runs as "arch/NAME", by which `check` knows [machine] arch.
  * Columns of a property: class, C identifier, name, type, default ("" = none), range, unit, flags, help.
  *   range by type: INT "MIN..MAX"; SIZE "MIN..MAX" with K M G T; ENUM "a|b|c"; REF the role that the target
  *   must have; IRQ "N" the number of elements expected ("" = one); ADDR the length of the region in bytes,

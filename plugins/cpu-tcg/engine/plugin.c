@@ -20,7 +20,8 @@
 #define MT_NOTE_OPTIONAL ""
 #define MT_NOTE_CAPS     MT_CAP_JIT
 #define MT_NOTE_CLASSES(C) \
-	C(tcg, "cpu-tcg", MT_KIND_CPU, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, "dynamic translator", "", TCG_PROPS)
+	C(tcg, "cpu-tcg", MT_KIND_CPU, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, "dynamic translator", "arch/riscv64", \
+	  TCG_PROPS)
 #define TCG_PROPS(P, c) \
 	P(c, count, "count", MT_PROP_INT, "1", "1..64", "", 0, "number of vCPUs") \
 	P(c, isa, "isa", MT_PROP_STRING, \

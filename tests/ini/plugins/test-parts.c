@@ -9,7 +9,7 @@
 #define MT_NOTE_OPTIONAL ""
 #define MT_NOTE_CAPS     0
 #define MT_NOTE_CLASSES(C) \
-	C(cpu, "test-cpu", MT_KIND_CPU, 0, "a processor", "mortise.irq-sink/1", CPU_PROPS) \
+	C(cpu, "test-cpu", MT_KIND_CPU, 0, "a processor", "mortise.irq-sink/1 arch/riscv64 arch/aarch64", CPU_PROPS) \
 	C(boot, "test-boot", MT_KIND_BOOT, 0, "a boot loader", "", BOOT_PROPS) \
 	C(plic, "test-plic", MT_KIND_DEVICE, 0, "an interrupt controller", "mortise.irq-sink/1", PLIC_PROPS) \
 	C(chr, "test-char", MT_KIND_DEVICE, 0, "a character port", "mortise.char/1", CHAR_PROPS) \
