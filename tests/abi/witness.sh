@@ -19,6 +19,8 @@ $cc -std=gnu11 -g -O0 -fPIC -shared -fno-eliminate-unused-debug-types -Isdk -o "
   die "the witness does not compile"
 abidw --no-show-locs --no-corpus-path --no-comp-dir-path --no-architecture "$work/libwitness.so" > "$into/mortise-1.abi" ||
   die "abidw failed"
+# where the witness was compiled is nobody's business, and changes each time
+sed -i "s, path='[^']*/witness.c', path='witness.c',g" "$into/mortise-1.abi"
 [ "$into" = "$work" ] || exit 0
 abidiff --no-show-locs $history/mortise-1.abi "$work/mortise-1.abi" > "$work/diff"
 status=$?
