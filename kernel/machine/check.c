@@ -309,8 +309,8 @@ GArray *check_uses_of(const struct check *c, uint32_t type)
 }
 
 /*
- * [machine] arch against what the cpu's plugin runs: its class names each instruction set as a role "arch/NAME". A class
- * that names none is not asked.
+ * [machine] arch against what the cpu's plugin runs: its class names each instruction set as a role "arch/NAME".
+ * A class that names none is not asked.
  */
 static void check_arch(struct check *c)
 {
