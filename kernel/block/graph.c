@@ -13,7 +13,7 @@
 #include "kernel/block/request.h"
 #include "kernel/machine/inst.h"
 #include "kernel/machine/loop.h"
-#include "kernel/machine/note.h"
+#include "kernel/load/note.h"
 #include "kernel/machine/services.h"
 
 static const char node_key;          /* its address is the key of inst_data */

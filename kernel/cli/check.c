@@ -7,9 +7,9 @@
 #include <stdlib.h>
 
 #include "kernel/cli/cli.h"
-#include "kernel/machine/check.h"
-#include "kernel/machine/json.h"
-#include "kernel/machine/loader.h"
+#include "kernel/load/check.h"
+#include "kernel/config/json.h"
+#include "kernel/load/loader.h"
 #include "kernel/machine/machine.h"
 
 static void check_machine(const struct cli_machine *m, struct diag *d)

@@ -10,8 +10,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
-#include "kernel/machine/config.h"
-#include "kernel/machine/registry.h"
+#include "kernel/config/config.h"
+#include "kernel/load/registry.h"
 
 #define CLI_OK      0
 #define CLI_RUNTIME 1

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "kernel/cli/cli.h"
-#include "kernel/machine/json.h"
-#include "kernel/machine/note-rules.h"
+#include "kernel/config/json.h"
+#include "kernel/load/note-rules.h"
 
 struct describe {
 	const struct note *note;

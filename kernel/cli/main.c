@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "kernel/cli/cli.h"
-#include "kernel/machine/suggest.h"
+#include "kernel/config/suggest.h"
 
 const struct cli_verb *const cli_verbs[] = {
 	&cli_verb_run,

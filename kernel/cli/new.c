@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "kernel/cli/cli.h"
-#include "kernel/machine/ini.h"
-#include "kernel/machine/json.h"
-#include "kernel/machine/suggest.h"
+#include "kernel/config/ini.h"
+#include "kernel/config/json.h"
+#include "kernel/config/suggest.h"
 
 struct new_machine { char *name, *path, *title; };
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "kernel/cli/cli.h"
-#include "kernel/machine/suggest.h"
+#include "kernel/config/suggest.h"
 
 struct cli_args {
 	const struct cli_verb *verb;

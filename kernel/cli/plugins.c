@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "kernel/cli/cli.h"
-#include "kernel/machine/json.h"
-#include "kernel/machine/loader.h"
+#include "kernel/config/json.h"
+#include "kernel/load/loader.h"
 #include "kernel/machine/machine.h"
 
 struct plugins_list {

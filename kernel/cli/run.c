@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "kernel/cli/cli.h"
-#include "kernel/machine/check.h"
+#include "kernel/load/check.h"
 #include "kernel/machine/machine.h"
 
 static int run_verb(const struct cli_args *args)

@@ -9,8 +9,8 @@
 
 #include <mortise/error.h>
 
-#include "kernel/machine/config.h"
-#include "kernel/machine/note.h"
+#include "kernel/config/config.h"
+#include "kernel/load/note.h"
 
 struct graph_node;
 

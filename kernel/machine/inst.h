@@ -13,8 +13,8 @@
 #include <mortise/draft/device.h>
 #include <stdbool.h>
 
-#include "kernel/machine/config.h"
-#include "kernel/machine/note.h"
+#include "kernel/config/config.h"
+#include "kernel/load/note.h"
 
 struct machine;
 struct loop;

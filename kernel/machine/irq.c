@@ -19,7 +19,7 @@
 #include "kernel/machine/machine.h"
 #include "kernel/machine/services.h"
 #include "kernel/machine/space.h"
-#include "kernel/machine/value.h"
+#include "kernel/config/value.h"
 #include "kernel/machine/vcpu.h"
 
 /* Either a sink's input or a vCPU's pin. */

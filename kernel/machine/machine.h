@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 #include "kernel/machine/inst.h"
-#include "kernel/machine/registry.h"
+#include "kernel/load/registry.h"
 
 struct space;       /* ram.c, bus.c: regions, RAM blocks, flat views */
 struct guest_clock; /* clock.c */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Classes from plugin files: the registry finds the file, the loader opens it. [main]. */
 #include "kernel/machine/fault.h"
-#include "kernel/machine/loader.h"
+#include "kernel/load/loader.h"
 #include "kernel/machine/machine.h"
 
 struct file_source {

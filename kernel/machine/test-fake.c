@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kernel/machine/diag.h"
+#include "kernel/config/diag.h"
 #include "kernel/machine/fault.h"
 #include "kernel/machine/services.h"
 

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Looks up each undefined symbol of a plugin in the libraries that it declares as needed, in their files, as
+ * the dynamic linker will: libraries that the process has already (most of them) by its link map, others by
+ * run path, LD_LIBRARY_PATH, the linker's cache and the usual directories. Nothing is loaded. Any thread.
+ */
+#include "kernel/load/symbols.h"
+
+#include <dlfcn.h>
+#include <glib.h>
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/load/elf.h"
+#include "kernel/machine/fault.h"
+
+#define SYMBOLS_NEEDED_MAX 128u
+#define SYMBOLS_VERSIONS_MAX 1024u
+#define SYMBOLS_CACHE "/etc/ld.so.cache"
+#define SYMBOLS_CACHE_MAGIC "glibc-ld.so.cache1.1"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SYMBOLS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+	__has_feature(undefined_behavior_sanitizer)
+#define SYMBOLS_SANITIZED 1
+#endif
+#endif
+#ifndef SYMBOLS_SANITIZED
+#define SYMBOLS_SANITIZED 0
+#endif
+
+struct symbols_library {
+	const char *name;
+	struct elf elf;
+};
+
+/* Finding libraries */
+
+static bool symbols_try(struct elf *elf, const char *path)
+{
+	return elf_open(elf, path, NULL) == 0;
+}
+
+static bool symbols_try_in(struct elf *elf, const char *dir, const char *name)
+{
+	char *path = g_build_filename(dir, name, NULL);
+	bool found = symbols_try(elf, path);
+
+	g_free(path);
+	return found;
+}
+
+/* A library that the process has open: the common case, and exact. */
+static bool symbols_try_loaded(struct elf *elf, const char *name)
+{
+	void *handle = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
+	struct link_map *map = NULL;
+	bool found = false;
+
+	if (!handle)
+		return false;
+	if (dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 && map && map->l_name && *map->l_name)
+		found = symbols_try(elf, map->l_name);
+	dlclose(handle);
+	return found;
+}
+
+/* A colon-separated path; $ORIGIN is the plugin's folder. */
+static bool symbols_try_path(struct elf *elf, const char *dirs, const char *plugin, const char *name)
+{
+	char **list = dirs ? g_strsplit(dirs, ":", -1) : NULL;
+	char *origin = g_path_get_dirname(plugin);
+	bool found = false;
+
+	for (int i = 0; list && list[i] && !found; i++) {
+		GString *dir = g_string_new(list[i]);
+
+		g_string_replace(dir, "${ORIGIN}", origin, 0);
+		g_string_replace(dir, "$ORIGIN", origin, 0);
+		found = dir->len && symbols_try_in(elf, dir->str, name);
+		g_string_free(dir, TRUE);
+	}
+	g_free(origin);
+	g_strfreev(list);
+	return found;
+}
+
+struct symbols_cache_entry { int32_t flags; uint32_t key, value, os_version; uint64_t hwcap; };
+
+/* The cache is written by root, but a half-written one must not crash us: each string is checked. */
+static bool symbols_try_cache(struct elf *elf, const char *name)
+{
+	char *text = NULL;
+	size_t len, magic_len = strlen(SYMBOLS_CACHE_MAGIC);
+	bool found = false;
+	uint32_t count;
+
+	if (!g_file_get_contents(SYMBOLS_CACHE, &text, &len, NULL))
+		return false;
+	const char *head = memmem(text, len, SYMBOLS_CACHE_MAGIC, magic_len);
+	size_t rest = head ? len - (size_t)(head - text) : 0;
+
+	count = 0;
+	if (rest >= 48)
+		memcpy(&count, head + magic_len, sizeof(count));
+	for (uint64_t i = 0; i < count && !found && 48 + (i + 1) * sizeof(struct symbols_cache_entry) <= rest; i++) {
+		struct symbols_cache_entry e;
+
+		memcpy(&e, head + 48 + i * sizeof(e), sizeof(e));
+		if (e.key < rest && e.value < rest && !strncmp(head + e.key, name, rest - e.key) &&
+		    memchr(head + e.value, 0, rest - e.value))
+			found = symbols_try(elf, head + e.value);
+	}
+	g_free(text);
+	return found;
+}
+
+static bool symbols_try_usual(struct elf *elf, const char *name)
+{
+	static const char *const dirs[] = {
+#if defined(__x86_64__)
+		"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu",
+#elif defined(__aarch64__)
+		"/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
+#endif
+		"/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib",
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++)
+		if (symbols_try_in(elf, dirs[i], name))
+			return true;
+	return false;
+}
+
+static bool symbols_open_library(struct elf *elf, const struct elf *plugin, const char *path,
+				 const char *name)
+{
+	if (strchr(name, '/'))
+		return symbols_try(elf, name);
+	return symbols_try_loaded(elf, name) || symbols_try_path(elf, elf_runpath(plugin), path, name) ||
+	       symbols_try_path(elf, secure_getenv("LD_LIBRARY_PATH"), path, name) ||
+	       symbols_try_cache(elf, name) || symbols_try_usual(elf, name);
+}
+
+static int symbols_open_all(GArray *libraries, const struct elf *plugin, const char *path,
+			    struct mt_error *err)
+{
+	const char *name;
+
+	for (unsigned i = 0; i < SYMBOLS_NEEDED_MAX && (name = elf_needed(plugin, i)); i++) {
+		struct symbols_library lib = { .name = name };
+
+		if (!symbols_open_library(&lib.elf, plugin, path, name))
+			return fault_set(err, MT_EHOST, "DT_NEEDED", "install the package that has this library",
+					 "wanted the library %.200s, offered none on this host", name);
+		g_array_append_val(libraries, lib);
+	}
+	return 0;
+}
+
+/* Checks */
+
+/* The runtime of a sanitizer is in the program itself, where no declared library has it. */
+static bool symbols_is_sanitizers(const char *name)
+{
+	static const char *const starts[] = {
+		"__asan_", "__ubsan_", "__tsan_", "__sanitizer_", "__lsan_", "__interceptor_",
+	};
+
+	for (size_t i = 0; SYMBOLS_SANITIZED && i < G_N_ELEMENTS(starts); i++)
+		if (g_str_has_prefix(name, starts[i]))
+			return true;
+	return false;
+}
+
+static bool symbols_is_defined(const GArray *libraries, const char *name)
+{
+	for (unsigned i = 0; i < libraries->len; i++)
+		if (elf_defines(&g_array_index(libraries, struct symbols_library, i).elf, name))
+			return true;
+	return symbols_is_sanitizers(name);
+}
+
+static int symbols_check_names(const GArray *libraries, const struct elf *plugin, struct mt_error *err)
+{
+	Elf64_Sym sym;
+
+	for (uint64_t i = 1; elf_symbol(plugin, i, &sym); i++) {
+		const char *name = elf_string(plugin, sym.st_name);
+
+		if (sym.st_shndx != SHN_UNDEF || ELF64_ST_BIND(sym.st_info) != STB_GLOBAL || !name || !*name)
+			continue;
+		if (!symbols_is_defined(libraries, name))
+			return fault_set(err, MT_EINVAL, "undefined symbol",
+					 "link the plugin with -Wl,-z,defs and with the library that has it",
+					 "wanted symbol '%.200s', offered by none of its libraries", name);
+	}
+	return 0;
+}
+
+static int symbols_check_versions(const GArray *libraries, const struct elf *plugin, struct mt_error *err)
+{
+	const char *library, *version;
+
+	for (unsigned i = 0; i < SYMBOLS_VERSIONS_MAX; i++) {
+		if (!elf_version_needed(plugin, i, &library, &version))
+			break;
+		for (unsigned k = 0; k < libraries->len; k++) {
+			const struct symbols_library *lib = &g_array_index(libraries, struct symbols_library, k);
+
+			if (!strcmp(lib->name, library) && !elf_has_version(&lib->elf, version))
+				return fault_set(err, MT_EHOST, "symbol version",
+						 "take a build of the plugin for this system, or a newer system",
+						 "wanted version %.64s of %.64s, offered an older library", version,
+						 library);
+		}
+	}
+	return 0;
+}
+
+int symbols_check(const char *path, struct mt_error *err)
+{
+	GArray *libraries;
+	struct elf plugin;
+	int code = elf_open(&plugin, path, err);
+
+	if (code)
+		return code;
+	libraries = g_array_new(FALSE, FALSE, sizeof(struct symbols_library));
+	code = symbols_open_all(libraries, &plugin, path, err);
+	if (!code)
+		code = symbols_check_versions(libraries, &plugin, err);
+	if (!code)
+		code = symbols_check_names(libraries, &plugin, err);
+	for (unsigned i = 0; i < libraries->len; i++)
+		elf_close(&g_array_index(libraries, struct symbols_library, i).elf);
+	g_array_unref(libraries);
+	elf_close(&plugin);
+	return code;
+}
