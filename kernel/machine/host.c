@@ -14,6 +14,7 @@
 #include "kernel/machine/port.h"
 #include "kernel/machine/services.h"
 #include "kernel/machine/space.h"
+#include "kernel/machine/sysreg.h"
 #include "kernel/machine/vcpu.h"
 #include "kernel/virtio/virtio.h"
 
@@ -33,6 +34,7 @@ static const struct mt_thread_check thread_check = {
 	I(MT_IFACE_LOOP, &loop_host) \
 	I(MT_IFACE_MMIO, &bus_mmio_host) \
 	I(MT_IFACE_PROPS, &props_host) \
+	I(MT_IFACE_SYSREG_HOST, &sysreg_host) \
 	I(MT_IFACE_THREAD_CHECK, &thread_check) \
 	I(MT_IFACE_VCPU_HOST, &vcpu_host) \
 	I(MT_IFACE_VIRTIO_TRANSPORT, &virtio_transport_host) \

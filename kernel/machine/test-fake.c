@@ -265,6 +265,29 @@ static void pin_set(void *vcpu, uint32_t pin, uint32_t level)
 
 static const struct mt_cpu_pins cpu_pins = { pin_find, pin_set };
 
+/* One range a vCPU, of numbers below 0x1000. */
+static int sysreg_bind(void *vcpu, const struct mt_sysreg_range *range, struct mt_error *err)
+{
+	struct fake_vcpu *v = vcpu;
+
+	if (range->last >= 0x1000)
+		return fault_set(err, MT_ENOTSUP, NULL, NULL, "no such registers");
+	if (v->sysregs.ops)
+		return fault_set(err, MT_EBUSY, NULL, NULL, "owned already");
+	v->sysregs = *range;
+	return 0;
+}
+
+static void sysreg_unbind(void *vcpu, const struct mt_sysreg_range *range)
+{
+	struct fake_vcpu *v = vcpu;
+
+	ck_assert_ptr_eq(v->sysregs.arg, range->arg);
+	memset(&v->sysregs, 0, sizeof(v->sysregs));
+}
+
+static const struct mt_cpu_sysreg cpu_sysreg = { sysreg_bind, sysreg_unbind };
+
 static const char *const reg_names[] = { "pc", "a0", "a1", "zero" };
 
 static uint32_t reg_count(void *self) { (void)self; return 4; }
@@ -338,6 +361,7 @@ static const void *get_class(const char *name, const char *id)
 		return !strcmp(id, MT_IFACE_CPU) ? (const void *)&cpu_class :
 		       !strcmp(id, MT_IFACE_CPU_PINS) ? (const void *)&cpu_pins :
 		       !strcmp(id, MT_IFACE_CPU_REGS) ? (const void *)&cpu_regs :
+		       !strcmp(id, MT_IFACE_CPU_SYSREG) ? (const void *)&cpu_sysreg :
 		       !strcmp(id, MT_IFACE_FDT_NODE) ? (const void *)&cpu_node : NULL;
 	if (!strcmp(id, MT_IFACE_DEVICE))
 		return !strcmp(name, "fake-boot") ? &boot_class : strcmp(name, "fake-none") ? &dev_class : NULL;

@@ -9,6 +9,7 @@
 #include <check.h>
 #include <stdatomic.h>
 
+#include <mortise/draft/cpu-sysreg.h>
 #include <mortise/draft/cpu.h>
 #include <mortise/draft/props.h>
 
@@ -26,6 +27,7 @@ struct fake_vcpu {
 	_Atomic uint64_t count;                /* the test's */
 	uint64_t reg[4];                       /* "pc", "a0", "a1", "zero" (read-only) */
 	pid_t tid;                             /* of the thread that ran first */
+	struct mt_sysreg_range sysregs;        /* bound by a device; ops NULL: none */
 };
 
 /* "fake-dev": at, to (REF), bus (REF), irq, flag, number, size, delay, mode, text, file, list, fail, code. */

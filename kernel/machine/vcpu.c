@@ -290,6 +290,11 @@ uint32_t vcpus_count(const struct vcpus *v)
 	return v->count;
 }
 
+void *vcpus_self(const struct vcpus *v, uint32_t index)
+{
+	return v->vcpu[index].self;
+}
+
 /* Making and ending. */
 
 static int vcpu_start(struct mt_vcpu *vcpu, struct mt_error *err)

@@ -15,6 +15,8 @@ struct vcpus *vcpus_create(struct machine *m, uint32_t count, struct mt_error *e
 /* [main] pauses, then ends the threads */
 void vcpus_destroy(struct vcpus *v);
 uint32_t vcpus_count(const struct vcpus *v);
+/* [main] the accelerator's own pointer of a vCPU */
+void *vcpus_self(const struct vcpus *v, uint32_t index);
 /* [main] while paused; a vCPU that had failed may run again */
 void vcpus_reset(struct vcpus *v, uint32_t kind);
 /* [main] let run; stop and wait until all have left `run` */

@@ -12,6 +12,7 @@
 #include <mortise/draft/boot.h>
 #include <mortise/draft/char.h>
 #include <mortise/draft/clock.h>
+#include <mortise/draft/cpu-sysreg.h>
 #include <mortise/draft/cpu.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/dma.h>
@@ -20,6 +21,7 @@
 #include <mortise/draft/log.h>
 #include <mortise/draft/loop.h>
 #include <mortise/draft/mmio.h>
+#include <mortise/draft/msi.h>
 #include <mortise/draft/props.h>
 #include <mortise/draft/ram.h>
 #include <mortise/draft/virtio.h>

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where message-signalled interrupts go. A class that takes messages (an IMSIC, an ITS) has the role
+ * "mortise.msi-target/1"; a bus whose devices send them has a REF property `msi` with that role, and writes the
+ * target into its device-tree node (`msi-parent`) by mt_fdt_writer.ref. The messages themselves are writes
+ * (mt_irq_host.message_send) to addresses that the guest chooses; nobody has to ask here first.
+ */
+#ifndef MORTISE_MSI_H
+#define MORTISE_MSI_H
+
+#include "../plugin.h"
+
+#define MT_IFACE_MSI_TARGET "mortise.msi-target/1"
+
+struct mt_msi_window {
+	uint32_t size;
+	uint32_t flags;            /* none yet: 0 */
+	uint64_t gpa, len_bytes;   /* 4-byte writes into this range are messages */
+	uint32_t stride_bytes;     /* from one vCPU's place to the next vCPU's; 0: one place for all */
+	uint32_t identities;       /* data 1 .. identities are interrupts, for each place */
+	uint32_t fdt_cells;        /* #msi-cells of its node; 0: a reference names the target alone */
+};
+
+struct mt_msi_target {
+	/* [main] after create. The caller has set `size`. 0, or a negative code. */
+	int (*window)(void *self, struct mt_msi_window *out);
+};
+
+#endif
