@@ -5,6 +5,7 @@
  */
 #include <mortise/draft/block-format.h>
 #include <mortise/draft/char.h>
+#include <mortise/draft/net.h>
 #include <mortise/draft/virtio.h>
 #include <string.h>
 
@@ -70,7 +71,8 @@ static void check_edge_add(GArray *edges, const struct check_use *use, const str
 }
 
 /* Roles that serve one section: who comes second is told who was first. */
-static const char check_single_roles[] = MT_IFACE_CHAR " " MT_IFACE_VIRTIO_BUS " " MT_IFACE_BLOCK_FORMAT;
+static const char check_single_roles[] = MT_IFACE_CHAR " " MT_IFACE_NET " " MT_IFACE_VIRTIO_BUS " "
+	MT_IFACE_BLOCK_FORMAT;
 
 static void check_sharing(struct check *c, const struct check_use *use, const struct config_section *to,
 			  GHashTable *taken)

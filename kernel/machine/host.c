@@ -33,6 +33,7 @@ static const struct mt_thread_check thread_check = {
 	I(MT_IFACE_LOG, &log_host) \
 	I(MT_IFACE_LOOP, &loop_host) \
 	I(MT_IFACE_MMIO, &bus_mmio_host) \
+	I(MT_IFACE_NET_HOST, &net_host) \
 	I(MT_IFACE_PROPS, &props_host) \
 	I(MT_IFACE_SYSREG_HOST, &sysreg_host) \
 	I(MT_IFACE_THREAD_CHECK, &thread_check) \

@@ -8,7 +8,6 @@
 
 #include "kernel/virtio/vring.h"
 
-#define DESC_BYTES 16u
 #define F_NEXT 1u
 #define F_WRITE 2u
 #define F_INDIRECT 4u
@@ -19,13 +18,6 @@ struct desc {
 	uint64_t gpa;
 	uint32_t len_bytes;
 	uint16_t flags, next;
-};
-
-/* A table that a chain is walked in: the ring's own, or an indirect one. */
-struct table {
-	const uint8_t *at;         /* NULL: not contiguous, read through `gpa` */
-	uint64_t gpa;
-	uint32_t count;
 };
 
 static uint16_t load16(const uint8_t *at)
@@ -63,12 +55,10 @@ static void used_dirty(const struct vring *ring, uint64_t offset, uint64_t len_b
 	ring->mem->dirty(ring->split.used_ram, ring->split.used_offset + offset, len_bytes);
 }
 
-static bool part_map(struct vring *ring, uint64_t gpa, uint64_t len_bytes, bool write, struct mt_iov *part)
+static bool split_legal(const struct vring_config *config)
 {
-	if (vmem_piece(ring->current, gpa, len_bytes, write, part) == len_bytes)
-		return true;
-	vring_break(ring, "the ring is not in memory, or in two blocks of it");
-	return false;
+	return !(config->size & (config->size - 1)) && !(config->desc & 15) && !(config->driver & 1) &&
+	       !(config->device & 3);
 }
 
 static bool split_map(struct vring *ring)
@@ -76,13 +66,13 @@ static bool split_map(struct vring *ring)
 	uint64_t size = ring->config.size;
 	struct mt_iov part;
 
-	if (!part_map(ring, ring->config.desc, size * DESC_BYTES, false, &part))
+	if (!vring_part_map(ring, ring->config.desc, size * VRING_DESC_BYTES, false, &part))
 		return false;
 	ring->split.desc = part.hva;
-	if (!part_map(ring, ring->config.driver, 6 + 2 * size, false, &part))
+	if (!vring_part_map(ring, ring->config.driver, 6 + 2 * size, false, &part))
 		return false;
 	ring->split.avail = part.hva;
-	if (!part_map(ring, ring->config.device, 6 + 8 * size, true, &part))
+	if (!vring_part_map(ring, ring->config.device, 6 + 8 * size, true, &part))
 		return false;
 	ring->split.used = part.hva;
 	ring->split.used_ram = part.ram;
@@ -92,52 +82,17 @@ static bool split_map(struct vring *ring)
 
 /* Descriptors */
 
-/* A table that lies across two blocks of memory is rare: it is read piece by piece. */
-static bool copy_across(struct vring *ring, uint64_t gpa, uint8_t *buf, uint64_t len_bytes)
+static bool table_indirect(struct vring *ring, const struct desc *desc, struct vring_table *table)
 {
-	struct mt_iov piece;
-	uint64_t n;
-
-	for (; len_bytes; gpa += n, buf += n, len_bytes -= n) {
-		n = vmem_piece(ring->current, gpa, len_bytes, false, &piece);
-		if (!n)
-			return false;
-		memcpy(buf, piece.hva, n);
-	}
-	return true;
-}
-
-static bool desc_read(struct vring *ring, const struct table *table, uint32_t index, struct desc *desc)
-{
-	if (table->at)
-		memcpy(desc, table->at + (size_t)index * DESC_BYTES, DESC_BYTES);
-	else if (!copy_across(ring, table->gpa + (uint64_t)index * DESC_BYTES, (uint8_t *)desc, DESC_BYTES))
-		return false;
-	__asm__ volatile("" ::: "memory");     /* the copy is what counts from here on */
-	return true;
-}
-
-static bool table_indirect(struct vring *ring, const struct desc *desc, struct table *table)
-{
-	struct mt_iov part;
-
-	if (!ring->config.indirect)
-		return vring_break(ring, "an indirect descriptor was not agreed on"), false;
 	if (desc->flags & F_NEXT)
 		return vring_break(ring, "an indirect descriptor has a successor"), false;
-	if (desc->len_bytes == 0 || desc->len_bytes % DESC_BYTES)
-		return vring_break(ring, "an indirect table has an odd length"), false;
-	table->count = desc->len_bytes / DESC_BYTES;
-	table->gpa = desc->gpa;
-	table->at = vmem_piece(ring->current, desc->gpa, desc->len_bytes, false, &part) == desc->len_bytes ?
-		part.hva : NULL;
-	return true;
+	return vring_table_open(ring, desc->gpa, desc->len_bytes, table);
 }
 
 /* A loop shows itself by more hops than the table has descriptors. */
 static enum vring_fetch chain_walk(struct vring *ring, struct vring_elem *elem, uint16_t head)
 {
-	struct table table = { ring->split.desc, 0, ring->config.size };
+	struct vring_table table = { ring->split.desc, 0, ring->config.size };
 	bool indirect = false, later = false;
 	uint32_t index = head, hops = 0;
 	struct desc desc;
@@ -147,7 +102,7 @@ static enum vring_fetch chain_walk(struct vring *ring, struct vring_elem *elem, 
 			return vring_break(ring, "a descriptor index is beyond its table");
 		if (hops++ == table.count || hops > VRING_PIECES_MAX + 1)
 			return vring_break(ring, "a chain of descriptors is a loop or too long");
-		if (!desc_read(ring, &table, index, &desc))
+		if (!vring_table_read(ring, &table, index, &desc))
 			return vring_break(ring, "an indirect table is not in memory");
 		if (desc.flags & F_INDIRECT) {
 			if (indirect)
@@ -278,6 +233,7 @@ static bool split_kicks(struct vring *ring, bool wanted)
 }
 
 const struct vring_layout vring_split = {
+	.legal = split_legal,
 	.map = split_map,
 	.fetch = split_fetch,
 	.put = split_put,

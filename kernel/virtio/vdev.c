@@ -17,7 +17,8 @@
 static const char vdev_key;          /* its address is the key of inst_data, on both sides */
 
 #define STATUS_DEVICE (MT_VIRTIO_NEEDS_RESET)
-#define FEATURES_KERNEL (MT_VIRTIO_F_INDIRECT_DESC | MT_VIRTIO_F_EVENT_IDX | MT_VIRTIO_F_VERSION_1)
+/* What the rings can; a transport may keep them from the driver. */
+#define FEATURES_RING (MT_VIRTIO_F_INDIRECT_DESC | MT_VIRTIO_F_EVENT_IDX | MT_VIRTIO_F_RING_PACKED)
 
 static void vdev_put(struct mt_vdev *vdev)
 {
@@ -134,7 +135,7 @@ static struct mt_vdev *vdev_create(struct mt_inst *bus, struct mt_inst *dev)
 		g_free(vdev);
 		return NULL;
 	}
-	vdev->desc.features |= FEATURES_KERNEL;
+	vdev->desc.features |= FEATURES_RING | MT_VIRTIO_F_VERSION_1;
 	vdev->queues = g_new0(struct mt_vq, vdev->desc.queue_count);
 	for (uint32_t i = 0; i < vdev->desc.queue_count; i++) {
 		vring_init(&vdev->queues[i].ring, &vdev->mem);
@@ -256,6 +257,13 @@ static uint64_t features(struct mt_vdev *vdev)
 	return vdev->desc.features;
 }
 
+static void withhold(struct mt_vdev *vdev, uint64_t bits)
+{
+	inst_enter(vdev->dev);
+	vdev->desc.features &= ~(bits & FEATURES_RING);
+	inst_leave(vdev->dev);
+}
+
 static void set_driver_features(struct mt_vdev *vdev, uint64_t bits)
 {
 	inst_enter(vdev->dev);
@@ -336,6 +344,7 @@ static void queue_enable_locked(struct mt_vdev *vdev, struct mt_vq *vq)
 		return;
 	vq->config.event_idx = vdev->driver_features & MT_VIRTIO_F_EVENT_IDX;
 	vq->config.indirect = vdev->driver_features & MT_VIRTIO_F_INDIRECT_DESC;
+	vq->config.packed = vdev->driver_features & MT_VIRTIO_F_RING_PACKED;
 	if (vq->config.size > vdev->desc.queue_max[vq->index] || !vring_start(&vq->ring, &vq->config))
 		vdev_broken(vdev, "a queue was enabled with an illegal size or address");
 	else
@@ -399,4 +408,5 @@ const struct mt_virtio_transport virtio_transport_host = {
 	.queue_enable = queue_enable,
 	.queue_enabled = queue_enabled,
 	.notify = notify,
+	.withhold = withhold,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Elements of a virtqueue: pool, pieces, quotas, pop and push in batches; see vring.h. The ring is in split.c. */
+/* Elements of a virtqueue: pool, pieces, quotas, pop and push in batches; see vring.h. Rings: split.c, packed.c. */
 #include "kernel/virtio/vring.h"
 
 #include <glib.h>
@@ -25,17 +25,14 @@ void vring_fini(struct vring *ring)
 	ring->free = NULL;
 }
 
-static bool size_legal(uint32_t size)
-{
-	return size && size <= VRING_SIZE_MAX && !(size & (size - 1));
-}
-
 bool vring_start(struct vring *ring, const struct vring_config *config)
 {
 	vring_stop(ring);
-	if (!size_legal(config->size) || config->desc & 15 || config->driver & 1 || config->device & 3)
+	ring->layout = config->packed ? &vring_packed : &vring_split;
+	if (!config->size || config->size > VRING_SIZE_MAX || !ring->layout->legal(config))
 		return false;
 	ring->config = *config;
+	ring->packed.avail_wrap = ring->packed.used_wrap = true;
 	ring->started = true;
 	return true;
 }
@@ -62,6 +59,7 @@ void vring_stop(struct vring *ring)
 	ring->started = ring->mapped = ring->starved = ring->quiet = false;
 	ring->broken = NULL;
 	memset(&ring->split, 0, sizeof(ring->split));
+	memset(&ring->packed, 0, sizeof(ring->packed));
 }
 
 enum vring_fetch vring_break(struct vring *ring, const char *why)
@@ -105,6 +103,57 @@ static void view_leave(struct vring *ring)
 		vmem_hold_put(ring->mem, ring->current);
 		ring->current = NULL;
 	}
+}
+
+/* Parts and tables */
+
+bool vring_part_map(struct vring *ring, uint64_t gpa, uint64_t len_bytes, bool write, struct mt_iov *part)
+{
+	if (vmem_piece(ring->current, gpa, len_bytes, write, part) == len_bytes)
+		return true;
+	vring_break(ring, "the ring is not in memory, or in two blocks of it");
+	return false;
+}
+
+bool vring_table_open(struct vring *ring, uint64_t gpa, uint32_t len_bytes, struct vring_table *table)
+{
+	struct mt_iov part;
+
+	if (!ring->config.indirect)
+		return vring_break(ring, "an indirect descriptor was not agreed on"), false;
+	if (len_bytes == 0 || len_bytes % VRING_DESC_BYTES)
+		return vring_break(ring, "an indirect table has an odd length"), false;
+	table->count = len_bytes / VRING_DESC_BYTES;
+	table->gpa = gpa;
+	table->at = vmem_piece(ring->current, gpa, len_bytes, false, &part) == len_bytes ? part.hva : NULL;
+	return true;
+}
+
+/* A table that lies across two blocks of memory is rare: it is read piece by piece. */
+static bool copy_across(struct vring *ring, uint64_t gpa, uint8_t *buf, uint64_t len_bytes)
+{
+	struct mt_iov piece;
+	uint64_t n;
+
+	for (; len_bytes; gpa += n, buf += n, len_bytes -= n) {
+		n = vmem_piece(ring->current, gpa, len_bytes, false, &piece);
+		if (!n)
+			return false;
+		memcpy(buf, piece.hva, n);
+	}
+	return true;
+}
+
+bool vring_table_read(struct vring *ring, const struct vring_table *table, uint32_t index, void *desc)
+{
+	uint64_t offset = (uint64_t)index * VRING_DESC_BYTES;
+
+	if (table->at)
+		memcpy(desc, table->at + offset, VRING_DESC_BYTES);
+	else if (!copy_across(ring, table->gpa + offset, desc, VRING_DESC_BYTES))
+		return false;
+	__asm__ volatile("" ::: "memory");     /* the copy is what counts from here on */
+	return true;
 }
 
 /* Elements */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtqueue: elements (one request each, with its pieces of guest memory) and the split ring that they come
- * from, Virtio 1.2 section 2.7. Everything in guest memory is hostile: each word is read once, every chain has
+ * A virtqueue: elements (one request each, with its pieces of guest memory) and the ring that they come
+ * from, Virtio 1.2 sections 2.7 and 2.8. Everything in guest memory is hostile: each word is read once, every chain has
  * a bound in hops, pieces and bytes, and whatever breaks a rule breaks the queue (vring.broken), never the host.
  * Called under the lock of the device; nothing here blocks.
- * What knows the split layout is behind struct vring_layout, so that the packed one can stand beside it.
+ * What knows the split or the packed layout is behind struct vring_layout.
  */
 #ifndef KERNEL_VIRTIO_VRING_H
 #define KERNEL_VIRTIO_VRING_H
@@ -14,6 +14,7 @@
 #include "kernel/virtio/mem.h"
 
 #define VRING_SIZE_MAX      32768u
+#define VRING_DESC_BYTES    16u
 #define VRING_PIECES_MAX    1024u            /* of one element */
 #define VRING_BYTES_MAX     (1ull << 30)     /* of one direction of an element */
 #define VRING_QUOTA_PIECES  65536u           /* of all elements in flight, plus 64 an entry of the ring */
@@ -25,7 +26,8 @@ struct vring_elem {
 	struct vmem_hold *hold;
 	struct mt_iov *pieces;
 	uint32_t capacity;
-	uint16_t head;
+	uint16_t head;                       /* of the chain; packed: the driver's id of it */
+	uint16_t slots;                      /* packed: descriptors of the ring that it took */
 	bool live;
 	struct vring_elem *next_free;
 };
@@ -33,12 +35,13 @@ struct vring_elem {
 struct vring_config {
 	uint32_t size;
 	uint64_t desc, driver, device;       /* guest-physical */
-	bool event_idx, indirect;
+	bool event_idx, indirect, packed;
 };
 
 enum vring_fetch { VRING_EMPTY, VRING_GOT, VRING_LATER, VRING_BROKEN };
 
 struct vring_layout {
+	bool (*legal)(const struct vring_config *config);
 	bool (*map)(struct vring *ring);
 	enum vring_fetch (*fetch)(struct vring *ring, struct vring_elem *elem);
 	void (*put)(struct vring *ring, const struct vring_elem *elem, uint32_t written);
@@ -67,6 +70,17 @@ struct vring {
 		uint16_t next_avail, shadow_avail;
 		uint16_t next_used, put_used, signalled_used;
 	} split;
+	struct {
+		uint8_t *desc, *device;
+		const uint8_t *driver;
+		struct mt_ram *desc_ram, *device_ram;
+		uint64_t desc_offset, device_offset;
+		uint32_t next_avail, next_used;
+		bool avail_wrap, used_wrap;
+		uint32_t slots_in_flight, slots_unsignalled;
+		uint32_t first, put;         /* where the entries begin that are not published, and how many */
+		uint16_t first_flags;
+	} packed;
 
 	struct vring_elem **pool;            /* all that were ever needed, at most config.size */
 	uint32_t pool_count, pool_capacity;
@@ -93,7 +107,22 @@ bool vring_elem_add(struct vring *ring, struct vring_elem *elem, uint64_t gpa, u
 /* For layouts: marks the queue broken; returns VRING_BROKEN. */
 enum vring_fetch vring_break(struct vring *ring, const char *why);
 
-extern const struct vring_layout vring_split;
+/* For layouts: a part of the ring, which lies in one piece of memory. False: the ring is broken. */
+bool vring_part_map(struct vring *ring, uint64_t gpa, uint64_t len_bytes, bool write, struct mt_iov *part);
+
+/* For layouts: a table of descriptors that a chain is walked in: the ring's own, or an indirect one. */
+struct vring_table {
+	const uint8_t *at;                   /* NULL: not contiguous, read through `gpa` */
+	uint64_t gpa;
+	uint32_t count;
+};
+
+/* An indirect table. False: the ring is broken. */
+bool vring_table_open(struct vring *ring, uint64_t gpa, uint32_t len_bytes, struct vring_table *table);
+/* Copies one descriptor. False: it is not in memory. */
+bool vring_table_read(struct vring *ring, const struct vring_table *table, uint32_t index, void *desc);
+
+extern const struct vring_layout vring_split, vring_packed;
 
 /* Copies; see mt_virtqueue_host. */
 uint64_t vring_copy_out(const struct mt_vq_elem *elem, uint64_t offset, void *buf, uint64_t len_bytes);

@@ -13,12 +13,16 @@
 #define MT_NOTE_VENDOR   "mortise"
 #define MT_NOTE_LICENCE  "MIT"
 #define MT_NOTE_SUMMARY  "virtio transport on memory-mapped registers, a slot for one device"
-#define MT_NOTE_REQUIRES "mortise.mmio/1 mortise.irq/1 mortise.virtio-transport/1"
+#define MT_NOTE_REQUIRES "mortise.props/1 mortise.mmio/1 mortise.irq/1 mortise.virtio-transport/1"
 #define MT_NOTE_OPTIONAL ""
 #define MT_NOTE_CAPS     0
 #define SLOT_PROPS(P, c) \
 	P(c, at, "at", MT_PROP_ADDR, "", "0x200", "", MT_PROPF_REQUIRED, "guest-physical base address") \
-	P(c, irq, "irq", MT_PROP_IRQ, "", "", "", MT_PROPF_REQUIRED, "interrupt of the slot")
+	P(c, irq, "irq", MT_PROP_IRQ, "", "", "", MT_PROPF_REQUIRED, "interrupt of the slot") \
+	P(c, packed, "packed", MT_PROP_BOOL, "on", "", "", 0, "offer packed rings") \
+	P(c, indirect, "indirect", MT_PROP_BOOL, "on", "", "", 0, "offer indirect descriptors") \
+	P(c, event_index, "event-index", MT_PROP_BOOL, "on", "", "", 0, \
+	  "offer to name the next event of interest, for fewer kicks and interrupts")
 #define MT_NOTE_CLASSES(C) \
 	C(slot, "dev-virtio-mmio", MT_KIND_DEVICE, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
 	  "mortise.virtio-bus/1 mortise.fdt-node/1", SLOT_PROPS)
@@ -29,6 +33,7 @@
 #include <mortise/draft/fdt.h>
 #include <mortise/draft/irq.h>
 #include <mortise/draft/mmio.h>
+#include <mortise/draft/props.h>
 #include <mortise/draft/virtio.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -58,6 +63,7 @@ struct ring {
 
 struct slot {
 	struct mt_inst *inst;
+	const struct mt_props_host *props;
 	const struct mt_mmio_host *mmio;
 	const struct mt_irq_host *irq;
 	const struct mt_virtio_transport *virtio;
@@ -294,6 +300,7 @@ static int slot_create(const struct mt_host *host, struct mt_inst *inst, void **
 	if (!s)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	s->inst = inst;
+	s->props = host->get_interface(host, MT_IFACE_PROPS);
 	s->mmio = host->get_interface(host, MT_IFACE_MMIO);
 	s->irq = host->get_interface(host, MT_IFACE_IRQ);
 	s->virtio = host->get_interface(host, MT_IFACE_VIRTIO_TRANSPORT);
@@ -316,6 +323,14 @@ static int slot_realize(void *self, struct mt_error *err)
 	return s->mmio->region_add(s->inst, &desc, err) ? 0 : MT_EINVAL;
 }
 
+/* Features of rings that the file switches off. */
+static uint64_t unwanted(struct slot *s)
+{
+	return (s->props->get_u64(s->inst, "packed") ? 0 : MT_VIRTIO_F_RING_PACKED) |
+	       (s->props->get_u64(s->inst, "indirect") ? 0 : MT_VIRTIO_F_INDIRECT_DESC) |
+	       (s->props->get_u64(s->inst, "event-index") ? 0 : MT_VIRTIO_F_EVENT_IDX);
+}
+
 static int slot_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
 {
 	struct slot *s = self;
@@ -324,8 +339,10 @@ static int slot_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error
 	if (phase != MT_RESET_HOLD)
 		return 0;
 	s->vdev = s->virtio->device(s->inst);
-	if (s->vdev)
+	if (s->vdev) {
+		s->virtio->withhold(s->vdev, unwanted(s));
 		s->virtio->set_status(s->vdev, 0);
+	}
 	forget_driver(s);
 	return 0;
 }

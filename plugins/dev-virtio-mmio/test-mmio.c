@@ -11,7 +11,7 @@ static const void *(*real_get)(const struct mt_host *host, const char *id);
 static struct mt_host host;
 static int empty;
 static struct {
-	uint64_t driver_features, desc, driver, device, config;
+	uint64_t driver_features, desc, driver, device, config, withheld;
 	uint32_t queue, size, enabled, notified, config_offset, resets;
 	uint8_t status;
 } told;
@@ -29,6 +29,7 @@ static uint32_t t_generation(struct mt_vdev *v) { (void)v; return 7; }
 static uint32_t t_queue_count(struct mt_vdev *v) { (void)v; return 2; }
 static uint32_t t_queue_max(struct mt_vdev *v, uint32_t queue) { (void)v; return queue < 2 ? 256 : 0; }
 static uint32_t t_enabled(struct mt_vdev *v, uint32_t queue) { (void)v; return told.enabled >> (queue & 31) & 1; }
+static void t_withhold(struct mt_vdev *v, uint64_t features) { (void)v; told.withheld = features; }
 static void t_notify(struct mt_vdev *v, uint32_t queue) { (void)v; told.notified = queue; }
 
 static void t_set_status(struct mt_vdev *v, uint8_t status)
@@ -73,7 +74,7 @@ static void t_enable(struct mt_vdev *v, uint32_t queue, uint32_t enable)
 
 static const struct mt_virtio_transport transport = {
 	t_device, t_device_id, t_features, t_set_features, t_status, t_set_status, t_generation, t_config_read,
-	t_config_write, t_queue_count, t_queue_max, t_queue_set, t_enable, t_enabled, t_notify,
+	t_config_write, t_queue_count, t_queue_max, t_queue_set, t_enable, t_enabled, t_notify, t_withhold,
 };
 
 static const void *get(const struct mt_host *h, const char *id)
@@ -82,7 +83,8 @@ static const void *get(const struct mt_host *h, const char *id)
 	return strcmp(id, MT_IFACE_VIRTIO_TRANSPORT) == 0 ? &transport : real_get(fake_host(f), id);
 }
 
-static void start(void)
+/* `off` and `off2`: properties to switch off, or NULL. */
+static void start(const char *off, const char *off2)
 {
 	memset(&told, 0, sizeof(told));
 	f = fake_new("dev-virtio-mmio");
@@ -91,13 +93,17 @@ static void start(void)
 	((struct mt_host *)(uintptr_t)fake_host(f))->get_interface = get;
 	fake_prop(f, "at", "0x10001000");
 	fake_prop(f, "irq", "plic:1");
+	if (off)
+		fake_prop(f, off, "off");
+	if (off2)
+		fake_prop(f, off2, "off");
 	fake_start(f);
 }
 
 static void setup(void)
 {
 	empty = 0;
-	start();
+	start(NULL, NULL);
 }
 
 static void teardown(void)
@@ -125,7 +131,7 @@ START_TEST(empty_slot)
 {
 	teardown();
 	empty = 1;
-	start();
+	start(NULL, NULL);
 	ck_assert_uint_eq(fake_get(f, 0x000, 4), 0x74726976);
 	ck_assert_uint_eq(fake_get(f, 0x008, 4), 0);
 	for (uint64_t at = 0; at < 0x200; at += 4) {
@@ -151,6 +157,15 @@ START_TEST(features_by_halves)
 	fake_put(f, 0x024, 4, 9);
 	fake_put(f, 0x020, 4, 1);
 	ck_assert_uint_eq(told.driver_features, 0xaaaa0000bbbbull);
+}
+END_TEST
+
+START_TEST(rings_as_the_file_says)
+{
+	ck_assert_uint_eq(told.withheld, 0);
+	teardown();
+	start("packed", "event-index");
+	ck_assert_uint_eq(told.withheld, MT_VIRTIO_F_RING_PACKED | MT_VIRTIO_F_EVENT_IDX);
 }
 END_TEST
 
@@ -223,6 +238,7 @@ int main(void)
 	tcase_add_test(tc, identity);
 	tcase_add_test(tc, empty_slot);
 	tcase_add_test(tc, features_by_halves);
+	tcase_add_test(tc, rings_as_the_file_says);
 	tcase_add_test(tc, queues);
 	tcase_add_test(tc, interrupts);
 	tcase_add_test(tc, fuzz);

@@ -22,6 +22,7 @@
 #include <mortise/draft/loop.h>
 #include <mortise/draft/mmio.h>
 #include <mortise/draft/msi.h>
+#include <mortise/draft/net.h>
 #include <mortise/draft/props.h>
 #include <mortise/draft/ram.h>
 #include <mortise/draft/virtio.h>

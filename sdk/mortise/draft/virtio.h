@@ -127,6 +127,8 @@ struct mt_virtio_transport {
 	void (*queue_enable)(struct mt_vdev *vdev, uint32_t queue, uint32_t enable);
 	uint32_t (*queue_enabled)(struct mt_vdev *vdev, uint32_t queue);
 	void (*notify)(struct mt_vdev *vdev, uint32_t queue);
+	/* [main] in reset, before the driver looks: takes INDIRECT_DESC, EVENT_IDX, RING_PACKED out of `features` */
+	void (*withhold)(struct mt_vdev *vdev, uint64_t features);
 };
 
 #endif
