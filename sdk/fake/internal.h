@@ -86,7 +86,7 @@ struct fake_prop {
 	char *text;
 };
 
-enum fake_state { FAKE_NEW, FAKE_CREATED, FAKE_REALIZED, FAKE_RUNNING, FAKE_DEAD };
+enum fake_life { FAKE_NEW, FAKE_CREATED, FAKE_REALIZED, FAKE_RUNNING, FAKE_DEAD };
 
 struct fake {
 	struct mt_host host;       /* first: the host is the fake */
@@ -95,7 +95,7 @@ struct fake {
 	const struct mt_device_class *dev;
 	char class_name[64];
 	void *self;
-	enum fake_state state;
+	enum fake_life state;
 	char hidden[8][48];
 	uint32_t hidden_count;
 
@@ -134,6 +134,26 @@ struct fake {
 
 	uint32_t log_counts[8];
 	char log_last[512];
+};
+
+#define FAKE_PATH_BYTES 256
+
+struct fake_field {
+	char path[FAKE_PATH_BYTES];   /* "queue[1]/size"; groups are fields too */
+	uint32_t type, flags, count, asked;
+	uint8_t *data;
+};
+
+/* The writer's and the reader's handle, in one: the state itself. */
+struct fake_state {
+	struct fake_field *field;
+	uint32_t count, capacity, depth;
+	char prefix[FAKE_PATH_BYTES]; /* of the open groups: "" or "a[0]/" */
+	char refused[FAKE_PATH_BYTES + 128];
+	/* beside the fields, what the host has to put back or to compare */
+	uint64_t now_ns, deadline_ns[FAKE_TIMERS];
+	uint32_t timer_count, line_count;
+	struct mt_line *lines;
 };
 
 __attribute__((format(printf, 1, 2), noreturn)) void fake_die(const char *fmt, ...);

@@ -17,16 +17,18 @@
 	P(c, irq, "irq", MT_PROP_IRQ, "", "", "", 0, "interrupt output") \
 	P(c, ident, "ident", MT_PROP_INT, "0x1234", "0..0xffffffff", "", 0, "what the ID register reads")
 #define MT_NOTE_CLASSES(C) \
-	C(example, MT_NOTE_NAME, MT_KIND_DEVICE, MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, "", EXAMPLE_PROPS)
+	C(example, MT_NOTE_NAME, MT_KIND_DEVICE, 0, MT_NOTE_SUMMARY, "", EXAMPLE_PROPS)
 #include <mortise/note-emit.h>
 
 #include <lib/regmap.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/irq.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
+#include <util/state.h>
 
 struct example {
 	struct mt_inst *inst;
@@ -127,9 +129,38 @@ static const struct mt_device_class device_class = {
 	.destroy = destroy,
 };
 
+/* Saved state: the level of the line is the host's, so that no output has to be made again. */
+static const struct mt_state_field fields[] = {
+	MT_STATE_VAR(struct example, scratch, UINT32_MAX),
+	MT_STATE_VAR(struct example, level, 1),
+};
+static const struct mt_state_table table = MT_STATE_TABLE(struct example, fields);
+
+static int save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
+{
+	(void)err;
+	mt_state_save(out, w, &table, self);
+	return 0;
+}
+
+static int load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+		struct mt_error *err)
+{
+	(void)err;
+	return mt_state_load(in, r, &table, version, self);
+}
+
+static const struct mt_state_class state_class = {
+	.schema = "example", .version = 1, .version_min = 1, .save = save, .load = load,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
-	return strcmp(class_name, MT_NOTE_NAME) || strcmp(id, MT_IFACE_DEVICE) ? NULL : &device_class;
+	if (strcmp(class_name, MT_NOTE_NAME))
+		return NULL;
+	if (!strcmp(id, MT_IFACE_DEVICE))
+		return &device_class;
+	return strcmp(id, MT_IFACE_STATE) ? NULL : &state_class;
 }
 
 static const struct mt_plugin plugin = { sizeof(plugin), MT_ABI_MAJOR, get_class };

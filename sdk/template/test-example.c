@@ -2,14 +2,22 @@
 /* dev-example on the fake host. */
 #include <fake/check-run.h>
 #include <fake/fake.h>
+#include <fake/state.h>
 
 static struct fake *f;
 
+static struct fake *make(void)
+{
+	struct fake *made = fake_new("dev-example");
+
+	fake_prop(made, "at", "0x10000000");
+	fake_prop(made, "irq", "plic:1");
+	return made;
+}
+
 static void start(void)
 {
-	f = fake_new("dev-example");
-	fake_prop(f, "at", "0x10000000");
-	fake_prop(f, "irq", "plic:1");
+	f = make();
 	fake_start(f);
 }
 
@@ -39,6 +47,14 @@ START_TEST(interrupt)
 }
 END_TEST
 
+START_TEST(state)
+{
+	fake_put(f, 4, 4, 0xcafe);
+	fake_put(f, 8, 4, 1);
+	fake_state_check(f, make);
+}
+END_TEST
+
 START_TEST(fuzz)
 {
 	fake_fuzz_region(f, 1, 100000);
@@ -47,5 +63,5 @@ END_TEST
 
 int main(void)
 {
-	CHECK_RUN("example", start, stop, registers, interrupt, fuzz);
+	CHECK_RUN("example", start, stop, registers, interrupt, state, fuzz);
 }

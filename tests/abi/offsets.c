@@ -25,6 +25,7 @@
 #include <mortise/draft/net.h>
 #include <mortise/draft/props.h>
 #include <mortise/draft/ram.h>
+#include <mortise/draft/state.h>
 #include <mortise/draft/virtio.h>
 
 #define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), "size of " #type);
