@@ -171,6 +171,35 @@ static inline void mt_state_take(const struct mt_state_table *table, uint8_t *ba
 	}
 }
 
+/* A number that says what the instance is made of: the saved one must be the same. */
+static inline int mt_state_expect(struct mt_state_in *in, const struct mt_state_reader *r, const char *name,
+				  uint64_t value)
+{
+	uint64_t saved = 0;
+	char why[96];
+	int code = r->get(in, name, MT_STATE_U64, &saved, 1);
+
+	if (code || saved == value)
+		return code;
+	snprintf(why, sizeof(why), "is %" PRIu64 ", and %" PRIu64 " here", saved, value);
+	return r->refuse(in, name, why);
+}
+
+/* The save and load of a class that has no state that it would miss. */
+static inline int mt_state_save_nothing(void *self, struct mt_state_out *out, const struct mt_state_writer *w,
+					struct mt_error *err)
+{
+	(void)self, (void)out, (void)w, (void)err;
+	return 0;
+}
+
+static inline int mt_state_load_nothing(void *self, struct mt_state_in *in, const struct mt_state_reader *r,
+					uint32_t version, struct mt_error *err)
+{
+	(void)self, (void)in, (void)r, (void)version, (void)err;
+	return 0;
+}
+
 /* 0, or a negative code and nothing is changed. */
 static inline int mt_state_load(struct mt_state_in *in, const struct mt_state_reader *r,
 				const struct mt_state_table *table, uint32_t version, void *base)
