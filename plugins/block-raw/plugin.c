@@ -17,16 +17,18 @@
 	P(c, offset, "offset", MT_PROP_SIZE, "0", "", "bytes", 0, "where the disk begins in the file") \
 	P(c, size, "size", MT_PROP_SIZE, "", "", "bytes", 0, "length of the disk; default: up to the end of the file")
 #define MT_NOTE_CLASSES(C) \
-	C(raw, "block-raw", MT_KIND_BLOCK, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, \
+	C(raw, "block-raw", MT_KIND_BLOCK, MT_CLASS_PARALLEL, \
 	  MT_NOTE_SUMMARY, "mortise.block-format/1", RAW_PROPS)
 
 #include <mortise/draft/block-format.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <mortise/note-emit.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #define SECTOR_BYTES 512u
 
@@ -139,6 +141,29 @@ static const struct mt_device_class raw_device = {
 	.destroy = raw_destroy,
 };
 
+/* The data are the image's own; a disk of another size is another disk. The schema is that of every format. */
+static int raw_save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
+{
+	const struct raw *r = self;
+
+	(void)err;
+	w->put(out, "disk-bytes", MT_STATE_U64, 0, &r->window_bytes, 1);
+	return 0;
+}
+
+static int raw_load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+		    struct mt_error *err)
+{
+	const struct raw *raw = self;
+
+	(void)version, (void)err;
+	return mt_state_expect(in, r, "disk-bytes", raw->window_bytes);
+}
+
+static const struct mt_state_class state_class = {
+	.schema = "disk", .version = 1, .version_min = 1, .save = raw_save, .load = raw_load,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
 	(void)class_name;
@@ -146,6 +171,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &raw_device;
 	if (strcmp(id, MT_IFACE_BLOCK_FORMAT) == 0)
 		return &raw_format;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	return NULL;
 }
 

@@ -29,11 +29,13 @@
 #include <mortise/draft/device.h>
 #include <mortise/draft/dma.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <util/endian.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #include "file.h"
 #include "image.h"
@@ -292,9 +294,19 @@ static const struct mt_device_class device_class = {
 	.destroy = destroy,
 };
 
+/* What it loads is in RAM and registers, and loaded again at a reset. */
+static const struct mt_state_class state_class = {
+	.schema = "riscv-boot", .version = 1, .version_min = 1,
+	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
-	return strcmp(class_name, MT_NOTE_NAME) || strcmp(id, MT_IFACE_DEVICE) ? NULL : &device_class;
+	if (strcmp(class_name, MT_NOTE_NAME))
+		return NULL;
+	if (!strcmp(id, MT_IFACE_DEVICE))
+		return &device_class;
+	return strcmp(id, MT_IFACE_STATE) ? NULL : &state_class;
 }
 
 static const struct mt_plugin plugin = { sizeof(plugin), MT_ABI_MAJOR, get_class };

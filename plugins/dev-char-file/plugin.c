@@ -17,7 +17,7 @@
 	  "file that is created, or emptied, for what the guest writes") \
 	P(c, input, "input", MT_PROP_PATH, "", "", "", 0, "file that the guest reads")
 #define MT_NOTE_CLASSES(C) \
-	C(file, "dev-char-file", MT_KIND_DEVICE, MT_CLASS_NO_STATE, \
+	C(file, "dev-char-file", MT_KIND_DEVICE, 0, \
 	  MT_NOTE_SUMMARY, "mortise.char/1", FILE_PROPS)
 
 #include <mortise/note-emit.h>
@@ -28,10 +28,12 @@
 #include <mortise/draft/log.h>
 #include <mortise/draft/loop.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #define READ_BYTES 1024u
 
@@ -180,6 +182,12 @@ static const struct mt_char_class file_char = {
 	.receive_ready = file_receive_ready,
 };
 
+/* What is on its way to or from the host stays with the host. The schema is that of every char back end. */
+static const struct mt_state_class state_class = {
+	.schema = "char-back-end", .version = 1, .version_min = 1,
+	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
 	(void)class_name;
@@ -187,6 +195,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &file_device;
 	if (strcmp(id, MT_IFACE_CHAR) == 0)
 		return &file_char;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	return NULL;
 }
 

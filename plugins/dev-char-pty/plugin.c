@@ -16,7 +16,7 @@
 	P(c, link, "link", MT_PROP_PATH, "", "", "", MT_PROPF_WRITE, \
 	  "symbolic link to the terminal; made at the start, removed at the end")
 #define MT_NOTE_CLASSES(C) \
-	C(pty, "dev-char-pty", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	C(pty, "dev-char-pty", MT_KIND_DEVICE, MT_CLASS_NONDET, MT_NOTE_SUMMARY, \
 	  "mortise.char/1", PTY_PROPS)
 
 #include <mortise/note-emit.h>
@@ -25,12 +25,14 @@
 #include <mortise/draft/device.h>
 #include <mortise/draft/log.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <util/char-link.h>
 #include <util/error.h>
+#include <util/state.h>
 
 struct pty {
 	struct mt_inst *inst;
@@ -197,6 +199,12 @@ static const struct mt_char_class pty_char = {
 	.receive_ready = pty_receive_ready,
 };
 
+/* What is on its way to or from the host stays with the host. The schema is that of every char back end. */
+static const struct mt_state_class state_class = {
+	.schema = "char-back-end", .version = 1, .version_min = 1,
+	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
 	(void)class_name;
@@ -204,6 +212,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &pty_device;
 	if (strcmp(id, MT_IFACE_CHAR) == 0)
 		return &pty_char;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	return NULL;
 }
 

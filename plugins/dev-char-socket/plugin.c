@@ -18,7 +18,7 @@
 	P(c, server, "server", MT_PROP_BOOL, "on", "", "", 0, "wait for a peer; off: connect to one") \
 	P(c, reconnect, "reconnect", MT_PROP_DURATION, "1s", "", "", 0, "client: time until the next try; 0s: none")
 #define MT_NOTE_CLASSES(C) \
-	C(sock, "dev-char-socket", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	C(sock, "dev-char-socket", MT_KIND_DEVICE, MT_CLASS_NONDET, MT_NOTE_SUMMARY, \
 	  "mortise.char/1", SOCKET_PROPS)
 
 #include <mortise/note-emit.h>
@@ -28,6 +28,7 @@
 #include <mortise/draft/device.h>
 #include <mortise/draft/log.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@
 #include <sys/un.h>
 #include <util/char-link.h>
 #include <util/error.h>
+#include <util/state.h>
 
 struct sock {
 	struct mt_inst *inst;
@@ -330,6 +332,12 @@ static const struct mt_char_class sock_char = {
 	.receive_ready = sock_receive_ready,
 };
 
+/* What is on its way to or from the host stays with the host. The schema is that of every char back end. */
+static const struct mt_state_class state_class = {
+	.schema = "char-back-end", .version = 1, .version_min = 1,
+	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
 	(void)class_name;
@@ -337,6 +345,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &sock_device;
 	if (strcmp(id, MT_IFACE_CHAR) == 0)
 		return &sock_char;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	return NULL;
 }
 

@@ -20,7 +20,7 @@
 	P(c, escape, "escape", MT_PROP_BOOL, "on", "", "", 0, \
 	  "Ctrl-a is the escape key (x quits, h helps); off: all keys go to the guest")
 #define MT_NOTE_CLASSES(C) \
-	C(stdio, "dev-char-stdio", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, \
+	C(stdio, "dev-char-stdio", MT_KIND_DEVICE, MT_CLASS_NONDET, \
 	  "character port on standard input and output", \
 	  "mortise.char/1", STDIO_PROPS)
 
@@ -31,12 +31,14 @@
 #include <mortise/draft/log.h>
 #include <mortise/draft/loop.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <mortise/note-emit.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <util/byte-queue.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #include "escape.h"
 #include "guard.h"
@@ -368,6 +370,12 @@ static const struct mt_device_class stdio_device = {
 	.destroy = stdio_destroy,
 };
 
+/* What is on its way to or from the host stays with the host. The schema is that of every char back end. */
+static const struct mt_state_class state_class = {
+	.schema = "char-back-end", .version = 1, .version_min = 1,
+	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
 	(void)class_name;
@@ -375,6 +383,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &stdio_device;
 	if (strcmp(id, MT_IFACE_CHAR) == 0)
 		return &stdio_char;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	return NULL;
 }
 

@@ -17,7 +17,7 @@
 #define ACLINT_PROPS(P, c) \
 	P(c, at, "at", MT_PROP_ADDR, "", "0x10000", "", MT_PROPF_REQUIRED, "guest-physical base address")
 #define MT_NOTE_CLASSES(C) \
-	C(aclint, "dev-riscv-aclint", MT_KIND_DEVICE, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, \
+	C(aclint, "dev-riscv-aclint", MT_KIND_DEVICE, MT_CLASS_PARALLEL, \
 	  MT_NOTE_SUMMARY, \
 	  "mortise.fdt-node/1", ACLINT_PROPS)
 
@@ -28,6 +28,7 @@
 #include <mortise/draft/fdt.h>
 #include <mortise/draft/irq.h>
 #include <mortise/draft/mmio.h>
+#include <mortise/draft/state.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -229,6 +230,103 @@ static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err
 	return 0;
 }
 
+/* Saved state: the levels of the pins are the kernel's and the vCPUs'. [main], nobody else is about. */
+
+static int save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
+{
+	struct aclint_dev *d = self;
+	uint64_t offset = atomic_load(&d->offset);
+
+	(void)err;
+	w->put(out, "offset", MT_STATE_U64, 0, &offset, 1);
+	for (uint32_t i = 0; i < d->hart_count; i++) {
+		w->begin(out, "hart", 0);
+		w->put(out, "mtimecmp", MT_STATE_U64, 0, &d->harts[i].compare, 1);
+		w->put(out, "msip", MT_STATE_U32, 0, &d->harts[i].msip, 1);
+		w->end(out);
+	}
+	return 0;
+}
+
+static int hart_load(struct hart *h, struct mt_state_in *in, const struct mt_state_reader *r)
+{
+	int code = r->get(in, "mtimecmp", MT_STATE_U64, &h->compare, 1);
+
+	if (!code)
+		code = r->get(in, "msip", MT_STATE_U32, &h->msip, 1);
+	return code || h->msip <= 1 ? code : r->refuse(in, "msip", "is neither 0 nor 1");
+}
+
+/* `loaded` has room for all harts. */
+static int harts_load(struct aclint_dev *d, struct hart *loaded, struct mt_state_in *in,
+		      const struct mt_state_reader *r)
+{
+	uint32_t type = 0, count = 0;
+	int code = 0;
+
+	r->find(in, "hart", &type, &count);
+	if (count != d->hart_count)
+		return r->refuse(in, "hart", "is there in another number than the machine has vCPUs");
+	for (uint32_t i = 0; !code && i < count; i++) {
+		code = r->begin(in, "hart", i);
+		if (code)
+			return code;
+		code = hart_load(&loaded[i], in, r);
+		r->end(in);
+	}
+	return code;
+}
+
+static void hart_take(struct hart *h, const struct hart *loaded)
+{
+	struct aclint_dev *d = h->dev;
+	uint64_t ticks = d->clock->ticks(d->inst);
+	uint64_t due = aclint_due_tick(ticks, atomic_load(&d->offset), loaded->compare);
+
+	h->compare = loaded->compare;
+	h->msip = loaded->msip;
+	d->clock->timer_arm(h->timer, due <= ticks || due == UINT64_MAX ? UINT64_MAX :
+				      d->clock->ticks_to_ns(d->inst, due));
+}
+
+static int load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+		struct mt_error *err)
+{
+	struct aclint_dev *d = self;
+	struct hart *loaded = calloc(d->hart_count + 1, sizeof(*loaded));
+	uint64_t offset = 0;
+	int code;
+
+	(void)version;
+	if (!loaded)
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	code = r->get(in, "offset", MT_STATE_U64, &offset, 1);
+	if (!code)
+		code = harts_load(d, loaded, in, r);
+	if (!code) {
+		atomic_store(&d->offset, offset);
+		for (uint32_t i = 0; i < d->hart_count; i++)
+			hart_take(&d->harts[i], &loaded[i]);
+	}
+	free(loaded);
+	return code;
+}
+
+/* A state that says otherwise than the pins is put right. */
+static void resume(void *self)
+{
+	struct aclint_dev *d = self;
+
+	for (uint32_t i = 0; i < d->hart_count; i++) {
+		d->irq->line_set(d->harts[i].msip_pin, d->harts[i].msip);
+		timer_fired(&d->harts[i]);
+	}
+}
+
+static const struct mt_state_class state_class = {
+	.schema = "riscv-aclint", .version = 1, .version_min = 1, .save = save, .load = load,
+};
+
 static void unrealize(void *self)
 {
 	(void)self;
@@ -248,6 +346,7 @@ static const struct mt_device_class device_class = {
 	.create = create,
 	.realize = realize,
 	.reset = reset,
+	.resume = resume,
 	.unrealize = unrealize,
 	.destroy = destroy,
 };
@@ -260,6 +359,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return NULL;
 	if (!strcmp(id, MT_IFACE_DEVICE))
 		return &device_class;
+	if (!strcmp(id, MT_IFACE_STATE))
+		return &state_class;
 	return strcmp(id, MT_IFACE_FDT_NODE) ? NULL : &fdt_node;
 }
 

@@ -2,6 +2,7 @@
 /* dev-riscv-aclint on the fake host, whose clock stands still until it is told to move. */
 #include <fake/check-run.h>
 #include <fake/fake.h>
+#include <fake/state.h>
 
 #include "aclint.h"
 
@@ -10,11 +11,18 @@
 
 static struct fake *f;
 
+static struct fake *make(void)
+{
+	struct fake *made = fake_new("dev-riscv-aclint");
+
+	fake_vcpus(made, 2);
+	fake_prop(made, "at", "0x02000000");
+	return made;
+}
+
 static void start(void)
 {
-	f = fake_new("dev-riscv-aclint");
-	fake_vcpus(f, 2);
-	fake_prop(f, "at", "0x02000000");
+	f = make();
 	fake_start(f);
 }
 
@@ -135,6 +143,38 @@ START_TEST(device_tree)
 }
 END_TEST
 
+START_TEST(state)
+{
+	fake_put(f, 0xbff8, 8, 1000000);
+	fake_put(f, 0x4008, 8, 1000500);
+	fake_put(f, 0x0, 4, 1);
+	fake_advance(f, 10000);
+	fake_state_check(f, make);
+	fake_advance(f, 40000);
+	ck_assert_uint_eq(fake_pin(f, 1, "mtip"), 1);
+	fake_state_check(f, make);
+}
+END_TEST
+
+START_TEST(timer_fires_after_a_load)
+{
+	struct fake_state *state;
+
+	fake_put(f, 0x4008, 8, 500);
+	fake_advance(f, 10000);
+	state = fake_save(f);
+	fake_free(f);
+	f = make();
+	ck_assert_int_eq(fake_load(f, state, NULL), 0);
+	fake_state_free(state);
+	ck_assert_uint_eq(fake_get(f, 0xbff8, 8), 100);
+	fake_advance(f, 39900);
+	ck_assert_uint_eq(fake_pin(f, 1, "mtip"), 0);
+	fake_advance(f, 100);
+	ck_assert_uint_eq(fake_pin(f, 1, "mtip"), 1);
+}
+END_TEST
+
 START_TEST(fuzz)
 {
 	fake_fuzz_region(f, 2, 200000);
@@ -145,5 +185,5 @@ int main(void)
 {
 	CHECK_RUN("riscv-aclint", start, stop, software_interrupts, timer_fires_at_its_tick, odd_timebases_fire_on_time,
 		  compare_in_halves, time_can_be_written, due_ticks_at_the_edges, registers_of_absent_harts,
-		  reset_lowers_pins, device_tree, fuzz);
+		  reset_lowers_pins, device_tree, state, timer_fires_after_a_load, fuzz);
 }

@@ -35,8 +35,7 @@ void plic_fini(struct plic *p)
 	p->contexts = NULL;
 }
 
-/* The bits of a word of a bitmap that belong to sources. */
-static uint32_t word_mask(const struct plic *p, uint32_t word)
+uint32_t plic_word_mask(const struct plic *p, uint32_t word)
 {
 	uint32_t bits = p->sources + 1 - word * 32;
 
@@ -74,6 +73,17 @@ static void context_update(struct plic *p, uint32_t index)
 	c->level = level;
 	if (p->output)
 		p->output(p->arg, index, level);
+}
+
+void plic_redrive(struct plic *p)
+{
+	for (uint32_t i = 0; i < p->context_count; i++) {
+		struct plic_context *c = &p->contexts[i];
+
+		c->level = best_source(p, c, c->threshold) != 0;
+		if (p->output)
+			p->output(p->arg, i, c->level);
+	}
 }
 
 /* After a change of `source`: only contexts that enable it can change. */
@@ -201,7 +211,7 @@ static void enable_write(struct plic *p, uint32_t offset, uint32_t value)
 
 	if (context >= p->context_count || word >= p->words)
 		return;
-	p->contexts[context].enable[word] = value & word_mask(p, word);
+	p->contexts[context].enable[word] = value & plic_word_mask(p, word);
 	context_update(p, context);
 }
 

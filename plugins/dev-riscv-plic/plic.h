@@ -8,6 +8,7 @@
 #ifndef PLIC_H
 #define PLIC_H
 
+#include <mortise/draft/state.h>
 #include <stdint.h>
 
 #define PLIC_REGION_BYTES 0x4000000u
@@ -40,6 +41,13 @@ int plic_init(struct plic *p, uint32_t sources, uint32_t contexts);
 void plic_fini(struct plic *p);
 /* Registers and gateways as after power-on; the input levels stay, and pass the gateways again. */
 void plic_reset(struct plic *p);
+/* Drives all outputs again. */
+void plic_redrive(struct plic *p);
+/* state.c: saved state of a PLIC with as many sources and contexts. A refused load changes nothing. */
+void plic_save(const struct plic *p, struct mt_state_out *out, const struct mt_state_writer *w);
+int plic_load(struct plic *p, struct mt_state_in *in, const struct mt_state_reader *r);
+/* The bits of a word of a bitmap that belong to sources. */
+uint32_t plic_word_mask(const struct plic *p, uint32_t word);
 /* 0 and sources above the highest are ignored. */
 void plic_input(struct plic *p, uint32_t source, uint32_t level);
 /* 32-bit registers; `offset` is a multiple of 4. */

@@ -16,7 +16,7 @@
 	P(c, at, "at", MT_PROP_ADDR, "", "0x4000000", "", MT_PROPF_REQUIRED, "guest-physical base address") \
 	P(c, sources, "sources", MT_PROP_INT, "96", "1..1023", "", 0, "number of interrupt sources")
 #define MT_NOTE_CLASSES(C) \
-	C(plic, "dev-riscv-plic", MT_KIND_DEVICE, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	C(plic, "dev-riscv-plic", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
 	  "mortise.irq-sink/1 mortise.fdt-node/1", PLIC_PROPS)
 
 #include <mortise/note-emit.h>
@@ -26,6 +26,7 @@
 #include <mortise/draft/irq.h>
 #include <mortise/draft/mmio.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +185,43 @@ static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err
 	return 0;
 }
 
+static int save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
+{
+	struct plic_dev *d = self;
+
+	(void)err;
+	pthread_mutex_lock(&d->lock);
+	plic_save(&d->chip, out, w);
+	pthread_mutex_unlock(&d->lock);
+	return 0;
+}
+
+static int load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+		struct mt_error *err)
+{
+	struct plic_dev *d = self;
+	int code;
+
+	(void)version;
+	pthread_mutex_lock(&d->lock);
+	code = plic_load(&d->chip, in, r);
+	pthread_mutex_unlock(&d->lock);
+	return code == MT_ENOMEM ? mt_error_set(err, code, NULL, "out of memory") : code;
+}
+
+static void resume(void *self)
+{
+	struct plic_dev *d = self;
+
+	pthread_mutex_lock(&d->lock);
+	plic_redrive(&d->chip);
+	pthread_mutex_unlock(&d->lock);
+}
+
+static const struct mt_state_class state_class = {
+	.schema = "riscv-plic", .version = 1, .version_min = 1, .save = save, .load = load,
+};
+
 static void unrealize(void *self)
 {
 	(void)self;
@@ -203,6 +241,7 @@ static const struct mt_device_class device_class = {
 	.create = create,
 	.realize = realize,
 	.reset = reset,
+	.resume = resume,
 	.unrealize = unrealize,
 	.destroy = destroy,
 };
@@ -223,6 +262,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &device_class;
 	if (!strcmp(id, MT_IFACE_IRQ_SINK))
 		return &irq_sink;
+	if (!strcmp(id, MT_IFACE_STATE))
+		return &state_class;
 	return strcmp(id, MT_IFACE_FDT_NODE) ? NULL : &fdt_node;
 }
 

@@ -2,6 +2,7 @@
 /* dev-riscv-plic on the fake host: the rules of the specification, section by section, and the device tree. */
 #include <fake/check-run.h>
 #include <fake/fake.h>
+#include <fake/state.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -13,11 +14,18 @@
 
 static struct fake *f;
 
+static struct fake *make(void)
+{
+	struct fake *made = fake_new("dev-riscv-plic");
+
+	fake_vcpus(made, 2);
+	fake_prop(made, "at", "0x0c000000");
+	return made;
+}
+
 static void start(void)
 {
-	f = fake_new("dev-riscv-plic");
-	fake_vcpus(f, 2);
-	fake_prop(f, "at", "0x0c000000");
+	f = make();
 	fake_start(f);
 }
 
@@ -211,6 +219,32 @@ START_TEST(inputs_from_another_thread)
 }
 END_TEST
 
+START_TEST(state)
+{
+	struct fake_state *state;
+
+	enable(1, 5, 3);
+	enable(1, 7, 2);
+	enable(3, 96, 7);
+	fake_put(f, 0x203000, 4, 6);
+	fake_input(f, 5, 1);
+	fake_input(f, 7, 1);
+	fake_input(f, 96, 1);
+	ck_assert_uint_eq(fake_get(f, 0x201004, 4), 5);
+	fake_state_check(f, make);
+	state = fake_save(f);
+	fake_free(f);
+	f = make();
+	ck_assert_int_eq(fake_load(f, state, NULL), 0);
+	fake_state_free(state);
+	ck_assert_uint_eq(fake_pin(f, 1, "seip"), 1);
+	ck_assert_uint_eq(fake_get(f, 0x203004, 4), 96);
+	ck_assert_uint_eq(fake_get(f, 0x201004, 4), 7);
+	fake_put(f, 0x201004, 4, 5);          /* still high: it pends again */
+	ck_assert_uint_eq(fake_get(f, 0x201004, 4), 5);
+}
+END_TEST
+
 START_TEST(fuzz)
 {
 	fake_fuzz_region(f, 1, 200000);
@@ -222,5 +256,5 @@ int main(void)
 	CHECK_RUN("riscv-plic", start, stop, level_goes_to_the_enabled_context, gateway_waits_for_completion,
 		  request_stays_when_the_level_falls, priorities_ties_and_threshold, completion_needs_the_enable_bit,
 		  registers_beside_sources_and_contexts, reset_lowers_pins_and_keeps_levels, most_sources, device_tree,
-		  inputs_from_another_thread, fuzz);
+		  inputs_from_another_thread, state, fuzz);
 }

@@ -56,6 +56,13 @@ void goldfish_alarm(struct goldfish *g)
 	alarm_check(g);
 }
 
+void goldfish_redrive(struct goldfish *g)
+{
+	g->level = g->pending && g->enabled;
+	g->ops->interrupt(g->arg, g->level);
+	alarm_check(g);
+}
+
 void goldfish_init(struct goldfish *g, const struct goldfish_ops *ops, void *arg)
 {
 	memset(g, 0, sizeof(*g));

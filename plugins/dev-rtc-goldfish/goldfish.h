@@ -33,6 +33,8 @@ void goldfish_init(struct goldfish *g, const struct goldfish_ops *ops, void *arg
 void goldfish_reset(struct goldfish *g);
 uint32_t goldfish_read(struct goldfish *g, uint32_t offset);
 void goldfish_write(struct goldfish *g, uint32_t offset, uint32_t value);
+/* Output and alarm again, after a load or a time in which nobody looked. */
+void goldfish_redrive(struct goldfish *g);
 /* The deadline may have come: looks at the clock. */
 void goldfish_alarm(struct goldfish *g);
 

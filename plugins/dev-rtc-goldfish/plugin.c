@@ -15,7 +15,7 @@
 	P(c, at, "at", MT_PROP_ADDR, "", "0x1000", "", MT_PROPF_REQUIRED, "guest-physical base address") \
 	P(c, irq, "irq", MT_PROP_IRQ, "", "", "", 0, "interrupt output")
 #define MT_NOTE_CLASSES(C) \
-	C(rtc, "dev-rtc-goldfish", MT_KIND_DEVICE, MT_CLASS_NO_STATE, \
+	C(rtc, "dev-rtc-goldfish", MT_KIND_DEVICE, 0, \
 	  MT_NOTE_SUMMARY, "mortise.fdt-node/1", RTC_PROPS)
 
 #include <mortise/note-emit.h>
@@ -26,9 +26,11 @@
 #include <mortise/draft/irq.h>
 #include <mortise/draft/mmio.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #include "goldfish.h"
 
@@ -149,6 +151,43 @@ static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err
 	return 0;
 }
 
+/* The time outside went on meanwhile: an alarm may have come. */
+static void resume(void *self)
+{
+	struct rtc *d = self;
+
+	goldfish_redrive(&d->chip);
+}
+
+static const struct mt_state_field fields[] = {
+	MT_STATE_VAR(struct goldfish, offset_ns, UINT64_MAX),
+	MT_STATE_VAR(struct goldfish, alarm_ns, UINT64_MAX),
+	MT_STATE_VAR(struct goldfish, time_high, UINT32_MAX),
+	MT_STATE_VAR(struct goldfish, alarm_high, UINT32_MAX),
+	MT_STATE_VAR(struct goldfish, armed, 1),
+	MT_STATE_VAR(struct goldfish, pending, 1),
+	MT_STATE_VAR(struct goldfish, enabled, 1),
+};
+static const struct mt_state_table table = MT_STATE_TABLE(struct goldfish, fields);
+
+static int save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
+{
+	struct rtc *d = self;
+
+	(void)err;
+	mt_state_save(out, w, &table, &d->chip);
+	return 0;
+}
+
+static int load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+		struct mt_error *err)
+{
+	struct rtc *d = self;
+
+	(void)err;
+	return mt_state_load(in, r, &table, version, &d->chip);
+}
+
 static void unrealize(void *self)
 {
 	(void)self;
@@ -163,11 +202,16 @@ static const struct mt_device_class device_class = {
 	.create = create,
 	.realize = realize,
 	.reset = reset,
+	.resume = resume,
 	.unrealize = unrealize,
 	.destroy = destroy,
 };
 
 static const struct mt_fdt_node fdt_node = { .describe = describe };
+
+static const struct mt_state_class state_class = {
+	.schema = "goldfish-rtc", .version = 1, .version_min = 1, .save = save, .load = load,
+};
 
 static const void *get_class(const char *class_name, const char *id)
 {
@@ -175,6 +219,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return NULL;
 	if (!strcmp(id, MT_IFACE_DEVICE))
 		return &device_class;
+	if (!strcmp(id, MT_IFACE_STATE))
+		return &state_class;
 	return strcmp(id, MT_IFACE_FDT_NODE) ? NULL : &fdt_node;
 }
 

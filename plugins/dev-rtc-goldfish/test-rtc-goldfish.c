@@ -2,17 +2,25 @@
 /* dev-rtc-goldfish on the fake host, whose UTC starts at 1 000 000 000 s. */
 #include <fake/check-run.h>
 #include <fake/fake.h>
+#include <fake/state.h>
 
 #define SECOND 1000000000ull
 #define START  (1000000000ull * SECOND)
 
 static struct fake *f;
 
+static struct fake *make(void)
+{
+	struct fake *made = fake_new("dev-rtc-goldfish");
+
+	fake_prop(made, "at", "0x00101000");
+	fake_prop(made, "irq", "plic:11");
+	return made;
+}
+
 static void start(void)
 {
-	f = fake_new("dev-rtc-goldfish");
-	fake_prop(f, "at", "0x00101000");
-	fake_prop(f, "irq", "plic:11");
+	f = make();
 	fake_start(f);
 }
 
@@ -110,6 +118,39 @@ START_TEST(device_tree)
 }
 END_TEST
 
+START_TEST(state)
+{
+	fake_put(f, 0x04, 4, 0x1234);         /* the guest sets its own time */
+	fake_put(f, 0x00, 4, 0x5678);
+	fake_put(f, 0x10, 4, 1);
+	fake_put(f, 0x0c, 4, 0x1234);
+	fake_put(f, 0x08, 4, 0x9678);
+	fake_state_check(f, make);
+	fake_advance(f, 0x4000);
+	ck_assert_uint_eq(fake_line(f, "irq", 0), 1);
+	fake_state_check(f, make);
+}
+END_TEST
+
+/* The time outside goes on while the machine is a file. */
+START_TEST(alarm_comes_meanwhile)
+{
+	struct fake_state *state;
+
+	fake_put(f, 0x10, 4, 1);
+	fake_put(f, 0x0c, 4, (uint32_t)((fake_now(f) + 1000000000000000000 + 1000000) >> 32));
+	fake_put(f, 0x08, 4, (uint32_t)(fake_now(f) + 1000000000000000000 + 1000000));
+	ck_assert_uint_eq(fake_line(f, "irq", 0), 0);
+	state = fake_save(f);
+	fake_free(f);
+	f = make();
+	ck_assert_int_eq(fake_load(f, state, NULL), 0);
+	fake_state_free(state);
+	fake_advance(f, 2000000);
+	ck_assert_uint_eq(fake_line(f, "irq", 0), 1);
+}
+END_TEST
+
 START_TEST(fuzz)
 {
 	fake_fuzz_region(f, 4, 200000);
@@ -119,5 +160,6 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("rtc-goldfish", start, stop, time_runs_and_can_be_set, high_half_is_latched, alarm_interrupts,
-		  alarm_in_the_past_and_cleared, setting_the_time_moves_the_alarm, device_tree, fuzz);
+		  alarm_in_the_past_and_cleared, setting_the_time_moves_the_alarm, device_tree, state,
+		  alarm_comes_meanwhile, fuzz);
 }

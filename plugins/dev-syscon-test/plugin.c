@@ -24,9 +24,11 @@
 #include <mortise/draft/fdt.h>
 #include <mortise/draft/loop.h>
 #include <mortise/draft/mmio.h>
+#include <mortise/draft/state.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #define REGION_BYTES 0x1000u
 #define COMMAND_FAIL  0x3333u
@@ -147,12 +149,20 @@ static const struct mt_device_class device_class = {
 
 static const struct mt_fdt_node fdt_node = { .describe = describe };
 
+/* It has no registers that keep anything. */
+static const struct mt_state_class state_class = {
+	.schema = "sifive-test", .version = 1, .version_min = 1,
+	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
 	if (strcmp(class_name, MT_NOTE_NAME))
 		return NULL;
 	if (!strcmp(id, MT_IFACE_DEVICE))
 		return &device_class;
+	if (!strcmp(id, MT_IFACE_STATE))
+		return &state_class;
 	return strcmp(id, MT_IFACE_FDT_NODE) ? NULL : &fdt_node;
 }
 

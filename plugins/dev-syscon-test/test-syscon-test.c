@@ -2,13 +2,21 @@
 /* dev-syscon-test on the fake host: commands and the nodes that firmware and Linux look for. */
 #include <fake/check-run.h>
 #include <fake/fake.h>
+#include <fake/state.h>
 
 static struct fake *f;
 
+static struct fake *make(void)
+{
+	struct fake *made = fake_new("dev-syscon-test");
+
+	fake_prop(made, "at", "0x00100000");
+	return made;
+}
+
 static void start(void)
 {
-	f = fake_new("dev-syscon-test");
-	fake_prop(f, "at", "0x00100000");
+	f = make();
 	fake_start(f);
 }
 
@@ -71,6 +79,12 @@ START_TEST(device_tree)
 }
 END_TEST
 
+START_TEST(state)
+{
+	fake_state_check(f, make);
+}
+END_TEST
+
 START_TEST(fuzz)
 {
 	fake_fuzz_region(f, 3, 100000);
@@ -79,5 +93,5 @@ END_TEST
 
 int main(void)
 {
-	CHECK_RUN("syscon-test", start, stop, commands, other_writes_do_nothing, device_tree, fuzz);
+	CHECK_RUN("syscon-test", start, stop, commands, other_writes_do_nothing, device_tree, state, fuzz);
 }

@@ -19,7 +19,7 @@
 	P(c, clock, "clock", MT_PROP_INT, "3686400", "1..1000000000", "Hz", 0, "crystal, for the device tree") \
 	P(c, reg_shift, "reg-shift", MT_PROP_INT, "0", "0..2", "", 0, "registers are 1 << reg-shift bytes apart")
 #define MT_NOTE_CLASSES(C) \
-	C(uart, "dev-uart16550", MT_KIND_DEVICE, MT_CLASS_NO_STATE, \
+	C(uart, "dev-uart16550", MT_KIND_DEVICE, 0, \
 	  MT_NOTE_SUMMARY, "mortise.fdt-node/1", UART_PROPS)
 
 #include <mortise/note-emit.h>
@@ -31,6 +31,7 @@
 #include <mortise/draft/irq.h>
 #include <mortise/draft/mmio.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
@@ -53,6 +54,7 @@ struct uart_dev {
 	uint64_t clock_hz;
 	uint32_t reg_shift;
 	uint32_t starved;          /* the port has been told that there is no room */
+	uint64_t timeout_ns;       /* guest time at which the character time-out comes; UINT64_MAX: never */
 };
 
 /* A port that is gone swallows: the guest's output never stops because a terminal was closed. */
@@ -84,10 +86,10 @@ static void chip_timeout(void *arg, uint32_t start)
 {
 	struct uart_dev *d = arg;
 
-	if (!d->timer)
-		return;
-	d->clock->timer_arm(d->timer, !start ? UINT64_MAX : d->clock->now_ns(d->inst, MT_CLOCK_GUEST) +
-							   uart16550_timeout_ns(&d->chip, d->clock_hz));
+	d->timeout_ns = !start ? UINT64_MAX : d->clock->now_ns(d->inst, MT_CLOCK_GUEST) +
+					      uart16550_timeout_ns(&d->chip, d->clock_hz);
+	if (d->timer)
+		d->clock->timer_arm(d->timer, d->timeout_ns);
 }
 
 static const struct uart16550_ops chip_ops = {
@@ -101,6 +103,7 @@ static void timer_fired(void *arg)
 {
 	struct uart_dev *d = arg;
 
+	d->timeout_ns = UINT64_MAX;
 	uart16550_timeout(&d->chip);
 }
 
@@ -203,6 +206,7 @@ static int create(const struct mt_host *host, struct mt_inst *inst, void **self,
 	d->chars = host->get_interface(host, MT_IFACE_CHAR_HOST);
 	d->clock_hz = d->props->get_u64(inst, "clock");
 	d->reg_shift = (uint32_t)d->props->get_u64(inst, "reg-shift");
+	d->timeout_ns = UINT64_MAX;
 	uart16550_init(&d->chip, &chip_ops, d);
 	*self = d;
 	return 0;
@@ -243,6 +247,44 @@ static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err
 	return 0;
 }
 
+/* After a pause, or a load: the port may have room for what waits, or bytes for us, and nobody has said so. */
+static void resume(void *self)
+{
+	struct uart_dev *d = self;
+
+	uart16550_writable(&d->chip);
+	uart16550_redrive(&d->chip);
+	chip_receive_ready(d);
+}
+
+static int save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
+{
+	struct uart_dev *d = self;
+
+	(void)err;
+	uart16550_save(&d->chip, out, w);
+	w->put(out, "timeout-ns", MT_STATE_U64, 0, &d->timeout_ns, 1);
+	return 0;
+}
+
+static int load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+		struct mt_error *err)
+{
+	struct uart_dev *d = self;
+	uint64_t timeout_ns;
+	int code = r->get(in, "timeout-ns", MT_STATE_U64, &timeout_ns, 1);
+
+	(void)version, (void)err;
+	if (!code)
+		code = uart16550_load(&d->chip, in, r);
+	if (code)
+		return code;
+	d->timeout_ns = timeout_ns;
+	d->clock->timer_arm(d->timer, timeout_ns);
+	d->starved = 1;
+	return 0;
+}
+
 static void unrealize(void *self)
 {
 	struct uart_dev *d = self;
@@ -260,11 +302,16 @@ static const struct mt_device_class device_class = {
 	.create = create,
 	.realize = realize,
 	.reset = reset,
+	.resume = resume,
 	.unrealize = unrealize,
 	.destroy = destroy,
 };
 
 static const struct mt_fdt_node fdt_node = { .describe = describe };
+
+static const struct mt_state_class state_class = {
+	.schema = "ns16550a", .version = 1, .version_min = 1, .save = save, .load = load,
+};
 
 static const void *get_class(const char *class_name, const char *id)
 {
@@ -272,6 +319,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return NULL;
 	if (!strcmp(id, MT_IFACE_DEVICE))
 		return &device_class;
+	if (!strcmp(id, MT_IFACE_STATE))
+		return &state_class;
 	return strcmp(id, MT_IFACE_FDT_NODE) ? NULL : &fdt_node;
 }
 

@@ -108,6 +108,12 @@ static void update(struct uart16550 *u)
 	u->ops->interrupt(u->arg, level);
 }
 
+void uart16550_redrive(struct uart16550 *u)
+{
+	u->level = condition(u) != IIR_NONE;
+	u->ops->interrupt(u->arg, u->level);
+}
+
 /* --- receiver --- */
 
 /* Errors belong to the byte at the head of the FIFO and show in LSR when it gets there. */

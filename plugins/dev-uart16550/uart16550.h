@@ -9,6 +9,7 @@
 #define UART16550_H
 
 #include <lib/fifo.h>
+#include <mortise/draft/state.h>
 #include <stdint.h>
 
 #define UART16550_FIFO_BYTES 16u
@@ -54,6 +55,11 @@ void uart16550_writable(struct uart16550 *u);
 void uart16550_timeout(struct uart16550 *u);
 /* The other side is there (CTS, DSR and DCD on) or not. */
 void uart16550_carrier(struct uart16550 *u, uint32_t on);
+/* Drives the output again, as the conditions say. */
+void uart16550_redrive(struct uart16550 *u);
+/* state.c: the chip's saved state. A refused load changes nothing. */
+void uart16550_save(struct uart16550 *u, struct mt_state_out *out, const struct mt_state_writer *w);
+int uart16550_load(struct uart16550 *u, struct mt_state_in *in, const struct mt_state_reader *r);
 /* Four character times in ns, from the divisor and the frame; `clock_hz` of the crystal. */
 uint64_t uart16550_timeout_ns(const struct uart16550 *u, uint64_t clock_hz);
 

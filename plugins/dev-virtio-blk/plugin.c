@@ -22,7 +22,7 @@
 	P(c, queues, "queues", MT_PROP_INT, "1", "1..16", "", 0, "number of request queues") \
 	P(c, queue_size, "queue-size", MT_PROP_INT, "256", "2..1024", "", 0, "entries of a queue, a power of two")
 #define MT_NOTE_CLASSES(C) \
-	C(blk, "dev-virtio-blk", MT_KIND_DEVICE, MT_CLASS_NO_STATE, \
+	C(blk, "dev-virtio-blk", MT_KIND_DEVICE, 0, \
 	  MT_NOTE_SUMMARY, "mortise.virtio-device/1", BLK_PROPS)
 
 #include <mortise/note-emit.h>
@@ -31,10 +31,12 @@
 #include <mortise/draft/log.h>
 #include <mortise/draft/loop.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #include "request.h"
 
@@ -481,6 +483,38 @@ static const struct mt_device_class blk_device = {
 	.destroy = blk_destroy,
 };
 
+/* Nothing is in flight; features and queues come by start. */
+static int blk_save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
+{
+	const struct blk *b = self;
+
+	(void)err;
+	w->put(out, "capacity", MT_STATE_U64, 0, &b->config.capacity, 1);
+	w->put(out, "writeback", MT_STATE_U8, 0, &b->config.writeback, 1);
+	return 0;
+}
+
+static int blk_load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+		    struct mt_error *err)
+{
+	struct blk *b = self;
+	uint8_t writeback = 0;
+	int code = mt_state_expect(in, r, "capacity", b->config.capacity);
+
+	(void)version, (void)err;
+	if (!code)
+		code = r->get(in, "writeback", MT_STATE_U8, &writeback, 1);
+	if (!code && writeback > 1)
+		code = r->refuse(in, "writeback", "is neither 0 nor 1");
+	if (!code)
+		b->config.writeback = writeback;
+	return code;
+}
+
+static const struct mt_state_class state_class = {
+	.schema = "virtio-blk", .version = 1, .version_min = 1, .save = blk_save, .load = blk_load,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
 	(void)class_name;
@@ -488,6 +522,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &blk_device;
 	if (strcmp(id, MT_IFACE_VIRTIO_DEVICE) == 0)
 		return &blk_virtio;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	return NULL;
 }
 

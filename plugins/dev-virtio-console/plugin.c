@@ -18,7 +18,7 @@
 	P(c, char, "char", MT_PROP_REF, "", "mortise.char/1", "", MT_PROPF_REQUIRED, \
 	  "where the bytes go and come from")
 #define MT_NOTE_CLASSES(C) \
-	C(console, "dev-virtio-console", MT_KIND_DEVICE, MT_CLASS_NO_STATE, \
+	C(console, "dev-virtio-console", MT_KIND_DEVICE, 0, \
 	  MT_NOTE_SUMMARY, "mortise.virtio-device/1", CONSOLE_PROPS)
 
 #include <mortise/note-emit.h>
@@ -26,10 +26,12 @@
 #include <mortise/draft/char.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/loop.h>
+#include <mortise/draft/state.h>
 #include <mortise/draft/virtio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #define DEVICE_ID 3u
 #define QUEUE_SIZE 128u
@@ -264,6 +266,31 @@ static const struct mt_device_class console_device = {
 	.destroy = console_destroy,
 };
 
+/* The buffer that is being sent comes from its queue again; how much of it has gone is known here only. */
+static const struct mt_state_field fields[] = {
+	MT_STATE_VAR(struct console, tx_at, UINT64_MAX),
+};
+static const struct mt_state_table table = MT_STATE_TABLE(struct console, fields);
+
+static int console_save(void *self, struct mt_state_out *out, const struct mt_state_writer *w,
+			struct mt_error *err)
+{
+	(void)err;
+	mt_state_save(out, w, &table, self);
+	return 0;
+}
+
+static int console_load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+			struct mt_error *err)
+{
+	(void)err;
+	return mt_state_load(in, r, &table, version, self);
+}
+
+static const struct mt_state_class state_class = {
+	.schema = "virtio-console", .version = 1, .version_min = 1, .save = console_save, .load = console_load,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
 	(void)class_name;
@@ -271,6 +298,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &console_device;
 	if (strcmp(id, MT_IFACE_VIRTIO_DEVICE) == 0)
 		return &console_virtio;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	return NULL;
 }
 

@@ -24,7 +24,7 @@
 	P(c, event_index, "event-index", MT_PROP_BOOL, "on", "", "", 0, \
 	  "offer to name the next event of interest, for fewer kicks and interrupts")
 #define MT_NOTE_CLASSES(C) \
-	C(slot, "dev-virtio-mmio", MT_KIND_DEVICE, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	C(slot, "dev-virtio-mmio", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
 	  "mortise.virtio-bus/1 mortise.fdt-node/1", SLOT_PROPS)
 
 #include <mortise/note-emit.h>
@@ -34,11 +34,13 @@
 #include <mortise/draft/irq.h>
 #include <mortise/draft/mmio.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <mortise/draft/virtio.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #define MAGIC     0x74726976u
 #define VERSION_2 2u
@@ -347,6 +349,60 @@ static int slot_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error
 	return 0;
 }
 
+static void slot_resume(void *self)
+{
+	irq_change(self, 0, 0);
+}
+
+static const struct mt_state_field ring_fields[] = {
+	MT_STATE_VAR(struct ring, size, UINT32_MAX),
+	MT_STATE_VAR(struct ring, desc, UINT64_MAX),
+	MT_STATE_VAR(struct ring, driver, UINT64_MAX),
+	MT_STATE_VAR(struct ring, device, UINT64_MAX),
+};
+static const struct mt_state_table ring_table = MT_STATE_TABLE(struct ring, ring_fields);
+
+static const struct mt_state_field slot_fields[] = {
+	MT_STATE_VAR(struct slot, irq_status, IRQ_RING | IRQ_CONFIG),
+	MT_STATE_VAR(struct slot, features_sel, UINT32_MAX),
+	MT_STATE_VAR(struct slot, driver_features_sel, UINT32_MAX),
+	MT_STATE_VAR(struct slot, queue_sel, UINT32_MAX),
+	MT_STATE_VAR(struct slot, driver_features, UINT64_MAX),
+	MT_STATE_STRUCTS(struct slot, rings, &ring_table),
+};
+static const struct mt_state_table slot_table = MT_STATE_TABLE(struct slot, slot_fields);
+
+static int slot_save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
+{
+	struct slot *s = self;
+
+	(void)err;
+	pthread_mutex_lock(&s->lock);
+	mt_state_save(out, w, &slot_table, s);
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+static int slot_load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+		     struct mt_error *err)
+{
+	struct slot *s = self;
+	int code;
+
+	(void)err;
+	s->vdev = s->virtio->device(s->inst);
+	if (s->vdev)
+		s->virtio->withhold(s->vdev, unwanted(s));
+	pthread_mutex_lock(&s->lock);
+	code = mt_state_load(in, r, &slot_table, version, s);
+	pthread_mutex_unlock(&s->lock);
+	return code;
+}
+
+static const struct mt_state_class state_class = {
+	.schema = "virtio-mmio", .version = 1, .version_min = 1, .save = slot_save, .load = slot_load,
+};
+
 static void slot_unrealize(void *self)
 {
 	struct slot *s = self;
@@ -380,6 +436,7 @@ static const struct mt_device_class slot_device = {
 	.create = slot_create,
 	.realize = slot_realize,
 	.reset = slot_reset,
+	.resume = slot_resume,
 	.unrealize = slot_unrealize,
 	.destroy = slot_destroy,
 };
@@ -393,6 +450,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &slot_bus;
 	if (strcmp(id, MT_IFACE_FDT_NODE) == 0)
 		return &slot_fdt;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	return NULL;
 }
 

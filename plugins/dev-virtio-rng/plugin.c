@@ -17,7 +17,7 @@
 	P(c, bus, "bus", MT_PROP_REF, "", "mortise.virtio-bus/1", "", MT_PROPF_REQUIRED, \
 	  "virtio slot of the device")
 #define MT_NOTE_CLASSES(C) \
-	C(rng, "dev-virtio-rng", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, \
+	C(rng, "dev-virtio-rng", MT_KIND_DEVICE, MT_CLASS_NONDET, \
 	  MT_NOTE_SUMMARY, "mortise.virtio-device/1", \
 	  RNG_PROPS)
 
@@ -25,11 +25,13 @@
 
 #include <mortise/draft/device.h>
 #include <mortise/draft/loop.h>
+#include <mortise/draft/state.h>
 #include <mortise/draft/virtio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #define DEVICE_ID 4u
 #define QUEUE_SIZE 64u
@@ -195,6 +197,12 @@ static const struct mt_device_class rng_device = {
 	.destroy = rng_destroy,
 };
 
+/* The queue is the kernel's. */
+static const struct mt_state_class state_class = {
+	.schema = "virtio-rng", .version = 1, .version_min = 1,
+	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
 	(void)class_name;
@@ -202,6 +210,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &rng_device;
 	if (strcmp(id, MT_IFACE_VIRTIO_DEVICE) == 0)
 		return &rng_virtio;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	return NULL;
 }
 

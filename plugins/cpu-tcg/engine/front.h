@@ -10,6 +10,7 @@
 #include <mortise/draft/cpu.h>
 #include <mortise/draft/fdt.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 
 #include "engine/env.h"
 #include "ir/ir.h"
@@ -86,6 +87,10 @@ struct tcg_front {
 	int (*reg_describe)(struct tcg_front_config *config, uint32_t index, struct mt_reg_desc *out);
 	int (*reg_read)(struct tcg_env *env, uint32_t number, uint64_t *value);
 	int (*reg_write)(struct tcg_env *env, uint32_t number, uint64_t value);
+	/* saved state of a vCPU, schema tcg_state of plugin.c; [main] while it does not run. After a load the engine
+	 * forgets its translations and asks for a poll. */
+	int (*save)(struct tcg_env *env, struct mt_state_out *out, const struct mt_state_writer *w);
+	int (*load)(struct tcg_env *env, struct mt_state_in *in, const struct mt_state_reader *r);
 	/* cpu nodes */
 	int (*fdt)(struct tcg_front_config *config, uint32_t vcpu_count, struct mt_fdt *fdt,
 		   const struct mt_fdt_writer *w, struct mt_error *err);

@@ -20,7 +20,7 @@
 #define MT_NOTE_OPTIONAL ""
 #define MT_NOTE_CAPS     MT_CAP_JIT
 #define MT_NOTE_CLASSES(C) \
-	C(tcg, "cpu-tcg", MT_KIND_CPU, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, "dynamic translator", "arch/riscv64", \
+	C(tcg, "cpu-tcg", MT_KIND_CPU, MT_CLASS_PARALLEL, "dynamic translator", "arch/riscv64", \
 	  TCG_PROPS)
 #define TCG_PROPS(P, c) \
 	P(c, count, "count", MT_PROP_INT, "1", "1..64", "", 0, "number of vCPUs") \
@@ -295,6 +295,27 @@ static int tcg_fdt(void *self, struct mt_fdt *fdt, const struct mt_fdt_writer *w
 	return t->front->fdt(t->config, t->vcpu_count, fdt, w, err);
 }
 
+static int tcg_state_save(void *vcpu, struct mt_state_out *out, const struct mt_state_writer *w,
+			  struct mt_error *err)
+{
+	struct tcg_vcpu *v = vcpu;
+	(void)err;
+	return v->tcg->front->save(v->env, out, w);
+}
+
+static int tcg_state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+			  struct mt_error *err)
+{
+	struct tcg_vcpu *v = vcpu;
+	(void)version, (void)err;
+	int rc = v->tcg->front->load(v->env, in, r);
+	v->env->reservation = ~(uint64_t)0;
+	tcg_flush_all(v->env);
+	/* what waits for the time, or is pending already, is found by the poll */
+	tcg_poll_request(v->env);
+	return rc;
+}
+
 static const struct mt_cpu_class tcg_class = {
 	.probe = tcg_probe,
 	.create = tcg_create,
@@ -317,6 +338,10 @@ static const struct mt_cpu_regs tcg_regs = {
 	.write = tcg_reg_write,
 };
 
+static const struct mt_state_class tcg_state = {
+	.schema = "riscv64-hart", .version = 1, .version_min = 1, .save = tcg_state_save, .load = tcg_state_load,
+};
+
 static const struct mt_fdt_node tcg_fdt_node = { .describe = tcg_fdt };
 
 static const void *tcg_get_class(const char *class_name, const char *id)
@@ -329,6 +354,8 @@ static const void *tcg_get_class(const char *class_name, const char *id)
 		return &tcg_pins;
 	if (!strcmp(id, MT_IFACE_CPU_REGS))
 		return &tcg_regs;
+	if (!strcmp(id, MT_IFACE_CPU_STATE))
+		return &tcg_state;
 	if (!strcmp(id, MT_IFACE_FDT_NODE))
 		return &tcg_fdt_node;
 	return NULL;

@@ -180,5 +180,7 @@ const struct tcg_front front_riscv = {
 	.reg_describe = rv_reg_describe,
 	.reg_read = rv_reg_read,
 	.reg_write = rv_reg_write,
+	.save = rv_save,
+	.load = rv_load,
 	.fdt = rv_fdt,
 };

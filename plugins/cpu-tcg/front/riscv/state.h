@@ -167,6 +167,10 @@ int rv_reg_describe(struct tcg_front_config *config, uint32_t index, struct mt_r
 int rv_reg_read(struct tcg_env *env, uint32_t number, uint64_t *value);
 int rv_reg_write(struct tcg_env *env, uint32_t number, uint64_t value);
 
+/* save.c */
+int rv_save(struct tcg_env *env, struct mt_state_out *out, const struct mt_state_writer *w);
+int rv_load(struct tcg_env *env, struct mt_state_in *in, const struct mt_state_reader *r);
+
 /* fdt.c */
 int rv_fdt(struct tcg_front_config *config, uint32_t vcpu_count, struct mt_fdt *fdt,
 	   const struct mt_fdt_writer *w,
