@@ -181,12 +181,13 @@ static int32_t child_open(struct mt_inst *inst, const char *prop, struct mt_bloc
 	return (int32_t)node->child_count++;
 }
 
-static int32_t backing_open(struct mt_inst *inst, const char *prop, struct mt_block_child_info *out,
-			    struct mt_error *err)
+static int32_t backing_open(struct mt_inst *inst, const char *name, const char *format,
+			    struct mt_block_child_info *out, struct mt_error *err)
 {
 	struct bnode *node = node_of(inst);
-	int rc = below_open(node, prop, false, &node->backing, err);
+	int rc = below_open(node, "backing", false, &node->backing, err);
 
+	(void)name, (void)format;
 	if (rc == 0)
 		child_info_fill(out, NULL, node->backing);
 	return rc;
@@ -221,12 +222,13 @@ static int32_t child_flush(struct mt_inst *inst, uint32_t child)
 }
 
 /* The whole node at once: handles remember few mappings, and find them again by one call each. */
-static uint64_t invalidate(struct mt_inst *inst, uint64_t offset, uint64_t len_bytes)
+static void invalidate(struct mt_inst *inst, uint64_t offset, uint64_t len_bytes)
 {
 	struct bnode *node = inst_data_get(inst, &node_key);
 
 	(void)offset, (void)len_bytes;
-	return node ? __atomic_add_fetch(&node->generation, 1, __ATOMIC_ACQ_REL) : 0;
+	if (node)
+		__atomic_add_fetch(&node->generation, 1, __ATOMIC_ACQ_REL);
 }
 
 /* Whoever waits is above: its handles try again on their own loops. */
@@ -238,11 +240,6 @@ static void map_ready(struct mt_inst *inst)
 	}
 }
 
-static void metadata_flushed(struct mt_inst *inst, int32_t result)
-{
-	(void)inst, (void)result;              /* no flush waits for metadata yet */
-}
-
 const struct mt_block_node block_node_host = {
 	.child_open = child_open,
 	.backing_open = backing_open,
@@ -251,7 +248,6 @@ const struct mt_block_node block_node_host = {
 	.child_flush = child_flush,
 	.invalidate = invalidate,
 	.map_ready = map_ready,
-	.metadata_flushed = metadata_flushed,
 };
 
 /* Fronts */

@@ -7,7 +7,11 @@
 
 #include <mortise/note.h>
 
+#include <mortise/draft/block-cache.h>
+#include <mortise/draft/block-create.h>
 #include <mortise/draft/block-format.h>
+#include <mortise/draft/block-image.h>
+#include <mortise/draft/block-node.h>
 #include <mortise/draft/block.h>
 #include <mortise/draft/boot.h>
 #include <mortise/draft/char.h>

@@ -1,124 +1,127 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The format kind of block node: it maps, it does not copy. Life by mortise.device/1; in realize it opens its
- * children (named by PATH or REF properties of its section: a plugin has no open of its own).
+ * children by block-node.h (a plugin has no open of its own). The kernel does all I/O of data, the backing chain,
+ * copy-on-write and zero fill; a read of mapped data runs no code of the format.
  *
- * A mapping is a lease: the kernel may keep and use it until the format invalidates its range; space freed
- * under it is not used again before `drained` says that the I/O begun under it is over.
+ * A mapping is a lease: the kernel may keep and use it until the format invalidates its range. Space is given up by
+ * `retire` and not used again before `retired` says that nothing can reach it any more.
  * Writes that need space: reserve -> the kernel writes data and fill -> commit or abort. The kernel serialises
- * overlapping writes per allocation unit and holds no lease during an exclusive operation.
- * Calls into one node are under its instance lock unless its class is parallel. They come from any front's
- * thread, so they do not wait: what needs metadata that is not in memory returns MT_EAGAIN, reads it, and
- * then says map_ready.
+ * overlapping writes per allocation unit, and holds no lease during an exclusive operation (block-image.h).
+ *
+ * Calls into one node are under its instance lock unless its class is parallel; decode and encode are never. They
+ * come from any front's thread, so they do not wait: what needs a page of metadata that is not in memory
+ * (block-cache.h) returns MT_EAGAIN having changed nothing, and is called again when the page is there. So: first
+ * get all pages, then change them.
  */
 #ifndef MORTISE_BLOCK_FORMAT_H
 #define MORTISE_BLOCK_FORMAT_H
 
-#include "block.h"
+#include "block-node.h"
 
 #define MT_IFACE_BLOCK_FORMAT "mortise.block-format/1"   /* role of a format */
-#define MT_IFACE_BLOCK_NODE   "mortise.block-node/1"     /* host, for formats */
-
-/* Properties of a section whose child is a file: put them into the note beside one's own. */
-#define MT_BLOCK_FILE_PROPS(P, c) \
-	P(c, file, "file", MT_PROP_PATH, "", "", "", MT_PROPF_REQUIRED, "image file or block device") \
-	P(c, readonly, "readonly", MT_PROP_BOOL, "off", "", "", 0, "refuse writes") \
-	P(c, cache, "cache", MT_PROP_ENUM, "writeback", "writeback|none|unsafe", "", 0, \
-	  "writeback: host's page cache, flushes honoured; none: around the page cache; unsafe: flushes are ignored") \
-	P(c, discard, "discard", MT_PROP_BOOL, "on", "", "", 0, "give space of discarded blocks back to the host") \
-	P(c, engine, "engine", MT_PROP_ENUM, "auto", "auto|io_uring|threads", "", 0, "how the host does the I/O") \
-	P(c, locking, "locking", MT_PROP_BOOL, "on", "", "", 0, \
-	  "lock the file, so that no other process writes it at the same time")
+/*
+ * Beside it, a class names each format that it serves as a role "format/NAME" ("format/qcow2"): the name of
+ * `-f NAME`, and of backing formats in images.
+ */
 
 /* Kinds of extents. A kernel refuses kinds that it does not know. */
 #define MT_BLOCK_EXT_ZERO    1u      /* reads as zero */
 #define MT_BLOCK_EXT_DATA    2u      /* at `child_offset` of `child` */
 #define MT_BLOCK_EXT_BACKING 3u      /* not here: the backing chain has it, at the same offset */
-#define MT_BLOCK_EXT_ENCODED 4u      /* `encoded_bytes` at `child_offset`, for decode */
+#define MT_BLOCK_EXT_ENCODED 4u      /* a unit of `encoded_bytes` at `child_offset`, for decode; see `skip_bytes` */
 
 #define MT_BLOCK_EXT_WRITABLE  1u    /* DATA may be overwritten in place */
 #define MT_BLOCK_EXT_ALLOCATED 2u    /* space is taken in this layer (ZERO too) */
 
-/* One extent of a map. Hot: no size; strides are given. */
+/* One extent of a map, in an array of them. Hot: no size. */
 struct mt_block_extent {
-	uint64_t len_bytes;              /* from where the one before ended */
+	uint64_t len_bytes;              /* from where the one before ended, the first from `offset` on; not 0 */
 	uint64_t child_offset;
-	uint64_t cookie;                 /* ENCODED: the format's own */
+	uint64_t cookie;                 /* ENCODED: the format's own, for decode */
 	uint32_t kind, flags;            /* MT_BLOCK_EXT_* */
 	uint32_t child;                  /* number that child_open gave */
-	uint32_t encoded_bytes;
+	uint32_t encoded_bytes;          /* ENCODED */
+	uint32_t unit_bytes;             /* ENCODED: decoded length of the whole unit */
+	uint32_t skip_bytes;             /* ENCODED: where in the decoded unit the extent begins */
 };
 
 #define MT_BLOCK_MAP_READ  1u
 #define MT_BLOCK_MAP_WRITE 2u        /* extents without WRITABLE will be reserved next */
 
-/* Answer to reserve: where the data of one range go. */
+/* What a write wants space for. Lies inside of what map answered. Hot: no size. */
+struct mt_block_want {
+	uint64_t offset, len_bytes;
+	uint32_t encoded_bytes;          /* not 0: one unit (unit_bytes, or up to the disk's end), in so many bytes */
+	uint32_t reserved;
+};
+
+/* Answer to reserve: where the data of one range go. Hot: no size. */
 struct mt_block_target {
-	uint64_t offset, len_bytes;      /* of the disk */
-	uint64_t child_offset;
-	uint64_t fill_head_bytes;        /* around it, in the same unit: to be filled from what was there before */
-	uint64_t fill_tail_bytes;
+	uint64_t offset, len_bytes;      /* of the disk; targets follow each other from want.offset on, perhaps not to
+					    the end: then the kernel asks again */
+	uint64_t child_offset;           /* of `offset` */
+	uint64_t fill_head_bytes;        /* of the disk before and behind the range, in the same unit: to be filled */
+	uint64_t fill_tail_bytes;        /* with what was there before, at the places before and behind in the child */
 	uint64_t cookie;                 /* for commit and abort */
 	uint32_t child;
 	uint32_t flags;                  /* MT_BLOCK_TARGET_* */
 };
-#define MT_BLOCK_TARGET_ZEROED  1u   /* the unit reads as zero already: no fill of zeros needed */
-#define MT_BLOCK_TARGET_DURABLE 2u   /* commit wants the data durable, not only written */
+#define MT_BLOCK_TARGET_ZEROED  1u   /* the place reads as zero already: zeros need no writing */
+#define MT_BLOCK_TARGET_DURABLE 2u   /* commit wants data and fill durable, not only written */
 
 struct mt_block_format {
-	/* [main] after realize, and after node_changed */
+	/*
+	 * [main] after realize, after node_changed and after exclusive operations. `unit_bytes` is what writes are
+	 * serialised by, and what unmap needs whole.
+	 */
 	void (*info)(void *self, struct mt_block_info *out);
 	/*
-	 * [any] Maps from `offset` on; at least one extent, not necessarily up to len_bytes, perhaps beyond it.
-	 * The number of extents, MT_EAGAIN, or another error.
+	 * [any] Maps from `offset` on; at least one extent, not necessarily up to len_bytes, perhaps beyond it. Longer
+	 * extents are better. The number of extents, MT_EAGAIN, or another error (MT_EIO: the image is damaged).
 	 */
 	int32_t (*map)(void *self, uint64_t offset, uint64_t len_bytes, uint32_t purpose,
 		       struct mt_block_extent *extents, uint32_t max);
 	/* The rest may be NULL in a format that needs no allocation (all DATA is WRITABLE), or cannot write. */
-	/* [any] `op` MT_BLOCK_WRITE. The number of targets, MT_EAGAIN, MT_ENOSPC, ... */
-	int32_t (*reserve)(void *self, uint64_t offset, uint64_t len_bytes, uint32_t op,
-			   struct mt_block_target *targets, uint32_t max);
-	/* [any] the data are written (or durable) / will not be; in batches */
-	int32_t (*commit)(void *self, const uint64_t *cookies, uint32_t count);
-	void (*abort)(void *self, const uint64_t *cookies, uint32_t count);
-	/* [any] MT_BLOCK_ZERO or MT_BLOCK_DISCARD as a change of mapping; MT_ENOTSUP: the kernel writes zeros */
-	int32_t (*unmap)(void *self, uint64_t offset, uint64_t len_bytes, uint32_t op, uint32_t flags);
-	/* [any] metadata to the children, in order; 0, or MT_EAGAIN and then metadata_flushed */
-	int32_t (*flush)(void *self);
-	/* [any] no I/O begun under leases up to `ticket` is in flight any more */
-	void (*drained)(void *self, uint64_t ticket);
-	/* [any], in parallel, on a stable copy: one ENCODED extent into its `out_bytes` plain bytes */
-	int32_t (*decode)(void *self, const struct mt_block_extent *extent, const void *in, void *out,
-			  uint64_t out_bytes);
-};
-
-struct mt_block_child_info {
-	uint32_t size;
-	uint32_t flags;                  /* MT_BLOCK_INFO_* */
-	uint64_t child_bytes;
-	uint32_t block_bytes, physical_bytes;
-};
-
-struct mt_block_node {
 	/*
-	 * [main] in realize: opens what the PATH or REF property `prop` names as the next child; its number (0 is
-	 * the first), or a negative code with `err`. Read-only when the section says so.
+	 * [any] The number of targets, MT_EAGAIN, MT_ENOSPC, ... Until commit or abort of a cookie, map answers as
+	 * before.
 	 */
-	int32_t (*child_open)(struct mt_inst *inst, const char *prop, struct mt_block_child_info *out,
-			      struct mt_error *err);
-	/* [main] in realize: the disk below, for BACKING extents. MT_ENOENT: property absent. */
-	int32_t (*backing_open)(struct mt_inst *inst, const char *prop, struct mt_block_child_info *out,
-				struct mt_error *err);
-	/* [main] or a worker: metadata I/O that may wait */
-	int32_t (*child_read)(struct mt_inst *inst, uint32_t child, uint64_t offset, void *buf, uint64_t len_bytes);
-	int32_t (*child_write)(struct mt_inst *inst, uint32_t child, uint64_t offset, const void *buf,
-			       uint64_t len_bytes);
-	int32_t (*child_flush)(struct mt_inst *inst, uint32_t child);
-	/* [any] leases on this range end; the ticket that `drained` will name. len_bytes 0: all. */
-	uint64_t (*invalidate)(struct mt_inst *inst, uint64_t offset, uint64_t len_bytes);
-	/* [any] map (or reserve) that returned MT_EAGAIN is worth asking again */
-	void (*map_ready)(struct mt_inst *inst);
-	void (*metadata_flushed)(struct mt_inst *inst, int32_t result);
+	int32_t (*reserve)(void *self, const struct mt_block_want *want, struct mt_block_target *targets,
+			   uint32_t max);
+	/*
+	 * [any] The data are written (or durable): map answers anew. In batches; never MT_EAGAIN, so a reservation
+	 * keeps hold of the pages that this needs. The kernel has forgotten its leases of the targets' ranges.
+	 */
+	int32_t (*commit)(void *self, const uint64_t *cookies, uint32_t count);
+	/* [any] The data will not be written. */
+	void (*abort)(void *self, const uint64_t *cookies, uint32_t count);
+	/*
+	 * [any] MT_BLOCK_ZERO or MT_BLOCK_DISCARD of whole units (or up to the disk's end) as a change of mapping.
+	 * Returns the bytes done from `offset` on (not 0), MT_EAGAIN, or MT_ENOTSUP: the kernel writes zeros, and
+	 * lets a discard be. Space is retired; with MT_BLOCK_MAY_UNMAP absent a zero unit should keep its space.
+	 */
+	int64_t (*unmap)(void *self, uint64_t offset, uint64_t len_bytes, uint32_t op, uint32_t flags);
+	/*
+	 * [any] Before the kernel writes the pages of this node's caches: the last chance to bring into them what the
+	 * format keeps beside them. 0, MT_EAGAIN or an error, which is the flush's. NULL: nothing.
+	 */
+	int32_t (*flush)(void *self);
+	/*
+	 * [any] Space that was retired can be used again: no I/O can reach it, and what pointed to it before is gone
+	 * from the file. How many of the items were dealt with; MT_EAGAIN: none, call again.
+	 */
+	int32_t (*retired)(void *self, const struct mt_block_space *items, uint32_t count);
+	/*
+	 * [any], in parallel, without the instance lock, on a stable copy: `in` holds encoded_bytes, `out` takes
+	 * unit_bytes. 0 or MT_EIO.
+	 */
+	int32_t (*decode)(void *self, const struct mt_block_extent *extent, const void *in, void *out);
+	/*
+	 * The same backwards, for MT_BLOCK_ENCODE: the length of what it wrote to `out`, or MT_ENOSPC when it does not
+	 * become shorter than `out_bytes`; then the kernel writes it as it is.
+	 */
+	int64_t (*encode)(void *self, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes);
 };
 
 #endif

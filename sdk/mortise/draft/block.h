@@ -3,7 +3,7 @@
  * Block: disks as a graph of nodes. A front (a disk device) names a format node in a REF property (role
  * "mortise.block-format/1"); a format maps ranges of the disk to ranges of its children; the kernel does the I/O,
  * the backing chain, copy-on-write and zero-filling. A read of mapped data runs no plugin code.
- * Offsets and lengths are bytes. The draft for writing formats (reserve, leases, codecs) is in block-format.h.
+ * Offsets and lengths are bytes. Formats: block-format.h, block-node.h, block-cache.h, block-image.h, block-create.h.
  */
 #ifndef MORTISE_BLOCK_H
 #define MORTISE_BLOCK_H
@@ -21,6 +21,8 @@ struct mt_block_info {
 	uint32_t physical_bytes;         /* best alignment of writes; a multiple of block_bytes */
 	uint32_t discard_bytes;          /* granularity of discards; 0: no discard */
 	uint32_t optimal_bytes;          /* good transfer length; 0: unknown */
+	uint32_t unit_bytes;             /* space is allocated by so many bytes; 0: all in place */
+	uint32_t reserved;
 };
 #define MT_BLOCK_INFO_READONLY 1u
 #define MT_BLOCK_INFO_VOLATILE 2u    /* completed writes need a flush to be durable */
@@ -34,6 +36,8 @@ struct mt_block_info {
 
 #define MT_BLOCK_FUA       1u        /* WRITE, ZERO: durable when completed */
 #define MT_BLOCK_MAY_UNMAP 2u        /* ZERO: space may be given back */
+#define MT_BLOCK_ENCODE    4u        /* WRITE of whole units: store them compressed, where the format can */
+#define MT_BLOCK_ALLOCATE  8u        /* ZERO: space is taken for it; not with MAY_UNMAP */
 
 /*
  * A request. Hot: no size. The front's memory; the kernel's between submit and reap, with what it points to.
@@ -65,7 +69,9 @@ struct mt_block;
 struct mt_block_host {
 	/*
 	 * [main] in realize: opens the node that REF property `prop` names. `write` 0: reads only. NULL with `err`
-	 * when it cannot be (locked by another process, read-only, absent property).
+	 * when it cannot be (locked by another process, read-only, absent property). An instance may open one node
+	 * several times, a handle a queue: handles are independent, their `ready` come with their own `self`, and only
+	 * the calls of one and the same handle must not be in parallel.
 	 */
 	struct mt_block *(*open)(struct mt_inst *inst, const char *prop, uint32_t write,
 				 const struct mt_block_front *front, void *self, struct mt_error *err);
