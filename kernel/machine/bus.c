@@ -16,6 +16,8 @@
 #include "kernel/machine/region.h"
 #include "kernel/machine/services.h"
 
+#define ROLE_MSI_TARGET "mortise.msi-target/1"
+
 /* The chain: one frame for each instance that this thread is inside of. */
 struct frame {
 	const struct mt_inst *inst;
@@ -266,8 +268,8 @@ uint32_t bus_write(const struct mt_flat_range *range, uint64_t addr, uint32_t wi
 }
 
 /*
- * A message goes out while the sender may hold its own lock. So it may only reach instances without one:
- * two senders that wrote to each other would wait for ever.
+ * A message goes out while the sender may hold its own lock. So it may only reach memory and controllers that are
+ * made for messages: two senders that wrote to each other's registers would wait for ever.
  */
 uint32_t bus_message(struct mt_inst *inst, uint64_t addr, uint32_t data)
 {
@@ -280,7 +282,7 @@ uint32_t bus_message(struct mt_inst *inst, uint64_t addr, uint32_t data)
 	uint32_t result = MT_BUS_DECODE;
 
 	inside = &frame;
-	if (range && (!region || (region->inst->cls->flags & MT_CLASS_PARALLEL)))
+	if (range && (!region || region->takes_messages))
 		result = bus_write(range, addr, 4, &from, data);
 	inside = frame.outer;
 	space_view_put(space, view);
@@ -290,7 +292,10 @@ uint32_t bus_message(struct mt_inst *inst, uint64_t addr, uint32_t data)
 uint32_t bus_requester(const struct mt_inst *inst)
 {
 	const GPtrArray *insts = inst->machine->insts;
+	const struct dma_gate *gate = dma_gate_of(inst);
 
+	if (gate)
+		return gate->requester;
 	for (unsigned i = 0; insts && i < insts->len; i++) {
 		if (g_ptr_array_index(insts, i) == inst)
 			return i + 1;
@@ -342,19 +347,20 @@ static int desc_take(struct mt_region_desc *to, const struct mt_region_desc *fro
 	return desc_check(to, err);
 }
 
-static struct mt_region *region_make(struct mt_inst *inst, const struct mt_region_desc *desc)
+static struct mt_region *region_make(struct mt_inst *inst, void *self, const struct mt_region_desc *desc)
 {
 	struct mt_region *region = g_new0(struct mt_region, 1);
 
 	region->space = inst->machine->system;
 	region->inst = inst;
-	region->self = inst->self;
+	region->self = self;
 	region->ops = desc->ops;
 	region->name = g_strdup_printf("%s.%s", inst->id, desc->name);
 	region->len_bytes = desc->len_bytes;
 	region->flags = desc->flags;
 	region->width_min = desc->width_min;
 	region->width_max = desc->width_max;
+	region->takes_messages = (inst->cls->flags & MT_CLASS_PARALLEL) && inst_role(inst, ROLE_MSI_TARGET);
 	pthread_mutex_init(&region->binding_lock, NULL);
 	return region;
 }
@@ -370,7 +376,7 @@ static void region_free(void *arg)
 }
 
 /* The struct stays until no view shows it; accesses meanwhile find the instance gone. */
-static void region_release(void *arg)
+void bus_region_release(void *arg)
 {
 	struct mt_region *region = arg;
 	struct space *space = region->space;
@@ -402,6 +408,14 @@ void bus_region_unplace(struct mt_region *region)
 	space_commit(region->space);
 }
 
+struct mt_region *bus_region_create(struct mt_inst *inst, void *self, const struct mt_region_desc *from,
+				    struct mt_error *err)
+{
+	struct mt_region_desc desc;
+
+	return desc_take(&desc, from, err) < 0 ? NULL : region_make(inst, self, &desc);
+}
+
 static struct mt_region *region_add(struct mt_inst *inst, const struct mt_region_desc *from,
 				    struct mt_error *err)
 {
@@ -414,14 +428,14 @@ static struct mt_region *region_add(struct mt_inst *inst, const struct mt_region
 		fault_set(err, MT_EINVAL, desc.at_prop, NULL, "no address for '%s'", desc.name);
 		return NULL;
 	}
-	region = region_make(inst, &desc);
+	region = region_make(inst, inst->self, &desc);
 	if (desc.at_prop && bus_region_place(region, props_host.get_u64(inst, desc.at_prop), err) < 0) {
 		if (err)
 			g_strlcpy(err->culprit, desc.at_prop, sizeof(err->culprit));
 		region_free(region);
 		return NULL;
 	}
-	inst_own(inst, region_release, region);
+	inst_own(inst, bus_region_release, region);
 	return region;
 }
 

@@ -25,6 +25,7 @@ struct mapping {
 
 struct mt_dma {
 	struct space *space;
+	const struct dma_gate *gate;   /* NULL: on no bus that could shut it */
 	uint32_t requester;
 	pthread_mutex_t lock;          /* of the two below; nothing is called while it is held */
 	struct mapping *mappings[DMA_BUCKETS];
@@ -175,9 +176,12 @@ static void piece_move(const struct mt_flat_range *range, uint64_t at, enum tran
 static uint32_t dma_move(struct mt_dma *dma, uint64_t addr, enum transfer kind, uint8_t *buf, int byte,
 			 uint64_t len_bytes)
 {
-	const struct mt_flat_view *view = space_view_get(dma->space);
+	const struct mt_flat_view *view;
 	uint32_t result = MT_BUS_OK;
 
+	if (!dma_gate_open(dma->gate))
+		return MT_BUS_DECODE;
+	view = space_view_get(dma->space);
 	while (len_bytes > 0) {
 		uint64_t now = len_bytes;
 		const struct mt_flat_range *range = memory_at(view, addr, kind != TRANSFER_READ, &now);
@@ -265,11 +269,14 @@ static const struct mt_flat_view *mapping_take(struct mt_dma *dma, const uint8_t
 static uint32_t dma_map(struct mt_dma *dma, uint64_t addr, uint64_t len_bytes, uint32_t direction,
 			struct mt_iov *iov, uint32_t max, uint64_t *mapped_bytes)
 {
-	const struct mt_flat_view *view = space_view_get(dma->space);
+	const struct mt_flat_view *view;
 	bool write = direction == MT_DMA_FROM_DEVICE;
 	uint32_t count = 0;
 
 	*mapped_bytes = 0;
+	if (!dma_gate_open(dma->gate))
+		return 0;
+	view = space_view_get(dma->space);
 	while (count < max && *mapped_bytes < len_bytes) {
 		uint64_t now = len_bytes - *mapped_bytes;
 		const struct mt_flat_range *range = memory_at(view, addr, write, &now);
@@ -335,11 +342,24 @@ static void dma_release(void *arg)
 	g_free(dma);
 }
 
+static const char gate_key;
+
+void dma_gate_set(struct mt_inst *inst, const struct dma_gate *gate)
+{
+	inst_data_set(inst, &gate_key, (void *)gate);
+}
+
+const struct dma_gate *dma_gate_of(const struct mt_inst *inst)
+{
+	return inst_data_get(inst, &gate_key);
+}
+
 static struct mt_dma *dma_get(struct mt_inst *inst)
 {
 	struct mt_dma *dma = g_new0(struct mt_dma, 1);
 
 	dma->space = inst->machine->system;
+	dma->gate = dma_gate_of(inst);
 	dma->requester = bus_requester(inst);
 	pthread_mutex_init(&dma->lock, NULL);
 	inst_own(inst, dma_release, dma);

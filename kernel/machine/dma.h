@@ -18,6 +18,22 @@ void ram_mark_dirty(struct mt_ram *ram, uint64_t ram_offset, uint64_t len_bytes)
 void ram_load(const uint8_t *hva, void *buf, uint64_t len_bytes);
 void ram_store(uint8_t *hva, const void *buf, uint64_t len_bytes);
 
+/*
+ * What a bus knows of an instance that is on it: handles made from now on bear the requester id, and while the gate
+ * is shut they reach nothing. NULL: it has left the bus. [main]; the gate stays until then.
+ */
+struct dma_gate {
+	uint32_t open;                 /* atomic */
+	uint32_t requester;
+};
+void dma_gate_set(struct mt_inst *inst, const struct dma_gate *gate);
+const struct dma_gate *dma_gate_of(const struct mt_inst *inst);
+
+static inline bool dma_gate_open(const struct dma_gate *gate)
+{
+	return !gate || __atomic_load_n(&gate->open, __ATOMIC_ACQUIRE);
+}
+
 extern const struct mt_dma_host dma_host;
 
 #endif

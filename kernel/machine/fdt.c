@@ -225,39 +225,46 @@ static void writer_strs(struct mt_fdt *f, const char *name, const char *const *v
 	g_string_free(text, TRUE);
 }
 
-/* <&sink cells> for one element of an IRQ property. */
-static void irq_append(struct mt_fdt *f, GArray *out, const char *element, const char *prop)
+/* <&sink cells> for one element of an IRQ property; the number of cells. */
+static uint32_t irq_spell(struct mt_fdt *f, const char *element, const char *prop, uint32_t out[5])
 {
 	const struct mt_irq_sink *sink;
 	struct mt_inst *target;
 	uint64_t input;
 	char id[64];
-	uint32_t cells[4], count, phandle;
+	uint32_t count = 0;
 
 	if (!value_parse_irq(element, id, &input, NULL) || !(target = machine_find(f->machine, id))) {
 		fdt_fail(f, MT_EINVAL, prop, "an interrupt names no section");
-		return;
+		return 0;
 	}
 	sink = inst_role(target, MT_IFACE_IRQ_SINK);
 	if (!sink) {
 		fdt_fail(f, MT_EINVAL, prop, "an interrupt names a section that takes none");
-		return;
+		return 0;
 	}
-	count = sink->fdt_cells ? sink->fdt_cells(target->self, (uint32_t)input, cells) : 0;
-	if (!sink->fdt_cells)
-		cells[count++] = (uint32_t)input;
-	phandle = phandle_of(f, target);
-	g_array_append_val(out, phandle);
-	g_array_append_vals(out, cells, MIN(count, 4));
+	out[0] = phandle_of(f, target);
+	if (sink->fdt_cells)
+		count = MIN(sink->fdt_cells(target->self, (uint32_t)input, out + 1), 4);
+	else
+		out[++count] = (uint32_t)input;
+	return count + 1;
+}
+
+static uint32_t writer_irq_cells(struct mt_fdt *f, const char *irq_prop, uint32_t index, uint32_t cells[5])
+{
+	const char *element = props_host.get_element(f->inst, irq_prop, index);
+
+	return element ? irq_spell(f, element, irq_prop, cells) : 0;
 }
 
 static void writer_irqs(struct mt_fdt *f, const char *irq_prop)
 {
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	uint32_t count = props_host.count(f->inst, irq_prop);
+	uint32_t count = props_host.count(f->inst, irq_prop), cells[5];
 
 	for (uint32_t i = 0; i < count; i++)
-		irq_append(f, out, props_host.get_element(f->inst, irq_prop, i), irq_prop);
+		g_array_append_vals(out, cells, writer_irq_cells(f, irq_prop, i, cells));
 	if (out->len)
 		put_u32s(f, "interrupts-extended", (const uint32_t *)out->data, out->len);
 	g_array_unref(out);
@@ -341,6 +348,7 @@ static const struct mt_fdt_writer writer = {
 	.vcpu_irqs = writer_vcpu_irqs,
 	.vcpu_phandle = writer_vcpu_phandle,
 	.vcpu_intc_phandle = writer_vcpu_intc_phandle,
+	.irq_cells = writer_irq_cells,
 };
 
 static void describe(struct mt_fdt *f, struct mt_inst *inst)

@@ -16,6 +16,7 @@
 #include "kernel/machine/space.h"
 #include "kernel/machine/sysreg.h"
 #include "kernel/machine/vcpu.h"
+#include "kernel/pci/pci.h"
 #include "kernel/virtio/virtio.h"
 
 static const struct mt_thread_check thread_check = {
@@ -34,6 +35,8 @@ static const struct mt_thread_check thread_check = {
 	I(MT_IFACE_LOOP, &loop_host) \
 	I(MT_IFACE_MMIO, &bus_mmio_host) \
 	I(MT_IFACE_NET_HOST, &net_host) \
+	I(MT_IFACE_PCI, &pci_host) \
+	I(MT_IFACE_PCI_BRIDGE, &pci_bridge_host) \
 	I(MT_IFACE_PROPS, &props_host) \
 	I(MT_IFACE_SYSREG_HOST, &sysreg_host) \
 	I(MT_IFACE_THREAD_CHECK, &thread_check) \

@@ -4,7 +4,9 @@
 
 #include "kernel/machine/test-services.h"
 
-const struct bench_role bench_roles[] = { { 0 } };
+/* "dev" takes messages, "registers" does not. */
+static const int msi_target;
+const struct bench_role bench_roles[] = { { "dev", "mortise.msi-target/1", &msi_target }, { 0 } };
 
 /* A device of 64 bytes, byte n reading as n, that writes down what it is asked. */
 struct dev {
@@ -45,19 +47,25 @@ static uint32_t dev_write(void *self, const struct mt_access *access, uint64_t v
 static const struct mt_region_ops dev_ops = { dev_read, dev_write };
 static const struct mt_access from = { .vcpu = 0 };
 
-static struct dev *dev_create(struct machine *m, const char *id, uint32_t class_flags, uint64_t at,
-			      uint32_t flags, uint32_t width_min, uint32_t width_max)
+static struct dev *dev_create_of(struct machine *m, const char *id, const char *class_name, uint32_t class_flags,
+				 uint64_t at, uint32_t flags, uint32_t width_min, uint32_t width_max)
 {
 	struct mt_region_desc desc = { .size = sizeof(desc), .flags = flags, .name = "regs", .len_bytes = 64,
 				       .width_min = width_min, .width_max = width_max, .ops = &dev_ops };
 	struct dev *dev = calloc(1, sizeof(*dev));
 
-	dev->inst = bench_inst(m, id, "dev", class_flags, dev, NULL);
+	dev->inst = bench_inst(m, id, class_name, class_flags, dev, NULL);
 	inst_own(dev->inst, free, dev);
 	dev->region = bus_mmio_host.region_add(dev->inst, &desc, NULL);
 	ck_assert_ptr_nonnull(dev->region);
 	ck_assert_int_eq(bus_region_place(dev->region, at, NULL), 0);
 	return dev;
+}
+
+static struct dev *dev_create(struct machine *m, const char *id, uint32_t class_flags, uint64_t at,
+			      uint32_t flags, uint32_t width_min, uint32_t width_max)
+{
+	return dev_create_of(m, id, "dev", class_flags, at, flags, width_min, width_max);
 }
 
 static uint32_t read_at(struct machine *m, uint64_t addr, uint32_t width, uint64_t *value)
@@ -201,12 +209,13 @@ START_TEST(device_is_not_entered_twice)
 }
 END_TEST
 
-START_TEST(message_reaches_parallel_devices_and_memory)
+START_TEST(message_reaches_targets_and_memory)
 {
 	struct machine *m = bench_create();
 	struct mt_inst *sender = bench_inst(m, "sender", "dev", 0, NULL, NULL);
 	struct dev *sink = dev_create(m, "sink", MT_CLASS_PARALLEL, 0x1000, 0, 4, 4);
 	struct dev *plain = dev_create(m, "plain", 0, 0x2000, 0, 4, 4);
+	struct dev *registers = dev_create_of(m, "registers", "registers", MT_CLASS_PARALLEL, 0x4000, 0, 4, 4);
 	struct mt_ram *ram = ram_create(m->system, "ram", 0x1000, true, NULL);
 
 	space_add_ram(m->system, ram, 0x80000000, NULL);
@@ -215,6 +224,9 @@ START_TEST(message_reaches_parallel_devices_and_memory)
 	/* it may hold its own lock while it waits for this one's */
 	ck_assert_uint_eq(bus_message(sender, 0x2008, 0xabcd), MT_BUS_DECODE);
 	ck_assert_str_eq(plain->trace, "");
+	/* its registers may want what the sender holds */
+	ck_assert_uint_eq(bus_message(sender, 0x4000, 0xabcd), MT_BUS_DECODE);
+	ck_assert_str_eq(registers->trace, "");
 	ck_assert_uint_eq(bus_message(sender, 0x80000004, 0x11223344), MT_BUS_OK);
 	ck_assert_uint_eq(ram->hva[7], 0x11);
 	ck_assert_uint_eq(ram->dirty[MT_DIRTY_CODE][0], 1);
@@ -357,7 +369,7 @@ int main(void)
 	tcase_add_test(tc, split_stops_at_an_error);
 	tcase_add_test(tc, gone_answers_gone);
 	tcase_add_test(tc, device_is_not_entered_twice);
-	tcase_add_test(tc, message_reaches_parallel_devices_and_memory);
+	tcase_add_test(tc, message_reaches_targets_and_memory);
 	tcase_add_test(tc, map_change_makes_the_vcpu_leave);
 	tcase_add_test(tc, write_signals_an_eventfd);
 	tcase_add_test(tc, description_is_checked);

@@ -79,14 +79,22 @@ void vdev_notify_later(struct mt_vq *vq)
 
 /* Making and finding */
 
+/* What a transport sees that may not master its bus. */
+static const struct mt_flat_view nothing = { .stride = sizeof(struct mt_flat_range) };
+
 static const struct mt_flat_view *mem_get(void *arg)
 {
-	return space_view_get(arg);
+	const struct mt_vdev *vdev = arg;
+
+	return dma_gate_open(vdev->gate) ? space_view_get(vdev->bus->machine->system) : &nothing;
 }
 
 static void mem_put(void *arg, const struct mt_flat_view *view)
 {
-	space_view_put(arg, view);
+	const struct mt_vdev *vdev = arg;
+
+	if (view != &nothing)
+		space_view_put(vdev->bus->machine->system, view);
 }
 
 static void released_by_bus(void *resource)
@@ -127,7 +135,8 @@ static struct mt_vdev *vdev_create(struct mt_inst *bus, struct mt_inst *dev)
 	vdev->refs = 1;
 	vdev->ops = inst_role(dev, MT_IFACE_VIRTIO_DEVICE);
 	vdev->bus_ops = inst_role(bus, MT_IFACE_VIRTIO_BUS);
-	vdev->mem = (struct vmem){ mem_get, mem_put, ram_mark_dirty, bus->machine->system };
+	vdev->mem = (struct vmem){ mem_get, mem_put, ram_mark_dirty, vdev };
+	vdev->gate = dma_gate_of(bus);
 	vdev->desc.size = sizeof(vdev->desc);
 	vdev->ops->describe(dev->self, &vdev->desc);
 	if (!vdev->bus_ops || !desc_legal(&vdev->desc) || dev->cls->flags & MT_CLASS_PARALLEL) {

@@ -7,6 +7,7 @@
 #ifndef KERNEL_VIRTIO_VDEV_H
 #define KERNEL_VIRTIO_VDEV_H
 
+#include "kernel/machine/dma.h"
 #include "kernel/machine/inst.h"
 #include "kernel/virtio/virtio.h"
 #include "kernel/virtio/vring.h"
@@ -25,6 +26,7 @@ struct mt_vdev {
 	const struct mt_virtio_bus *bus_ops;
 	struct mt_virtio_desc desc;
 	struct vmem mem;
+	const struct dma_gate *gate;         /* of the bus; NULL: it has none */
 	uint64_t driver_features;
 	bool gone, running;
 	uint32_t refs;                       /* atomic: bus, and posted calls */

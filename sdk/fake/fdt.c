@@ -178,6 +178,18 @@ static uint32_t vcpu_intc_phandle(struct mt_fdt *t, uint32_t vcpu)
 	return 0x100 + vcpu;
 }
 
+/* Interrupt controllers have 0x300 for a phandle. */
+static uint32_t irq_cells(struct mt_fdt *t, const char *irq_prop, uint32_t index, uint32_t cells[5])
+{
+	const char *element = fake_props_host.get_element(&t->fake->inst, irq_prop, index);
+
+	if (!element)
+		return 0;
+	cells[0] = 0x300;
+	cells[1] = (uint32_t)strtoul(strchr(element, ':') ? strchr(element, ':') + 1 : "0", NULL, 0);
+	return 2;
+}
+
 static const struct mt_fdt_writer writer = {
 	.begin = begin,
 	.end = end,
@@ -194,6 +206,7 @@ static const struct mt_fdt_writer writer = {
 	.vcpu_irqs = vcpu_irqs,
 	.vcpu_phandle = vcpu_phandle,
 	.vcpu_intc_phandle = vcpu_intc_phandle,
+	.irq_cells = irq_cells,
 };
 
 const char *fake_fdt(struct fake *f)

@@ -27,6 +27,7 @@
 #include <mortise/draft/mmio.h>
 #include <mortise/draft/msi.h>
 #include <mortise/draft/net.h>
+#include <mortise/draft/pci.h>
 #include <mortise/draft/props.h>
 #include <mortise/draft/ram.h>
 #include <mortise/draft/state.h>

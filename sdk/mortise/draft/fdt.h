@@ -42,6 +42,8 @@ struct mt_fdt_writer {
 	/* [main] accelerators only: the phandle of vCPU i's cpu node and of its interrupt-controller node */
 	uint32_t (*vcpu_phandle)(struct mt_fdt *fdt, uint32_t vcpu);
 	uint32_t (*vcpu_intc_phandle)(struct mt_fdt *fdt, uint32_t vcpu);
+	/* [main] phandle and specifier of one element of an IRQ property, for an interrupt map; the number of cells */
+	uint32_t (*irq_cells)(struct mt_fdt *fdt, const char *irq_prop, uint32_t index, uint32_t cells[5]);
 };
 
 struct mt_fdt_node {

@@ -31,7 +31,8 @@ struct mt_irq_host {
 	int (*line_bind_eventfd)(struct mt_line *line, int fd, int resample_fd, struct mt_error *err);
 	/*
 	 * [any] A message: `data`, 4 bytes little-endian, written to `addr` of the system space. MT_BUS_* result.
-	 * Reaches RAM and instances of MT_CLASS_PARALLEL classes: the sender may hold its own lock.
+	 * Reaches RAM and instances of MT_CLASS_PARALLEL classes with the role "mortise.msi-target/1", nothing
+	 * else: the sender may hold its own lock, which another device's registers might want.
 	 */
 	uint32_t (*message_send)(struct mt_inst *inst, uint64_t addr, uint32_t data);
 	/*

@@ -22,6 +22,7 @@
 #define MT_BUS_LEAVE  0x100u   /* or-ed: the vCPU must leave `run` after this instruction */
 
 #define MT_REQUESTER_VCPU 0u
+#define MT_REQUESTER_PCI  0x10000u   /* or-ed with bus, slot and function as in a PCI requester id */
 #define MT_VCPU_NONE 0xffffffffu
 
 /* One access. Hot: no size, frozen with the interface. */
