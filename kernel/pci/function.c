@@ -265,13 +265,18 @@ static int desc_take(struct mt_pci_desc *desc, const struct mt_pci_desc *from, s
 	return 0;
 }
 
+static void ids_fill(uint8_t *header, const struct mt_pci_desc *desc)
+{
+	store16(&header[PCI_VENDOR], desc->vendor_id);
+	store16(&header[PCI_DEVICE], desc->device_id);
+	store32(&header[PCI_REVISION], desc->class_code << 8 | (desc->revision & 0xff));
+	store16(&header[PCI_SUBSYSTEM_VENDOR], desc->subsystem_vendor_id);
+	store16(&header[PCI_SUBSYSTEM], desc->subsystem_id);
+}
+
 static void header_fill(struct mt_pci *f, const struct mt_pci_desc *desc)
 {
-	store16(&f->initial[PCI_VENDOR], desc->vendor_id);
-	store16(&f->initial[PCI_DEVICE], desc->device_id);
-	store32(&f->initial[PCI_REVISION], desc->class_code << 8 | (desc->revision & 0xff));
-	store16(&f->initial[PCI_SUBSYSTEM_VENDOR], desc->subsystem_vendor_id);
-	store16(&f->initial[PCI_SUBSYSTEM], desc->subsystem_id);
+	ids_fill(f->initial, desc);
 	f->initial[PCI_INT_PIN] = desc->flags & MT_PCI_INTX ? (uint8_t)((f->devfn & 3) + 1) : 0;
 	store16(&f->writable[PCI_COMMAND], PCI_COMMAND_WRITABLE);
 	f->writable[PCI_CACHE_LINE] = f->writable[PCI_INT_LINE] = 0xff;
@@ -327,6 +332,19 @@ static struct mt_pci *attach(struct mt_inst *inst, const struct mt_pci_desc *fro
 	return f;
 }
 
+static void identify(struct mt_pci *f, const struct mt_pci_desc *from)
+{
+	struct mt_pci_desc desc;
+
+	pci_take(&desc, sizeof(desc), from, from->size);
+	if (!f->bus)
+		return;
+	g_rec_mutex_lock(&f->bus->config);
+	ids_fill(f->initial, &desc);
+	ids_fill(f->config, &desc);
+	g_rec_mutex_unlock(&f->bus->config);
+}
+
 static uint32_t msix_enabled(struct mt_pci *f)
 {
 	return __atomic_load_n(&f->msix_on, __ATOMIC_ACQUIRE);
@@ -334,6 +352,7 @@ static uint32_t msix_enabled(struct mt_pci *f)
 
 const struct mt_pci_host pci_host = {
 	.attach = attach,
+	.identify = identify,
 	.bar_add = bar_add,
 	.cap_add = cap_add,
 	.cap_get = cap_get,

@@ -106,11 +106,18 @@ void pcibus_intx(struct mt_pci *f, bool shown)
 
 /* Configuration accesses */
 
+static struct mt_pci *function_present(const struct mt_pci_bus *bus, uint32_t devfn)
+{
+	struct mt_pci *f = bus->functions[devfn];
+
+	return f && (f->initial[PCI_VENDOR] & f->initial[PCI_VENDOR + 1]) != 0xff ? f : NULL;
+}
+
 static struct mt_pci *function_at(struct mt_pci_bus *bus, uint32_t devfn, const struct mt_access *a)
 {
 	if (devfn >= PCI_DEVFNS || a->offset >= 4096 || a->width > 4096 - a->offset)
 		return NULL;
-	return bus->functions[devfn];
+	return function_present(bus, devfn);
 }
 
 /* 7.5.1.1.9: set in all functions of a slot with more than one; guests look at function 0. */
@@ -119,7 +126,7 @@ static bool is_multifunction(const struct mt_pci_bus *bus, uint32_t devfn)
 	uint32_t count = 0;
 
 	for (uint32_t i = devfn & ~7u; i <= (devfn | 7u); i++)
-		count += bus->functions[i] != NULL;
+		count += function_present(bus, i) != NULL;
 	return count > 1;
 }
 

@@ -39,6 +39,7 @@ static const struct { const char *id; const void *table; } services[] = {
 	{ MT_IFACE_CHAR_HOST, &fake_char_host },
 	{ MT_IFACE_DMA, &fake_dma_host },
 	{ MT_IFACE_BOOT, &fake_boot_host },
+	{ MT_IFACE_PCI, &fake_pci_host },
 	{ MT_IFACE_LOG, &log_host },
 	{ MT_IFACE_THREAD_CHECK, &thread_check },
 };
@@ -99,6 +100,7 @@ void fake_free(struct fake *f)
 	for (uint32_t i = 0; i < f->prop_count; i++)
 		free(f->props[i].text);
 	fake_ram_free(f);
+	fake_pci_end(f);
 	free(f->jobs);
 	free(f->chr.out);
 	free(f->fdt_text);

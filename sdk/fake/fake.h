@@ -20,6 +20,7 @@
 #include <mortise/draft/log.h>
 #include <mortise/draft/loop.h>
 #include <mortise/draft/mmio.h>
+#include <mortise/draft/pci.h>
 #include <mortise/draft/props.h>
 #include <mortise/note.h>
 #include <mortise/plugin.h>
@@ -92,6 +93,20 @@ void fake_ram(struct fake *f, uint64_t gpa, uint64_t len_bytes);
 uint8_t *fake_ram_at(struct fake *f, uint64_t gpa);  /* NULL outside */
 uint32_t fake_ram_dirty(struct fake *f, uint64_t gpa);   /* the page's migration bit */
 uint32_t fake_ram_mapped(struct fake *f);            /* maps without unmap */
+
+/*
+ * PCI function: BARs are regions in the order of bar_add. Bus mastering is off at first: DMA is refused. Capabilities
+ * by number, offsets as in mt_pci_cap.bytes.
+ */
+const struct mt_pci_desc *fake_pci(struct fake *f);      /* as attached, with the ids of the last identify */
+uint32_t fake_pci_intx(struct fake *f);                  /* level of the pin as the guest sees it */
+uint32_t fake_pci_messages(struct fake *f, uint32_t vector);   /* sent so far */
+void fake_pci_msix(struct fake *f, uint32_t on);
+void fake_pci_master(struct fake *f, uint32_t on);
+void fake_pci_reset(struct fake *f);                     /* function-level */
+const struct mt_pci_cap *fake_pci_cap(struct fake *f, uint32_t cap);   /* NULL: no such */
+uint32_t fake_pci_cap_read(struct fake *f, uint32_t cap, uint32_t offset, uint32_t width);
+void fake_pci_cap_write(struct fake *f, uint32_t cap, uint32_t offset, uint32_t width, uint32_t value);
 
 /* The device tree of the instance, in the manner of dtc; belongs to the host, until the next call. */
 const char *fake_fdt(struct fake *f);

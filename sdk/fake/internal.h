@@ -16,6 +16,7 @@
 #define FAKE_WATCHES 16
 #define FAKE_REGS    256
 #define FAKE_CHAR_QUEUE 4096
+#define FAKE_PCI_CAPS 16
 
 struct mt_inst {
 	struct fake *fake;
@@ -81,6 +82,20 @@ struct mt_dma {
 	uint32_t mapped;
 };
 
+struct fake_pci_cap {
+	struct mt_pci_cap cap;
+	uint8_t *bytes, *writable;
+};
+
+struct mt_pci {
+	struct fake *fake;         /* NULL: not attached */
+	struct mt_pci_desc desc;
+	uint32_t master, msix, intx;
+	uint32_t *messages;
+	struct fake_pci_cap caps[FAKE_PCI_CAPS];
+	uint32_t cap_count;
+};
+
 struct fake_prop {
 	char name[48];
 	char *text;
@@ -123,6 +138,7 @@ struct fake {
 	struct mt_ram ram;
 	uint64_t ram_gpa;
 	struct mt_dma dma;
+	struct mt_pci pci;
 
 	char *fdt_text;
 	uint8_t *boot_tree;
@@ -167,6 +183,7 @@ const char *fake_prop_range(struct fake *f, const char *name);
 uint32_t fake_char_pump(struct fake *f);
 void fake_ram_make(struct fake *f);
 void fake_ram_free(struct fake *f);
+void fake_pci_end(struct fake *f);
 
 extern const struct mt_props_host fake_props_host;
 extern const struct mt_mmio_host fake_mmio_host;
@@ -177,5 +194,6 @@ extern const struct mt_worker_host fake_worker_host;
 extern const struct mt_char_host fake_char_host;
 extern const struct mt_dma_host fake_dma_host;
 extern const struct mt_boot_host fake_boot_host;
+extern const struct mt_pci_host fake_pci_host;
 
 #endif

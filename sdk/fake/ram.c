@@ -38,10 +38,16 @@ void fake_ram_free(struct fake *f)
 		free(f->ram.dirty[i]);
 }
 
-/* The bytes from `addr` on that are RAM; 0: none. */
-static uint64_t available(struct fake *f, uint64_t addr)
+/* The bytes from `addr` on that are RAM. */
+static uint64_t ram_bytes(const struct fake *f, uint64_t addr)
 {
 	return addr >= f->ram_gpa && addr - f->ram_gpa < f->ram.len_bytes ? f->ram.len_bytes - (addr - f->ram_gpa) : 0;
+}
+
+/* What a device reaches; a PCI function that is no bus master reaches nothing. */
+static uint64_t available(struct fake *f, uint64_t addr)
+{
+	return f->pci.fake && !f->pci.master ? 0 : ram_bytes(f, addr);
 }
 
 static void mark(struct fake *f, uint64_t offset, uint64_t len)
@@ -136,14 +142,14 @@ const struct mt_dma_host fake_dma_host = {
 
 uint8_t *fake_ram_at(struct fake *f, uint64_t gpa)
 {
-	return available(f, gpa) ? f->ram.hva + (gpa - f->ram_gpa) : NULL;
+	return ram_bytes(f, gpa) ? f->ram.hva + (gpa - f->ram_gpa) : NULL;
 }
 
 uint32_t fake_ram_dirty(struct fake *f, uint64_t gpa)
 {
 	uint64_t page = (gpa - f->ram_gpa) / PAGE_BYTES;
 
-	return available(f, gpa) && (f->ram.dirty[MT_DIRTY_MIGRATION][page / 64] & mt_bit(page % 64));
+	return ram_bytes(f, gpa) && (f->ram.dirty[MT_DIRTY_MIGRATION][page / 64] & mt_bit(page % 64));
 }
 
 uint32_t fake_ram_mapped(struct fake *f)

@@ -61,9 +61,9 @@ class Machine:
     """A guest and the board that it runs on, whichever emulator is to run it."""
 
     def __init__(self, kernel, initrd=None, append="", harts=1, disk=None, board="virt-riscv64", memory="1G",
-                 bare=False):
+                 bare=False, bus="bus1"):
         self.kernel, self.initrd, self.append, self.harts = kernel, initrd, append, harts
-        self.disk, self.board, self.memory, self.bare = disk, board, memory, bare
+        self.disk, self.board, self.memory, self.bare, self.bus = disk, board, memory, bare, bus
 
     def command(self, emulator=EMULATOR, folder=None):
         """The command line; a folder is needed for a machine with a disk, whose file is written there."""
@@ -79,7 +79,8 @@ class Machine:
         words += ["-initrd", self.initrd] if self.initrd else []
         words += ["-append", self.append] if self.append else []
         if self.disk:
-            words += ["-drive", f"if=none,id=d,format=raw,file={self.disk}", "-device", "virtio-blk-device,drive=d"]
+            device = "virtio-blk-device" if self.bus.startswith("bus") else "virtio-blk-pci"
+            words += ["-drive", f"if=none,id=d,format=raw,file={self.disk}", "-device", device + ",drive=d"]
         return words
 
     def _mortise(self, emulator, folder):
@@ -89,7 +90,7 @@ class Machine:
             with open(board, "w", encoding="utf-8") as f:
                 f.write(f"[machine]\nschema = 1\nbase = {self.board}\n"
                         f"[block disk]\nplugin = block-raw\nfile = \"{self.disk}\"\n"
-                        "[device vda]\nplugin = dev-virtio-blk\nbus = bus1\nblock = disk\n")
+                        "[device vda]\nplugin = dev-virtio-blk\nbus = " + self.bus + "\nblock = disk\n")
         settings = {"boot.kernel": self.kernel, "boot.initrd": self.initrd, "boot.append": self.append,
                     "cpu.count": str(self.harts), "ram.size": self.memory,
                     "boot.firmware": "" if self.bare else FIRMWARE}

@@ -77,6 +77,11 @@ struct mt_pci_host {
 	/* [main] in realize. NULL with `err`: no such bus, the place is taken, bad values. */
 	struct mt_pci *(*attach)(struct mt_inst *inst, const struct mt_pci_desc *desc, struct mt_error *err);
 	/*
+	 * [main] in MT_RESET_HOLD: the ids, class code and revision of `desc`, for a function that did not know them
+	 * at attach (a slot for what another section brings). A vendor id of 0xffff: nobody is there.
+	 */
+	void (*identify)(struct mt_pci *pci, const struct mt_pci_desc *desc);
+	/*
 	 * [main] in realize. A BAR of region->len_bytes, a power of two from 16 on (`at_prop` is NULL); larger than
 	 * 2 GiB only with MT_PCI_BAR_64. 0, or a negative code with `err`.
 	 */

@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dev-virtio-pci: a slot for one virtio device as a PCI function, Virtio 1.2 section 4.1, no legacy interface.
+ * Rings and the device's state are the kernel's (mortise.virtio-transport/1), configuration space and MSI-X too
+ * (mortise.pci/1); here are the registers of one BAR, the interrupt status and which vector is whose.
+ * The class is parallel. `lock` covers the interrupt status together with the level of the pin, the vectors and the
+ * selectors; no call into the transport service is made under it, for that calls back with interrupts.
+ */
+#define MT_NOTE_NAME     "dev-virtio-pci"
+#define MT_NOTE_VERSION  MORTISE_VERSION
+#define MT_NOTE_VENDOR   "mortise"
+#define MT_NOTE_LICENCE  "MIT"
+#define MT_NOTE_SUMMARY  "virtio transport on PCI, a slot for one device"
+#define MT_NOTE_REQUIRES "mortise.pci/1 mortise.virtio-transport/1"
+#define MT_NOTE_OPTIONAL ""
+#define MT_NOTE_CAPS     0
+#define SLOT_PROPS(P, c) \
+	P(c, bus, "bus", MT_PROP_REF, "", "mortise.pci-bus/1", "", MT_PROPF_REQUIRED, "PCI host bridge") \
+	P(c, slot, "slot", MT_PROP_INT, "", "0..31", "", 0, "slot on the bus; the first free one if none is given") \
+	P(c, function, "function", MT_PROP_INT, "", "0..7", "", 0, "function of the slot")
+#define MT_NOTE_CLASSES(C) \
+	C(slot, "dev-virtio-pci", MT_KIND_DEVICE, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	  "mortise.virtio-bus/1 mortise.pci-function/1", SLOT_PROPS)
+
+#include <mortise/note-emit.h>
+
+#include <mortise/draft/device.h>
+#include <mortise/draft/pci.h>
+#include <mortise/draft/virtio.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <util/error.h>
+
+#define VENDOR_VIRTIO  0x1af4u
+#define DEVICE_VIRTIO  0x1040u         /* and the device's number, 4.1.2 */
+#define SUBSYSTEM      0x1100u         /* 4.1.2.1: 0x40 or more */
+#define NOBODY         0xffffu
+#define NO_VECTOR      0xffffu
+#define VECTORS        (MT_VIRTIO_QUEUES_MAX + 1)
+#define ISR_RING       1u
+#define ISR_CONFIG     2u
+
+/* The BAR with the registers, and where its parts begin. */
+#define BAR_REGISTERS  0u
+#define BAR_MSIX       4u
+enum {
+	PART_COMMON = 0x0000, PART_ISR = 0x1000, PART_DEVICE = 0x2000, PART_NOTIFY = 0x3000,
+	PART_BYTES = 0x1000, REGION_BYTES = 0x4000, NOTIFY_MULTIPLIER = 4,
+};
+
+/* Common configuration, 4.1.4.3 */
+enum {
+	R_FEATURES_SEL = 0x00, R_FEATURES = 0x04, R_DRIVER_FEATURES_SEL = 0x08, R_DRIVER_FEATURES = 0x0c,
+	R_CONFIG_VECTOR = 0x10, R_NUM_QUEUES = 0x12, R_STATUS = 0x14, R_GENERATION = 0x15, R_QUEUE_SEL = 0x16,
+	R_QUEUE_SIZE = 0x18, R_QUEUE_VECTOR = 0x1a, R_QUEUE_ENABLE = 0x1c, R_NOTIFY_OFF = 0x1e,
+	R_DESC = 0x20, R_DRIVER = 0x28, R_DEVICE = 0x30, COMMON_BYTES = 0x38,
+};
+
+/* Capabilities, 4.1.4: after the id and the pointer */
+enum { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE, CAP_WINDOW };
+enum { C_LEN = 0, C_TYPE = 1, C_BAR = 2, C_OFFSET = 6, C_LENGTH = 10, C_MORE = 14, C_BYTES = 18 };
+
+struct ring {
+	uint32_t size, vector;
+	uint64_t desc, driver, device;
+};
+
+struct slot {
+	struct mt_inst *inst;
+	const struct mt_pci_host *pci_host;
+	const struct mt_virtio_transport *virtio;
+	struct mt_pci *pci;
+	struct mt_vdev *vdev;              /* NULL: empty */
+	pthread_mutex_t lock;
+	uint32_t isr, config_vector;
+	uint32_t features_sel, driver_features_sel, queue_sel;
+	uint64_t driver_features;
+	struct ring rings[MT_VIRTIO_QUEUES_MAX];
+	uint32_t window;                   /* number of the capability that is a window into the BAR */
+};
+
+/* Interrupts, 4.1.4.5.1 and 4.1.5.1.3 */
+
+static void slot_interrupt(void *self, uint32_t source)
+{
+	struct slot *s = self;
+	uint32_t config = source == MT_VIRTIO_CONFIG, vector;
+
+	pthread_mutex_lock(&s->lock);
+	vector = config ? s->config_vector : s->rings[source % MT_VIRTIO_QUEUES_MAX].vector;
+	if (s->pci_host->msix_enabled(s->pci)) {
+		s->isr |= config ? ISR_CONFIG : 0;
+		if (vector != NO_VECTOR)
+			s->pci_host->message(s->pci, vector);
+	} else {
+		s->isr |= config ? ISR_CONFIG : ISR_RING;
+		s->pci_host->intx(s->pci, 1);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+static uint32_t isr_take(struct slot *s)
+{
+	uint32_t isr;
+
+	pthread_mutex_lock(&s->lock);
+	isr = s->isr;
+	s->isr = 0;
+	s->pci_host->intx(s->pci, 0);
+	pthread_mutex_unlock(&s->lock);
+	return isr;
+}
+
+/* The sizes of rings are the largest ones until a driver chooses. */
+static void forget_driver(struct slot *s)
+{
+	uint32_t sizes[MT_VIRTIO_QUEUES_MAX] = { 0 };
+
+	for (uint32_t i = 0; s->vdev && i < MT_VIRTIO_QUEUES_MAX; i++)
+		sizes[i] = s->virtio->queue_max(s->vdev, i);
+	pthread_mutex_lock(&s->lock);
+	s->features_sel = s->driver_features_sel = s->queue_sel = 0;
+	s->driver_features = 0;
+	s->config_vector = NO_VECTOR;
+	for (uint32_t i = 0; i < MT_VIRTIO_QUEUES_MAX; i++)
+		s->rings[i] = (struct ring){ .size = sizes[i], .vector = NO_VECTOR };
+	s->isr = 0;
+	s->pci_host->intx(s->pci, 0);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Reads of the common configuration, by words of 32 bits */
+
+/* What the driver has written. */
+struct selected {
+	uint32_t features_sel, driver_features_sel, queue_sel, config_vector;
+	uint64_t driver_features;
+	struct ring ring;
+};
+
+static struct selected selected(struct slot *s)
+{
+	struct selected now = { 0 };
+
+	pthread_mutex_lock(&s->lock);
+	now.features_sel = s->features_sel;
+	now.driver_features_sel = s->driver_features_sel;
+	now.queue_sel = s->queue_sel;
+	now.config_vector = s->config_vector;
+	now.driver_features = s->driver_features;
+	if (s->queue_sel < MT_VIRTIO_QUEUES_MAX)
+		now.ring = s->rings[s->queue_sel];
+	pthread_mutex_unlock(&s->lock);
+	return now;
+}
+
+static uint32_t half_of(uint64_t bits, uint32_t sel)
+{
+	return sel < 2 ? (uint32_t)(bits >> (32 * sel)) : 0;
+}
+
+static uint32_t read_queue(struct slot *s, const struct selected *now, uint32_t word)
+{
+	/* 4.1.4.3.2: a queue that is not there has size 0 */
+	if (now->queue_sel >= s->virtio->queue_count(s->vdev))
+		return 0;
+	switch (word) {
+	case R_QUEUE_SIZE:
+		return now->ring.size | now->ring.vector << 16;
+	case R_QUEUE_ENABLE:
+		return s->virtio->queue_enabled(s->vdev, now->queue_sel) | now->queue_sel << 16;
+	case R_DESC: case R_DESC + 4:
+		return half_of(now->ring.desc, (word - R_DESC) / 4);
+	case R_DRIVER: case R_DRIVER + 4:
+		return half_of(now->ring.driver, (word - R_DRIVER) / 4);
+	default:
+		return half_of(now->ring.device, (word - R_DEVICE) / 4);
+	}
+}
+
+static uint32_t read_common(struct slot *s, uint32_t word)
+{
+	struct selected now = selected(s);
+
+	switch (word) {
+	case R_FEATURES_SEL:
+		return now.features_sel;
+	case R_FEATURES:
+		return half_of(s->virtio->features(s->vdev), now.features_sel);
+	case R_DRIVER_FEATURES_SEL:
+		return now.driver_features_sel;
+	case R_DRIVER_FEATURES:
+		return half_of(now.driver_features, now.driver_features_sel);
+	case R_CONFIG_VECTOR:
+		return now.config_vector | s->virtio->queue_count(s->vdev) << 16;
+	case R_STATUS:
+		return s->virtio->status(s->vdev) | (s->virtio->config_generation(s->vdev) & 0xff) << 8 |
+		       now.queue_sel << 16;
+	}
+	return word < COMMON_BYTES ? read_queue(s, &now, word) : 0;
+}
+
+static uint32_t slot_read(void *self, const struct mt_access *a, uint64_t *value)
+{
+	struct slot *s = self;
+	uint32_t offset = (uint32_t)a->offset;
+
+	*value = 0;
+	if (!s->vdev)
+		return MT_BUS_OK;
+	if (offset < PART_ISR)
+		*value = read_common(s, offset & ~3u) >> 8 * (offset & 3);
+	else if (offset == PART_ISR)
+		*value = isr_take(s);
+	else if (offset >= PART_DEVICE && offset < PART_NOTIFY)
+		s->virtio->config_read(s->vdev, offset - PART_DEVICE, a->width, value);
+	return MT_BUS_OK;
+}
+
+/* Writes: 4.1.3.1 has the driver write each field by its own width, and addresses by halves */
+
+static void write_driver_features(struct slot *s, uint32_t value)
+{
+	uint64_t features;
+	uint32_t shift;
+
+	pthread_mutex_lock(&s->lock);
+	shift = 32 * (s->driver_features_sel & 1);
+	if (s->driver_features_sel < 2)
+		s->driver_features = (s->driver_features & ~(0xffffffffull << shift)) | (uint64_t)value << shift;
+	features = s->driver_features;
+	pthread_mutex_unlock(&s->lock);
+	s->virtio->set_driver_features(s->vdev, features);
+}
+
+static void set_half(uint64_t *address, uint32_t offset, uint32_t value)
+{
+	uint32_t shift = offset & 4 ? 32 : 0;
+
+	*address = (*address & ~(0xffffffffull << shift)) | (uint64_t)value << shift;
+}
+
+/* With the lock. */
+static void write_ring(struct ring *ring, uint32_t offset, uint32_t value)
+{
+	switch (offset & ~4u) {
+	case R_DESC:
+		set_half(&ring->desc, offset, value);
+		break;
+	case R_DRIVER:
+		set_half(&ring->driver, offset, value);
+		break;
+	case R_DEVICE:
+		set_half(&ring->device, offset, value);
+		break;
+	}
+}
+
+static void write_long(struct slot *s, uint32_t offset, uint32_t value)
+{
+	if (offset == R_DRIVER_FEATURES) {
+		write_driver_features(s, value);
+		return;
+	}
+	pthread_mutex_lock(&s->lock);
+	if (offset == R_FEATURES_SEL)
+		s->features_sel = value;
+	else if (offset == R_DRIVER_FEATURES_SEL)
+		s->driver_features_sel = value;
+	else if (s->queue_sel < MT_VIRTIO_QUEUES_MAX)
+		write_ring(&s->rings[s->queue_sel], offset, value);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void write_enable(struct slot *s, uint32_t value)
+{
+	struct selected now = selected(s);
+
+	/* 4.1.4.3.2: it cannot be taken back but by a reset */
+	if (value != 1)
+		return;
+	s->virtio->queue_set(s->vdev, now.queue_sel, now.ring.size, now.ring.desc, now.ring.driver, now.ring.device);
+	s->virtio->queue_enable(s->vdev, now.queue_sel, 1);
+}
+
+static void write_short(struct slot *s, uint32_t offset, uint32_t value)
+{
+	struct ring none, *ring;
+
+	if (offset == R_QUEUE_ENABLE) {
+		write_enable(s, value);
+		return;
+	}
+	pthread_mutex_lock(&s->lock);
+	ring = s->queue_sel < MT_VIRTIO_QUEUES_MAX ? &s->rings[s->queue_sel] : &none;
+	if (offset == R_CONFIG_VECTOR)
+		s->config_vector = value < VECTORS ? value : NO_VECTOR;
+	else if (offset == R_QUEUE_SEL)
+		s->queue_sel = value;
+	else if (offset == R_QUEUE_SIZE)
+		ring->size = value;
+	else if (offset == R_QUEUE_VECTOR)
+		ring->vector = value < VECTORS ? value : NO_VECTOR;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void write_status(struct slot *s, uint32_t value)
+{
+	s->virtio->set_status(s->vdev, (uint8_t)value);
+	if (value == 0)
+		forget_driver(s);
+}
+
+static uint32_t slot_write(void *self, const struct mt_access *a, uint64_t value)
+{
+	struct slot *s = self;
+	uint32_t offset = (uint32_t)a->offset;
+
+	if (!s->vdev)
+		return MT_BUS_OK;
+	if (offset >= PART_NOTIFY)
+		s->virtio->notify(s->vdev, (offset - PART_NOTIFY) / NOTIFY_MULTIPLIER);
+	else if (offset >= PART_DEVICE)
+		s->virtio->config_write(s->vdev, offset - PART_DEVICE, a->width, value);
+	else if (offset == R_STATUS && a->width == 1)
+		write_status(s, (uint32_t)value);
+	else if (offset < COMMON_BYTES && a->width == 2)
+		write_short(s, offset, (uint32_t)value);
+	else if (offset < COMMON_BYTES && a->width == 4)
+		write_long(s, offset, (uint32_t)value);
+	return MT_BUS_OK;
+}
+
+/* The window into the BAR that needs no BAR, 4.1.4.9 */
+
+static uint32_t load32(const uint8_t *at)
+{
+	return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+/* 1: `*a` is a legal access to the registers. */
+static uint32_t window_access(struct slot *s, struct mt_access *a)
+{
+	uint8_t bytes[C_MORE];
+	uint32_t width;
+
+	s->pci_host->cap_get(s->pci, s->window, 0, bytes, sizeof(bytes));
+	width = load32(bytes + C_LENGTH);
+	*a = (struct mt_access){ .offset = load32(bytes + C_OFFSET), .width = width };
+	return bytes[C_BAR] == BAR_REGISTERS && (width == 1 || width == 2 || width == 4) && a->offset % width == 0 &&
+	       a->offset < REGION_BYTES;
+}
+
+static uint32_t slot_cap_read(void *self, uint32_t cap, uint32_t offset, uint32_t width)
+{
+	struct slot *s = self;
+	struct mt_access a;
+	uint64_t value = 0;
+
+	if (cap == s->window && offset == 0 && window_access(s, &a) && width >= a.width) {
+		slot_read(s, &a, &value);
+		value &= a.width == 4 ? 0xffffffffu : (1u << 8 * a.width) - 1;
+	}
+	return (uint32_t)value;
+}
+
+static void slot_cap_write(void *self, uint32_t cap, uint32_t offset, uint32_t width, uint32_t value)
+{
+	struct slot *s = self;
+	struct mt_access a;
+
+	if (cap == s->window && offset == 0 && window_access(s, &a) && width >= a.width)
+		slot_write(s, &a, a.width == 4 ? value : value & ((1u << 8 * a.width) - 1));
+}
+
+/* Life */
+
+static int slot_create(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err)
+{
+	struct slot *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	s->inst = inst;
+	s->pci_host = host->get_interface(host, MT_IFACE_PCI);
+	s->virtio = host->get_interface(host, MT_IFACE_VIRTIO_TRANSPORT);
+	pthread_mutex_init(&s->lock, NULL);
+	*self = s;
+	return 0;
+}
+
+static int cap_add(struct slot *s, uint8_t type, uint32_t offset, uint32_t len_bytes, struct mt_error *err)
+{
+	static const uint8_t writable[C_BYTES] = {
+		[C_BAR] = 0xff,
+		[C_OFFSET] = 0xff, 0xff, 0xff, 0xff,
+		[C_LENGTH] = 0xff, 0xff, 0xff, 0xff,
+	};
+	uint32_t more = type == CAP_NOTIFY || type == CAP_WINDOW ? 4 : 0;
+	uint8_t bytes[C_BYTES] = { [C_LEN] = (uint8_t)(16 + more), [C_TYPE] = type, [C_BAR] = BAR_REGISTERS };
+	struct mt_pci_cap cap = { .size = sizeof(cap), .id = 0x09, .len_bytes = C_MORE + more, .bytes = bytes };
+
+	bytes[C_OFFSET + 1] = (uint8_t)(offset >> 8);
+	bytes[C_LENGTH] = (uint8_t)len_bytes;
+	bytes[C_LENGTH + 1] = (uint8_t)(len_bytes >> 8);
+	if (type == CAP_NOTIFY)
+		bytes[C_MORE] = NOTIFY_MULTIPLIER;
+	if (type == CAP_WINDOW) {
+		cap.writable = writable;
+		cap.live_offset = C_MORE;
+		cap.live_bytes = 4;
+	}
+	return s->pci_host->cap_add(s->pci, &cap, err);
+}
+
+static int caps_add(struct slot *s, struct mt_error *err)
+{
+	int code = cap_add(s, CAP_COMMON, PART_COMMON, COMMON_BYTES, err);
+
+	if (code >= 0)
+		code = cap_add(s, CAP_NOTIFY, PART_NOTIFY, MT_VIRTIO_QUEUES_MAX * NOTIFY_MULTIPLIER, err);
+	if (code >= 0)
+		code = cap_add(s, CAP_ISR, PART_ISR, 1, err);
+	if (code >= 0)
+		code = cap_add(s, CAP_DEVICE, PART_DEVICE, PART_BYTES, err);
+	if (code >= 0)
+		code = cap_add(s, CAP_WINDOW, 0, 0, err);
+	s->window = code < 0 ? 0 : (uint32_t)code;
+	return code;
+}
+
+static const struct mt_region_ops slot_ops = { .read = slot_read, .write = slot_write };
+
+static int slot_realize(void *self, struct mt_error *err)
+{
+	static const struct mt_pci_desc desc = {
+		.size = sizeof(desc), .flags = MT_PCI_INTX | MT_PCI_FLR, .vendor_id = NOBODY,
+		.vectors = VECTORS, .msix_bar = BAR_MSIX,
+	};
+	static const struct mt_region_desc region = {
+		.size = sizeof(region), .name = "virtio-pci", .len_bytes = REGION_BYTES,
+		.width_min = 1, .width_max = 4, .ops = &slot_ops,
+	};
+	struct slot *s = self;
+	int code;
+
+	s->pci = s->pci_host->attach(s->inst, &desc, err);
+	if (!s->pci)
+		return err && err->code ? err->code : MT_EINVAL;
+	code = s->pci_host->bar_add(s->pci, BAR_REGISTERS, MT_PCI_BAR_64, &region, err);
+	if (code >= 0)
+		code = caps_add(s, err);
+	return code < 0 ? code : 0;
+}
+
+/* Of the devices that drivers look for by their class; the others are of none. */
+static uint32_t class_of(uint32_t device_id)
+{
+	static const uint32_t classes[] = { [1] = 0x020000, [2] = 0x010000, [3] = 0x078000, [8] = 0x010000,
+					    [16] = 0x038000, [18] = 0x090000, [25] = 0x040100 };
+	uint32_t class_code = device_id < sizeof(classes) / sizeof(classes[0]) ? classes[device_id] : 0;
+
+	return class_code ? class_code : 0x00ff00;
+}
+
+/* Which device is in the slot is known now, after all have been realized. */
+static void identify(struct slot *s)
+{
+	struct mt_pci_desc desc = { .size = sizeof(desc), .vendor_id = NOBODY, .device_id = NOBODY };
+
+	if (s->vdev) {
+		desc.vendor_id = desc.subsystem_vendor_id = VENDOR_VIRTIO;
+		desc.device_id = (uint16_t)(DEVICE_VIRTIO + s->virtio->device_id(s->vdev));
+		desc.subsystem_id = SUBSYSTEM;
+		desc.class_code = class_of(s->virtio->device_id(s->vdev));
+		desc.revision = 1;
+	}
+	s->pci_host->identify(s->pci, &desc);
+}
+
+/* The driver is gone, whatever it had begun. */
+static void slot_forget(void *self)
+{
+	struct slot *s = self;
+
+	if (s->vdev)
+		s->virtio->set_status(s->vdev, 0);
+	forget_driver(s);
+}
+
+static int slot_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
+{
+	struct slot *s = self;
+
+	(void)kind, (void)err;
+	if (phase != MT_RESET_HOLD)
+		return 0;
+	s->vdev = s->virtio->device(s->inst);
+	identify(s);
+	slot_forget(s);
+	return 0;
+}
+
+static void slot_unrealize(void *self)
+{
+	struct slot *s = self;
+
+	s->vdev = NULL;
+}
+
+static void slot_destroy(void *self)
+{
+	struct slot *s = self;
+
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static const struct mt_virtio_bus slot_bus = { .interrupt = slot_interrupt };
+
+static const struct mt_pci_function slot_function = {
+	.reset = slot_forget,
+	.cap_read = slot_cap_read,
+	.cap_write = slot_cap_write,
+};
+
+static const struct mt_device_class slot_device = {
+	.create = slot_create,
+	.realize = slot_realize,
+	.reset = slot_reset,
+	.unrealize = slot_unrealize,
+	.destroy = slot_destroy,
+};
+
+static const void *get_class(const char *class_name, const char *id)
+{
+	(void)class_name;
+	if (strcmp(id, MT_IFACE_DEVICE) == 0)
+		return &slot_device;
+	if (strcmp(id, MT_IFACE_VIRTIO_BUS) == 0)
+		return &slot_bus;
+	if (strcmp(id, MT_IFACE_PCI_FUNCTION) == 0)
+		return &slot_function;
+	return NULL;
+}
+
+static const struct mt_plugin plugin = {
+	.size = sizeof(plugin),
+	.abi_major = MT_ABI_MAJOR,
+	.get_class = get_class,
+};
+
+const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
+{
+	(void)host, (void)err;
+	return &plugin;
+}
