@@ -16,6 +16,7 @@
 #include <mortise/draft/boot.h>
 #include <mortise/draft/char.h>
 #include <mortise/draft/clock.h>
+#include <mortise/draft/cpu-debug.h>
 #include <mortise/draft/cpu-sysreg.h>
 #include <mortise/draft/cpu.h>
 #include <mortise/draft/device.h>
@@ -28,6 +29,7 @@
 #include <mortise/draft/msi.h>
 #include <mortise/draft/net.h>
 #include <mortise/draft/pci.h>
+#include <mortise/draft/power.h>
 #include <mortise/draft/props.h>
 #include <mortise/draft/ram.h>
 #include <mortise/draft/state.h>

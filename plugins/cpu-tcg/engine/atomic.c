@@ -56,16 +56,25 @@ static uint64_t do_amo64(uint64_t *p, uint64_t value, uint32_t amo)
 	return old;
 }
 
+/* Of an access that loads and stores. NULL: env->exit_reason says why. */
+static void *both_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t mem, uint64_t *where)
+{
+	uint32_t width = 1u << IRM_SIZE(mem);
+	if (mem_misaligned(env, vaddr, mem | IRM_ALIGN, TCG_STORE) ||
+	    debug_met(env->vcpu, vaddr, width, MT_DEBUG_READ | MT_DEBUG_WRITE))
+		return NULL;
+	return tcg_atomic_ptr(env, vaddr, width, env->mmu, TCG_STORE, where);
+}
+
 uint64_t tcg_slow_amo(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem_amo, uint32_t *exit)
 {
 	uint32_t width = 1u << IRM_SIZE(mem_amo);
 	uint64_t where, old;
-	*exit = TCG_EXIT_EXCEPTION;
-	if (mem_misaligned(env, vaddr, mem_amo | IRM_ALIGN, TCG_STORE))
+	void *p = both_ptr(env, vaddr, mem_amo, &where);
+	if (!p) {
+		*exit = env->exit_reason;
 		return 0;
-	void *p = tcg_atomic_ptr(env, vaddr, width, env->mmu, TCG_STORE, &where);
-	if (!p)
-		return 0;
+	}
 	old = width == 4 ? do_amo32(p, (uint32_t)value, mem_amo >> 8) : do_amo64(p, value, mem_amo >> 8);
 	tcg_atomic_stored(env, where, width);
 	*exit = TCG_EXIT_NONE;
@@ -77,12 +86,11 @@ uint64_t tcg_slow_cas(struct tcg_env *env, uint64_t vaddr, uint64_t expected, ui
 {
 	uint32_t width = 1u << IRM_SIZE(mem);
 	uint64_t where;
-	*exit = TCG_EXIT_EXCEPTION;
-	if (mem_misaligned(env, vaddr, mem | IRM_ALIGN, TCG_STORE))
+	void *p = both_ptr(env, vaddr, mem, &where);
+	if (!p) {
+		*exit = env->exit_reason;
 		return 0;
-	void *p = tcg_atomic_ptr(env, vaddr, width, env->mmu, TCG_STORE, &where);
-	if (!p)
-		return 0;
+	}
 	uint32_t old32 = (uint32_t)expected;
 	if (width == 4)
 		__atomic_compare_exchange_n((uint32_t *)p, &old32, (uint32_t)desired, false, __ATOMIC_SEQ_CST,

@@ -118,6 +118,14 @@ void cache_link(struct tcg *t, struct tcg_link *link, struct tcg_block *to)
 	t->host->link(t->host_state, link, to->code, t->code_rw - t->code_rx);
 }
 
+void cache_kill_at(struct tcg *t, uint64_t vaddr)
+{
+	for (uint32_t i = 0; i < SEGMENTS; i++)
+		for (struct tcg_block *b = t->segment_blocks[i]; b; b = b->segment_next)
+			if (vaddr - b->pc < b->guest_bytes)
+				cache_kill(t, b);
+}
+
 /* --- memory --- */
 
 #define BLOCK_ROOM ((sizeof(struct tcg_block) + 63) & ~(size_t)63)

@@ -16,6 +16,8 @@
 #include "engine/front.h"
 #include "engine/host.h"
 
+#include <mortise/draft/cpu-debug.h>
+
 #define PAGE_LINES 64u              /* 64-byte lines of a page, one bit each */
 #define LINE_VERSIONS 4096u
 #define SEGMENTS 16u
@@ -27,6 +29,7 @@
 #define BACK_BITS 13u
 #define BACK_SIZE (1u << BACK_BITS)
 #define JUMP_PAGE_BITS 4096u
+#define POINTS_MAX 256u
 
 enum { BLOCK_LIVE = 1, BLOCK_DEAD };
 
@@ -53,6 +56,22 @@ struct tcg_context {
 	uint64_t space;
 	uint32_t flags;
 	uint64_t id;                    /* env->context */
+};
+
+/* A breakpoint or watchpoint: bytes first .. last of any address space. */
+struct tcg_point {
+	uint64_t first, last;
+	uint32_t kind;                  /* MT_DEBUG_* */
+};
+
+/* What a debugger wants of one vCPU, and what came of it; see debug.c. */
+struct tcg_debug {
+	uint32_t mode;                  /* MT_DEBUG_STEP, MASK_IRQS */
+	bool single;                    /* translated code is left after one instruction */
+	bool met;                       /* the instruction at pc was stopped before an access that a point watches */
+	bool passing;                   /* and is now done with the points off */
+	bool stopped;                   /* `stop` is what `run` shall return for */
+	struct mt_debug_stop stop;
 };
 
 struct tcg_vcpu {
@@ -105,6 +124,7 @@ struct tcg_vcpu {
 	uint32_t fetch_count;
 	struct ir_block *ir;
 	uint64_t watch_key;             /* page to watch before the load-reserved is done again; KEY_NONE */
+	struct tcg_debug debug;
 };
 
 struct tcg {
@@ -137,6 +157,9 @@ struct tcg {
 	uint32_t ram_count;
 	struct code_page *pages_made;   /* the last one; pushed without a lock */
 	uint32_t lines[LINE_VERSIONS];
+	/* changed while no vCPU runs */
+	struct tcg_point points[POINTS_MAX];
+	uint32_t point_count, break_count, watch_count;
 };
 
 /* codebuf.c */
@@ -182,6 +205,8 @@ struct tcg_block *cache_find(struct tcg *t, uint64_t key, uint64_t pc, uint32_t 
 void cache_insert(struct tcg *t, struct tcg_block *b);
 void cache_kill(struct tcg *t, struct tcg_block *b);
 void cache_link(struct tcg *t, struct tcg_link *link, struct tcg_block *to);
+/* Kills the blocks that hold an instruction byte at this virtual address. */
+void cache_kill_at(struct tcg *t, uint64_t vaddr);
 /* Memory for a block and its code in the current segment; `full` when an eviction is needed first. */
 struct tcg_block *cache_space(struct tcg *t, struct tcg_code_space *space, bool *full);
 /* Evicts the next segment; in an exclusive section. */
@@ -189,8 +214,25 @@ void cache_next_segment(struct tcg *t);
 /* Forgets the jump cache of a vCPU. Its own thread, or exclusive. */
 void cache_flush_jumps(struct tcg_vcpu *v);
 
-/* translate.c: block for env->pc; NULL with env->exit_reason set. Out, without lock. */
+/* translate.c: block for env->pc; NULL with env->exit_reason set. Out, without lock. While debug.single: of one
+ * instruction, and never found again. */
 struct tcg_block *translate_block(struct tcg_vcpu *v);
+
+/* debug.c, on the vCPU's own thread */
+extern const struct mt_cpu_debug debug_class;
+bool debug_break_at(const struct tcg *t, uint64_t pc);
+/* The access must not be made now: env->exit_reason is set, and the instruction is done again. `kind` is MT_DEBUG_READ
+ * or WRITE or both. */
+bool debug_met(struct tcg_vcpu *v, uint64_t vaddr, uint32_t width, uint32_t kind);
+/* Accesses of this kind to the page have to be looked at. */
+bool debug_page_watched(const struct tcg *t, uint64_t vaddr, uint32_t kind);
+bool debug_masks_irqs(const struct tcg_vcpu *v);
+/* Runs the one instruction at env->pc. In. */
+enum tcg_exit debug_run_one(struct tcg_vcpu *v);
+/* Translated code came back for `reason`, which was acted upon. True: leave `run`. */
+bool debug_after(struct tcg_vcpu *v, enum tcg_exit reason);
+/* An interrupt was taken. True: that was the step. */
+bool debug_trapped(struct tcg_vcpu *v);
 
 /* mem.c */
 void mem_set_view(struct tcg_vcpu *v, const struct mt_flat_view *view);

@@ -59,6 +59,7 @@ enum tcg_exit {
 	TCG_EXIT_HALT,       /* wait for interrupt; pc is canonical, behind the instruction */
 	TCG_EXIT_LEAVE,      /* back to the kernel soon (MT_BUS_LEAVE, map change); pc is canonical */
 	TCG_EXIT_ERROR,      /* env->error says why */
+	TCG_EXIT_DEBUG,      /* a breakpoint at env->pc */
 };
 
 struct tcg_vcpu;

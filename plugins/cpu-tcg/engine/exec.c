@@ -150,6 +150,10 @@ const void *tcg_find_code(struct tcg_env *env, uint64_t pc)
 {
 	struct tcg_vcpu *v = env->vcpu;
 	env->pc = pc;
+	if (v->debug.single) {
+		env->exit_reason = TCG_EXIT_LOOKUP;
+		return NULL;
+	}
 	if (__atomic_load_n(&v->jump_flush, __ATOMIC_ACQUIRE))
 		tlb_drop_jumps(v);
 	struct tcg_block *b = find_block(v);
@@ -203,9 +207,10 @@ static bool serve_poll(struct tcg_vcpu *v)
 		v->leave = 0;
 		return true;
 	}
-	if (v->tcg->front->take_interrupt(env))
-		pages_consume_dma(v);
-	return false;
+	if (debug_masks_irqs(v) || !v->tcg->front->take_interrupt(env))
+		return false;
+	pages_consume_dma(v);
+	return debug_trapped(v);
 }
 
 static int fail(struct mt_exit *exit, const char *why)
@@ -232,6 +237,8 @@ static enum tcg_exit run_once(struct tcg_vcpu *v)
 {
 	struct tcg_env *env = v->env;
 	uint64_t evictions = v->tcg->evictions;
+	if (v->debug.mode || v->debug.passing)
+		return debug_run_one(v);
 	struct tcg_block *b = find_block(v);
 	if (!b)
 		return env->exit_reason;
@@ -241,43 +248,62 @@ static enum tcg_exit run_once(struct tcg_vcpu *v)
 	return v->tcg->host->run(v->tcg->host_state, env, b->code);
 }
 
-int exec_run(struct tcg_vcpu *v, const struct mt_run_params *params, struct mt_exit *exit)
+static bool debug_wanted(const struct tcg_vcpu *v, enum tcg_exit reason)
+{
+	return v->debug.mode || v->debug.met || reason == TCG_EXIT_DEBUG;
+}
+
+/* What translated code came back for. False: leave `run`, perhaps with *rc. */
+static bool act(struct tcg_vcpu *v, enum tcg_exit reason, struct mt_exit *exit, int *rc)
 {
 	struct tcg_env *env = v->env;
 	const struct tcg_front *front = v->tcg->front;
+	bool on;
+	switch (reason) {
+	case TCG_EXIT_NONE:
+	case TCG_EXIT_LOOKUP:
+	case TCG_EXIT_POLL:
+	case TCG_EXIT_DEBUG:
+		return true;
+	case TCG_EXIT_EXCEPTION:
+		front->take_exception(env);
+		return true;
+	case TCG_EXIT_LEAVE:
+		v->leave = 0;
+		return false;
+	case TCG_EXIT_HALT:
+		exit->wake_ns = front->next_wakeup_ns(env);
+		on = front->wakeup_pending(env);
+		exit->reason = on ? MT_EXIT_KICKED : MT_EXIT_HALT;
+		return on;
+	default:
+		*rc = fail(exit, env->error);
+		return false;
+	}
+}
+
+int exec_run(struct tcg_vcpu *v, const struct mt_run_params *params, struct mt_exit *exit)
+{
+	struct tcg_env *env = v->env;
 	mem_set_view(v, params->view);
 	tcg_poll_request(env);
 	exit->reason = MT_EXIT_KICKED;
 	exit->wake_ns = UINT64_MAX;
+	v->debug.stopped = false;
 	exec_enter(v);
+	/* what was written while the vCPU stood still: by a debugger, from a saved state */
+	pages_consume_dma(v);
 	int rc = 0;
 	for (bool on = true; on;) {
 		if (__atomic_load_n(&env->poll, __ATOMIC_RELAXED) && serve_poll(v))
 			break;
-		switch (run_once(v)) {
-		case TCG_EXIT_NONE:
-		case TCG_EXIT_LOOKUP:
-		case TCG_EXIT_POLL:
+		enum tcg_exit reason = run_once(v);
+		on = act(v, reason, exit, &rc);
+		if (debug_wanted(v, reason) && rc == 0 && debug_after(v, reason))
 			break;
-		case TCG_EXIT_EXCEPTION:
-			front->take_exception(env);
-			break;
-		case TCG_EXIT_LEAVE:
-			v->leave = 0;
-			on = false;
-			break;
-		case TCG_EXIT_HALT:
-			exit->reason = MT_EXIT_HALT;
-			exit->wake_ns = front->next_wakeup_ns(env);
-			on = front->wakeup_pending(env);
-			exit->reason = on ? MT_EXIT_KICKED : MT_EXIT_HALT;
-			break;
-		default:
-			rc = fail(exit, env->error);
-			on = false;
-			break;
-		}
 	}
 	exec_leave(v);
+	if (v->debug.stopped && rc == 0)
+		exit->reason = MT_EXIT_DEBUG;
 	return rc;
 }

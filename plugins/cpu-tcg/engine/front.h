@@ -63,6 +63,8 @@ struct tcg_front {
 	/* Guest virtual to physical. false: env->exception, exception_value set. Sets A/D bits where the ISA does so. */
 	bool (*walk)(struct tcg_env *env, uint64_t vaddr, enum tcg_access access, uint32_t mmu, uint32_t width,
 		     struct tcg_walk *out);
+	/* [main] while not running: the same for a debugger, with no look at permissions and no effect. */
+	bool (*look)(struct tcg_env *env, uint64_t vaddr, struct tcg_walk *out);
 	/* The access fault that the ISA knows for a physical access that failed on the bus, or misalignment. */
 	void (*bus_fault)(struct tcg_env *env, uint64_t vaddr, enum tcg_access access);
 	void (*misaligned)(struct tcg_env *env, uint64_t vaddr, enum tcg_access access);
@@ -91,6 +93,8 @@ struct tcg_front {
 	 * forgets its translations and asks for a poll. */
 	int (*save)(struct tcg_env *env, struct mt_state_out *out, const struct mt_state_writer *w);
 	int (*load)(struct tcg_env *env, struct mt_state_in *in, const struct mt_state_reader *r);
+	/* [main] target description for GDB; mt_cpu_debug.description */
+	uint64_t (*gdb_xml)(struct tcg_front_config *config, char *text, uint64_t text_bytes);
 	/* cpu nodes */
 	int (*fdt)(struct tcg_front_config *config, uint32_t vcpu_count, struct mt_fdt *fdt,
 		   const struct mt_fdt_writer *w, struct mt_error *err);
@@ -102,6 +106,8 @@ extern const struct tcg_front front_riscv;
 
 /* Fetches one naturally aligned 16-bit parcel of code at vaddr. false: env->exception is set. Cheap within a page. */
 bool tcg_fetch16(struct tcg_env *env, uint64_t vaddr, uint16_t *parcel);
+/* A block must end before this instruction, unless it begins with it: a breakpoint is there. */
+bool tcg_break_at(const struct tcg_env *env, uint64_t pc);
 /* Physical access of page walks: aligned, 4 or 8 bytes, RAM only; false: bus error. */
 bool tcg_phys_read(struct tcg_env *env, uint64_t phys, uint32_t width, uint64_t *value);
 /* Compare-and-swap of a page table entry: true and stored when it held `expected`. Notes the write for code. */

@@ -67,6 +67,9 @@ struct place {
 /* Lets translated code go there by itself from now on, if stores need not be seen. */
 static void offer(struct tcg_vcpu *v, uint64_t vaddr, enum tcg_access access, uint32_t mmu, uint64_t addend)
 {
+	/* what is open to stores is open to loads */
+	if (debug_page_watched(v->tcg, vaddr, access == TCG_LOAD ? MT_DEBUG_READ : MT_DEBUG_READ | MT_DEBUG_WRITE))
+		return;
 	if (access == TCG_LOAD)
 		tlb_fill(v, vaddr, mmu, 0, addend);
 	else if (pages_allow_writes(v->tcg, pages_key_of(v->tcg, (uint8_t *)(uintptr_t)(vaddr + addend))))
@@ -88,6 +91,8 @@ static bool locate(struct tcg_vcpu *v, uint64_t vaddr, enum tcg_access access, u
 {
 	struct tcg_walk w;
 	struct tcg_env *env = v->env;
+	if (debug_met(v, vaddr, width, access == TCG_LOAD ? MT_DEBUG_READ : MT_DEBUG_WRITE))
+		return false;
 	if (locate_known(v, vaddr, access, mmu, p))
 		return true;
 	if (!v->tcg->front->walk(env, vaddr, access, mmu, width, &w))
@@ -268,7 +273,7 @@ uint64_t tcg_slow_load(struct tcg_env *env, uint64_t vaddr, uint32_t mem, uint32
 {
 	uint64_t value = 0;
 	if (mem_misaligned(env, vaddr, mem, TCG_LOAD) || !tcg_load(env, vaddr, 1u << IRM_SIZE(mem), env->mmu, &value))
-		*exit = TCG_EXIT_EXCEPTION;
+		*exit = env->exit_reason;
 	else
 		*exit = env->vcpu->leave ? TCG_EXIT_LEAVE : TCG_EXIT_NONE;
 	return alu_extend(value, mem);
@@ -277,7 +282,7 @@ uint64_t tcg_slow_load(struct tcg_env *env, uint64_t vaddr, uint32_t mem, uint32
 uint32_t tcg_slow_store(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem)
 {
 	if (mem_misaligned(env, vaddr, mem, TCG_STORE) || !tcg_store(env, vaddr, 1u << IRM_SIZE(mem), env->mmu, value))
-		return TCG_EXIT_EXCEPTION;
+		return env->exit_reason;
 	return env->vcpu->leave ? TCG_EXIT_LEAVE : TCG_EXIT_NONE;
 }
 

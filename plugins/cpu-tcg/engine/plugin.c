@@ -356,6 +356,8 @@ static const void *tcg_get_class(const char *class_name, const char *id)
 		return &tcg_regs;
 	if (!strcmp(id, MT_IFACE_CPU_STATE))
 		return &tcg_state;
+	if (!strcmp(id, MT_IFACE_CPU_DEBUG))
+		return &debug_class;
 	if (!strcmp(id, MT_IFACE_FDT_NODE))
 		return &tcg_fdt_node;
 	return NULL;

@@ -30,6 +30,11 @@ static const struct fetch_page *fetch_page(struct tcg_vcpu *v, uint64_t vaddr)
 	return p;
 }
 
+bool tcg_break_at(const struct tcg_env *env, uint64_t pc)
+{
+	return debug_break_at(env->vcpu->tcg, pc);
+}
+
 bool tcg_fetch16(struct tcg_env *env, uint64_t vaddr, uint16_t *parcel)
 {
 	const struct fetch_page *p = fetch_page(env->vcpu, vaddr);
@@ -142,6 +147,11 @@ static enum outcome publish(struct tcg_vcpu *v, struct tcg_block **out)
 	t->guest_insns += b->insn_count;
 	b->segment_next = t->segment_blocks[t->segment];
 	t->segment_blocks[t->segment] = b;
+	if (v->debug.single) {
+		b->state = BLOCK_DEAD;
+		*out = b;
+		return DONE;
+	}
 	cache_insert(t, b);
 	pages_add_lines(t, b);
 	/*
@@ -169,8 +179,12 @@ static void make_room(struct tcg_vcpu *v)
 struct tcg_block *translate_block(struct tcg_vcpu *v)
 {
 	struct tcg *t = v->tcg;
-	uint32_t max_insns = BLOCK_MAX_INSNS;
+	uint32_t max_insns = v->debug.single ? 1 : BLOCK_MAX_INSNS;
 	bool fresh = false;
+	if (!v->debug.single && debug_break_at(t, v->env->pc)) {
+		v->env->exit_reason = TCG_EXIT_DEBUG;
+		return NULL;
+	}
 	for (;;) {
 		if (!build(v, max_insns))
 			return NULL;

@@ -95,6 +95,12 @@ bool tcg_fetch16(struct tcg_env *env, uint64_t vaddr, uint16_t *parcel)
 	return p;
 }
 
+bool tcg_break_at(const struct tcg_env *env, uint64_t pc)
+{
+	(void)env;
+	return current->break_at && pc == current->break_at;
+}
+
 bool tcg_phys_read(struct tcg_env *env, uint64_t phys, uint32_t width, uint64_t *value)
 {
 	uint8_t *p = ram_at(phys, width);

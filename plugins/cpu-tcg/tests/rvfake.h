@@ -23,6 +23,7 @@ struct rv_fake {
 	uint32_t flushes, page_flushes, polls, contexts, fences;
 	uint64_t flushed_page;
 	uint32_t line_version;
+	uint64_t break_at;              /* where a breakpoint is; 0: none */
 	bool cas_loses;                 /* the next compare-and-swap of a table entry finds it changed */
 };
 

@@ -329,6 +329,76 @@ START_TEST(a_watched_page_is_written_the_slow_way)
 }
 END_TEST
 
+/* --- points of a debugger --- */
+
+START_TEST(a_breakpoint_drops_the_blocks_over_it)
+{
+	struct tcg_block *a = block(0x100, 0x40000100, 8, KEY_NONE), *b = block(0x108, 0x40000108, 4, KEY_NONE),
+			 *c = block(0x104, 0x40000104, 2, KEY_NONE);
+	ck_assert_int_eq(debug_class.point_add(t, MT_DEBUG_EXECUTE, 0x40000104, 4), 0);
+	ck_assert_ptr_null(find(a));
+	ck_assert_ptr_eq(find(b), b);
+	ck_assert_ptr_null(find(c));
+	ck_assert(debug_break_at(t, 0x40000104) && !debug_break_at(t, 0x40000106));
+	/* none is made there */
+	t->vcpus[0]->env->pc = 0x40000104;
+	ck_assert_ptr_null(translate_block(t->vcpus[0]));
+	ck_assert_uint_eq(t->vcpus[0]->env->exit_reason, TCG_EXIT_DEBUG);
+	/* twice there, twice to be removed */
+	ck_assert_int_eq(debug_class.point_add(t, MT_DEBUG_EXECUTE, 0x40000104, 2), 0);
+	ck_assert_int_eq(debug_class.point_remove(t, MT_DEBUG_EXECUTE, 0x40000104, 4), 0);
+	ck_assert(debug_break_at(t, 0x40000104));
+	ck_assert_int_eq(debug_class.point_remove(t, MT_DEBUG_EXECUTE, 0x40000104, 4), 0);
+	ck_assert(!debug_break_at(t, 0x40000104));
+	ck_assert_int_eq(debug_class.point_remove(t, MT_DEBUG_EXECUTE, 0x40000104, 4), MT_ENOENT);
+}
+END_TEST
+
+START_TEST(an_access_to_a_watched_byte_is_refused_once)
+{
+	struct tcg_vcpu *v = t->vcpus[0];
+	tlb_fill(v, 0x6000, 0, 1, (uintptr_t)ram.hva);
+	ck_assert_int_eq(debug_class.point_add(t, MT_DEBUG_WRITE, 0x6ffe, 4), 0);
+	ck_assert_uint_ne(v->env->tlb[0][1][6].tag, 0x6000);
+	/* both pages that it lies on, for stores; loads go on by themselves */
+	ck_assert(debug_page_watched(t, 0x6000, MT_DEBUG_WRITE) && debug_page_watched(t, 0x7fff, MT_DEBUG_WRITE));
+	ck_assert(!debug_page_watched(t, 0x8000, MT_DEBUG_WRITE) && !debug_page_watched(t, 0x6000, MT_DEBUG_READ));
+	ck_assert(!debug_met(v, 0x6ff6, 8, MT_DEBUG_WRITE) && !debug_met(v, 0x7002, 1, MT_DEBUG_WRITE));
+	ck_assert(!debug_met(v, 0x6ffe, 4, MT_DEBUG_READ));
+	ck_assert(debug_met(v, 0x6ff8, 8, MT_DEBUG_WRITE));
+	ck_assert_uint_eq(v->debug.stop.vaddr, 0x6ffe);
+	ck_assert_uint_eq(v->env->exit_reason, TCG_EXIT_POLL);
+	/* the instruction is then done with the points off, and that is the stop */
+	ck_assert(!debug_after(v, TCG_EXIT_POLL));
+	ck_assert(debug_masks_irqs(v) && !debug_met(v, 0x6ff8, 8, MT_DEBUG_WRITE));
+	v->env->pc = 0x1234;
+	ck_assert(debug_after(v, TCG_EXIT_LOOKUP));
+	struct mt_debug_stop stop = { .size = sizeof(stop) };
+	ck_assert_int_eq(debug_class.stop(v, &stop), 0);
+	ck_assert_uint_eq(stop.cause, MT_DEBUG_STOP_WATCH);
+	ck_assert_uint_eq(stop.access, MT_DEBUG_WRITE);
+	ck_assert_uint_eq(stop.pc, 0x1234);
+	/* one whose instruction faults after all was no access */
+	ck_assert(debug_met(v, 0x7001, 1, MT_DEBUG_WRITE) && !debug_after(v, TCG_EXIT_POLL));
+	ck_assert(!debug_after(v, TCG_EXIT_EXCEPTION) && !v->debug.passing);
+}
+END_TEST
+
+START_TEST(points_are_bounded_and_checked)
+{
+	ck_assert_int_eq(debug_class.point_add(t, 0, 0x1000, 4), MT_ENOTSUP);
+	ck_assert_int_eq(debug_class.point_add(t, MT_DEBUG_EXECUTE | MT_DEBUG_READ, 0x1000, 4), MT_ENOTSUP);
+	ck_assert_int_eq(debug_class.point_add(t, 8, 0x1000, 4), MT_ENOTSUP);
+	ck_assert_int_eq(debug_class.point_add(t, MT_DEBUG_READ, 0x1000, 0), MT_ERANGE);
+	ck_assert_int_eq(debug_class.point_add(t, MT_DEBUG_READ, UINT64_MAX, 2), MT_ERANGE);
+	ck_assert_int_eq(debug_class.point_add(t, MT_DEBUG_READ, UINT64_MAX, 1), 0);
+	for (uint32_t i = 1; i < POINTS_MAX; i++)
+		ck_assert_int_eq(debug_class.point_add(t, MT_DEBUG_EXECUTE, 4 * i, 0), 0);
+	ck_assert_int_eq(debug_class.point_add(t, MT_DEBUG_EXECUTE, 0, 0), MT_EBUSY);
+	ck_assert_int_eq(debug_class.set_mode(t->vcpus[0], 4), MT_ENOTSUP);
+}
+END_TEST
+
 /* --- the race: vCPU 0 translates, vCPU 1 writes --- */
 
 #define RACE_OFFSET 0x7008u
@@ -613,6 +683,9 @@ int main(void)
 	tcase_add_test(engine, both_pages_of_a_straddling_block_count);
 	tcase_add_test(engine, dma_drops_pages);
 	tcase_add_test(engine, a_watched_page_is_written_the_slow_way);
+	tcase_add_test(engine, a_breakpoint_drops_the_blocks_over_it);
+	tcase_add_test(engine, an_access_to_a_watched_byte_is_refused_once);
+	tcase_add_test(engine, points_are_bounded_and_checked);
 	tcase_add_test(engine, what_is_read_is_current_or_its_version_changed);
 	tcase_add_test(engine, contexts_have_keys_of_their_own);
 	tcase_add_test(blocks, constants_fold);

@@ -447,6 +447,24 @@ START_TEST(page_end)
 END_TEST
 
 /* Without C an instruction begins at a multiple of 4, and the jump that would break this faults. */
+START_TEST(breakpoints_end_blocks)
+{
+	at = FAKE_RAM + 0x100;
+	for (uint32_t i = 0; i < 4; i++)
+		rv_fake_put(f, at + 2 * i, 0x0285, 2);          /* c.addi t0,1 */
+	f->env->pc = at;
+	f->s->x[RS1] = 0;
+	f->break_at = at + 4;
+	rv_fake_run(f, 64);
+	ck_assert_uint_eq(f->env->pc, at + 4);
+	ck_assert_uint_eq(f->s->x[RS1], 2);
+	/* a block that begins with it is the engine's affair; a place inside an instruction is none */
+	f->break_at = at + 5;
+	rv_fake_run(f, 2);
+	ck_assert_uint_eq(f->env->pc, at + 8);
+}
+END_TEST
+
 START_TEST(misaligned_targets)
 {
 	rv_fake_free(f);
@@ -602,6 +620,7 @@ int main(void)
 	tcase_add_test(tc, jumps);
 	tcase_add_test(tc, back_edges_poll);
 	tcase_add_test(tc, page_end);
+	tcase_add_test(tc, breakpoints_end_blocks);
 	tcase_add_test(tc, misaligned_targets);
 	tcase_add_test(tc, amos);
 	tcase_add_test(tc, reservations);

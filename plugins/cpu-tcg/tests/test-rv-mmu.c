@@ -265,6 +265,35 @@ START_TEST(walk_matrix)
 }
 END_TEST
 
+/* A debugger sees every page that is mapped, and nothing comes of its looking. */
+START_TEST(looks_change_nothing)
+{
+	open_memory();
+	f->s->menvcfg = MENVCFG_ADUE;
+	for (uint64_t bits = 0; bits < 256; bits++)
+		for (uint32_t mmu = RV_MMU_U; mmu <= RV_MMU_S_SUM; mmu++) {
+			uint64_t pte = pte_of(UINT64_C(0x123) << 39, bits), entry = map(3, 0x2345678abc, 1, pte);
+			bool leaf = (bits & PTE_V) && (bits & (PTE_R | PTE_X)) && (bits & (PTE_R | PTE_W)) != PTE_W;
+			struct tcg_walk w;
+			if (!(bits & (PTE_R | PTE_W | PTE_X)))
+				continue;       /* a pointer */
+			f->env->mmu = mmu;
+			f->env->exception = 77;
+			f->env->exit_reason = TCG_EXIT_NONE;
+			ck_assert_int_eq(front_riscv.look(f->env, 0x2345678abc, &w), leaf);
+			ck_assert_uint_eq(f->env->exception, 77);
+			ck_assert_uint_eq(f->env->exit_reason, TCG_EXIT_NONE);
+			ck_assert_uint_eq(rv_fake_get(f, entry, 8), pte);
+			if (leaf)
+				ck_assert_uint_eq(w.phys, UINT64_C(0x123) << 39 | (0x2345678abc & 0x1fffff));
+		}
+	f->env->mmu = RV_MMU_M;
+	struct tcg_walk w;
+	ck_assert(front_riscv.look(f->env, 0xdeadbeef, &w));
+	ck_assert_uint_eq(w.phys, 0xdeadbeef);
+}
+END_TEST
+
 static uint32_t fault_of(uint64_t vaddr, enum tcg_access access)
 {
 	struct tcg_walk w;
@@ -421,7 +450,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		pmp_matching, pmp_registers, walk_matrix, malformed_tables, canonical_addresses,
+		pmp_matching, pmp_registers, walk_matrix, looks_change_nothing, malformed_tables, canonical_addresses,
 		bare_and_machine, lost_update, protected_tables, instructions_through_tables,
 	};
 	Suite *suite = suite_create("rv-mmu");

@@ -167,6 +167,7 @@ const struct tcg_front front_riscv = {
 	.reset = rv_reset,
 	.translate = rv_translate,
 	.walk = rv_walk,
+	.look = rv_look,
 	.bus_fault = rv_bus_fault,
 	.misaligned = rv_misaligned,
 	.take_exception = rv_take_exception,
@@ -182,5 +183,6 @@ const struct tcg_front front_riscv = {
 	.reg_write = rv_reg_write,
 	.save = rv_save,
 	.load = rv_load,
+	.gdb_xml = rv_gdb_xml,
 	.fdt = rv_fdt,
 };

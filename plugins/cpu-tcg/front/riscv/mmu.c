@@ -24,19 +24,22 @@ struct walk {
 	enum tcg_access access;
 	uint32_t priv;
 	bool sum;
+	bool look;      /* for a debugger: no permissions, no effects, no exception */
 };
 
 static bool page_fault(const struct walk *w)
 {
 	static const uint8_t cause[] = { RV_LOAD_PAGE, RV_STORE_PAGE, RV_INSN_PAGE };
-	tcg_raise(w->env, cause[w->access], w->vaddr);
+	if (!w->look)
+		tcg_raise(w->env, cause[w->access], w->vaddr);
 	return false;
 }
 
 static bool access_fault(const struct walk *w)
 {
 	static const uint8_t cause[] = { RV_LOAD_ACCESS, RV_STORE_ACCESS, RV_INSN_ACCESS };
-	tcg_raise(w->env, cause[w->access], w->vaddr);
+	if (!w->look)
+		tcg_raise(w->env, cause[w->access], w->vaddr);
 	return false;
 }
 
@@ -87,12 +90,12 @@ static enum update update_pte(const struct walk *w, uint64_t addr, uint64_t pte,
 static bool leaf(const struct walk *w, uint64_t addr, uint64_t *pte, int level, bool *again)
 {
 	uint32_t rights = leaf_rights(w, *pte);
-	if (!(rights & needed(w->access)))
+	if (!w->look && !(rights & needed(w->access)))
 		return page_fault(w);
 	if (PTE_PPN(*pte) & ((UINT64_C(1) << (9 * level)) - 1))
 		return page_fault(w);   /* misaligned superpage */
 	uint64_t want = PTE_A | (w->access == TCG_STORE ? PTE_D : 0);
-	if ((*pte & want) == want)
+	if (w->look || (*pte & want) == want)
 		return true;
 	if (!rv_has(w->s, RV_EXT_SVADU) || !(w->s->menvcfg & MENVCFG_ADUE))
 		return page_fault(w);
@@ -140,6 +143,8 @@ static bool protect(const struct walk *w, uint32_t width, struct tcg_walk *out)
 {
 	uint32_t perms;
 	bool whole;
+	if (w->look)
+		return true;
 	if (!rv_pmp_check(&w->s->pmp, w->priv, out->phys, width, w->access, &perms, &whole))
 		return access_fault(w);
 	out->readable &= !!(perms & PMP_R);
@@ -149,25 +154,41 @@ static bool protect(const struct walk *w, uint32_t width, struct tcg_walk *out)
 	return true;
 }
 
+static bool walk(const struct walk *w, uint32_t width, struct tcg_walk *out)
+{
+	uint32_t mode = SATP_MODE(w->s->satp);
+	*out = (struct tcg_walk){ w->vaddr, TCG_PAGE_SIZE, 1, 1, 1, 0 };
+	if (w->priv == RV_M || mode == SATP_BARE)
+		return protect(w, width, out);
+	int levels = mode == SATP_SV48 ? 4 : 3;
+	int sign = 64 - (12 + 9 * levels);
+	if ((uint64_t)((int64_t)(w->vaddr << sign) >> sign) != w->vaddr)
+		return page_fault(w);
+	bool again;
+	do {
+		again = false;
+		if (!walk_table(w, levels, out, &again))
+			return false;
+	} while (again);
+	return protect(w, width, out);
+}
+
+static uint32_t data_privilege(uint32_t mmu)
+{
+	return mmu == RV_MMU_M ? RV_M : mmu == RV_MMU_U ? RV_U : RV_S;
+}
+
 bool rv_walk(struct tcg_env *env, uint64_t vaddr, enum tcg_access access, uint32_t mmu, uint32_t width,
 	     struct tcg_walk *out)
 {
 	struct rv_state *s = rv_state(env);
-	uint32_t data_priv = mmu == RV_MMU_M ? RV_M : mmu == RV_MMU_U ? RV_U : RV_S;
-	struct walk w = { env, s, vaddr, access, access == TCG_FETCH ? s->priv : data_priv, mmu == RV_MMU_S_SUM };
-	uint32_t mode = SATP_MODE(s->satp);
-	*out = (struct tcg_walk){ vaddr, TCG_PAGE_SIZE, 1, 1, 1, 0 };
-	if (w.priv == RV_M || mode == SATP_BARE)
-		return protect(&w, width, out);
-	int levels = mode == SATP_SV48 ? 4 : 3;
-	int sign = 64 - (12 + 9 * levels);
-	if ((uint64_t)((int64_t)(vaddr << sign) >> sign) != vaddr)
-		return page_fault(&w);
-	bool again;
-	do {
-		again = false;
-		if (!walk_table(&w, levels, out, &again))
-			return false;
-	} while (again);
-	return protect(&w, width, out);
+	uint32_t priv = access == TCG_FETCH ? s->priv : data_privilege(mmu);
+	struct walk w = { env, s, vaddr, access, priv, mmu == RV_MMU_S_SUM, false };
+	return walk(&w, width, out);
+}
+
+bool rv_look(struct tcg_env *env, uint64_t vaddr, struct tcg_walk *out)
+{
+	struct walk w = { env, rv_state(env), vaddr, TCG_LOAD, data_privilege(env->mmu), true, true };
+	return walk(&w, 1, out);
 }

@@ -160,6 +160,7 @@ bool rv_sret(struct tcg_env *env);
 /* mmu.c */
 bool rv_walk(struct tcg_env *env, uint64_t vaddr, enum tcg_access access, uint32_t mmu, uint32_t width,
 	     struct tcg_walk *out);
+bool rv_look(struct tcg_env *env, uint64_t vaddr, struct tcg_walk *out);
 
 /* regs.c */
 uint32_t rv_reg_count(struct tcg_front_config *config);
@@ -170,6 +171,9 @@ int rv_reg_write(struct tcg_env *env, uint32_t number, uint64_t value);
 /* save.c */
 int rv_save(struct tcg_env *env, struct mt_state_out *out, const struct mt_state_writer *w);
 int rv_load(struct tcg_env *env, struct mt_state_in *in, const struct mt_state_reader *r);
+
+/* gdb.c */
+uint64_t rv_gdb_xml(struct tcg_front_config *config, char *text, uint64_t text_bytes);
 
 /* fdt.c */
 int rv_fdt(struct tcg_front_config *config, uint32_t vcpu_count, struct mt_fdt *fdt,

@@ -100,7 +100,7 @@ bool rv_translate(struct tcg_env *env, struct ir_block *b)
 	for (uint32_t n = 0; !t.done && !b->overflow; n++, t.pc = t.next) {
 		uint32_t word;
 		enum fetched got = FETCH_CROSSES;
-		if (n < max && (n == 0 || (t.pc & TCG_PAGE_MASK) == page))
+		if (n < max && (n == 0 || ((t.pc & TCG_PAGE_MASK) == page && !tcg_break_at(env, t.pc))))
 			got = fetch(env, t.pc, n == 0, &word);
 		if (got == FETCH_FAULT && n == 0)
 			return false;
