@@ -319,7 +319,7 @@ static void machine_init(struct machine *m)
 	m->insts = g_ptr_array_new();
 	m->memory = g_array_new(FALSE, FALSE, sizeof(struct machine_memory));
 	m->state = INST_NEW;
-	m->signal_fd = -1;
+	m->signal_fd = m->watcher.fd = -1;
 	m->log.level = MT_LOG_INFO;
 	pthread_mutex_init(&m->log.lock, NULL);
 	pthread_mutex_init(&m->ask.lock, NULL);
@@ -542,6 +542,8 @@ void machine_destroy(struct machine *m)
 	if (!m)
 		return;
 	machine_pause(m);
+	if (m->watcher.destroy)
+		m->watcher.destroy(m->watcher.arg);
 	if (m->state == INST_REALIZED || m->state == INST_QUIESCED) {
 		insts_unrealize(m);
 		inst_move(&m->state, INST_UNREALIZED);

@@ -26,6 +26,20 @@ struct machine_memory {
 	bool share;                    /* share = on: a memfd behind it */
 };
 
+#define MACHINE_EVENT_RESET 1u         /* it was reset */
+#define MACHINE_EVENT_DEBUG 2u         /* vCPUs have stopped for the debugger; the machine is paused */
+
+/* Who looks on while machine_run serves a machine (the monitor); all of it is called on [main]. */
+struct machine_watcher {
+	int fd;                        /* `serve` is called when it is readable; -1: never */
+	void *arg;
+	void (*serve)(void *arg);
+	void (*event)(void *arg, uint32_t event);
+	/* machine_run has come to its end: the request that ended it (MT_REQUEST_QUIT for a signal), and the exit code */
+	void (*end)(void *arg, uint32_t request, int code);
+	void (*destroy)(void *arg);    /* before the machine's own end */
+};
+
 struct machine {
 	struct config *config;
 	GPtrArray *insts;              /* of struct mt_inst, in the order of realize: back ends first */
@@ -46,7 +60,9 @@ struct machine {
 		pthread_mutex_t lock;
 		int event_fd;          /* readable while `request` is not 0 */
 		uint32_t request, code;
+		bool debug;            /* a vCPU has stopped for the debugger */
 	} ask;
+	struct machine_watcher watcher;
 	struct {                       /* log.c */
 		pthread_mutex_t lock;
 		uint32_t level;        /* MT_LOG_ERROR .. MT_LOG_DEBUG: what is shown */
@@ -66,6 +82,11 @@ struct machine_source {
 
 struct run_options {
 	const char *name;              /* shown to the user */
+	/* [main] May set m->watcher of a machine that is ready to start; *start false: leave that to the watcher. 0, or
+	 * a negative code with `err` filled. NULL: nobody looks on. */
+	int (*attach)(struct machine *m, const struct run_options *options, bool *start, struct mt_error *err);
+	const char *gdb;               /* where to listen for a debugger, or NULL */
+	bool wait;                     /* do not start before it says so */
 	bool quiet;
 	bool guest_errors;             /* show what the guest does wrong (MT_LOG_GUEST) */
 	bool verbose;                  /* MT_LOG_DEBUG too */
@@ -99,6 +120,9 @@ int machine_run(struct machine *m);
 
 /* [any] MT_REQUEST_* or MACHINE_REQUEST_FAIL; never waits. The vCPUs leave `run` soon. */
 void machine_request(struct machine *m, uint32_t request, uint32_t code);
+
+/* [any] A vCPU has stopped for the debugger: never waits; the others leave `run` soon. */
+void machine_notice_debug(struct machine *m);
 
 /* [main] `run` and `check --dts` of the command. The exit code of the process. */
 int machine_main_run(struct config *config, struct registry *registry, const struct run_options *options);

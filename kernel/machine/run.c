@@ -36,31 +36,66 @@ void machine_request(struct machine *m, uint32_t request, uint32_t code)
 		return;   /* the counter is full: main is being woken already */
 }
 
-static uint32_t request_take(struct machine *m, uint32_t *code)
+void machine_notice_debug(struct machine *m)
+{
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&m->ask.lock);
+	m->ask.debug = true;
+	if (m->vcpus)
+		vcpus_hold(m->vcpus);
+	pthread_mutex_unlock(&m->ask.lock);
+	if (write(m->ask.event_fd, &one, sizeof(one)) < 0)
+		return;   /* as above */
+}
+
+static uint32_t request_take(struct machine *m, uint32_t *code, bool *debug)
 {
 	uint64_t count;
 	uint32_t request;
+
+	*debug = false;
 
 	if (read(m->ask.event_fd, &count, sizeof(count)) < 0)
 		return 0;
 	pthread_mutex_lock(&m->ask.lock);
 	request = m->ask.request;
 	*code = m->ask.code;
+	*debug = m->ask.debug;
 	m->ask.request = m->ask.code = 0;
+	m->ask.debug = false;
 	pthread_mutex_unlock(&m->ask.lock);
 	return request;
+}
+
+static void tell(struct machine *m, uint32_t event)
+{
+	if (m->watcher.event)
+		m->watcher.event(m->watcher.arg, event);
+}
+
+static void serve_debug(struct machine *m)
+{
+	/* what was paused meanwhile for another reason: whoever did it has seen what the vCPUs had to say */
+	if (m->state != INST_RUNNING)
+		return;
+	machine_pause(m);
+	tell(m, MACHINE_EVENT_DEBUG);
 }
 
 static int serve_reset(struct machine *m)
 {
 	struct mt_error err = { .size = sizeof(err) };
+	bool running = m->state == INST_RUNNING;
 
 	machine_pause(m);
 	if (machine_reset(m, MT_RESET_WARM, &err) < 0) {
 		fault_print(&err);
 		return 1;
 	}
-	machine_start(m);
+	tell(m, MACHINE_EVENT_RESET);
+	if (running)
+		machine_start(m);
 	return GOING_ON;
 }
 
@@ -70,11 +105,15 @@ static int poweroff_code(uint32_t code)
 	return code == 0 ? 0 : code & 0xff ? (int)(code & 0xff) : 1;
 }
 
-static int serve_request(struct machine *m)
+static int serve_request(struct machine *m, uint32_t *request)
 {
-	uint32_t code = 0, request = request_take(m, &code);
+	uint32_t code = 0;
+	bool debug;
 
-	switch (request) {
+	*request = request_take(m, &code, &debug);
+	if (debug)
+		serve_debug(m);
+	switch (*request) {
 	case 0:
 		return GOING_ON;
 	case MT_REQUEST_RESET:
@@ -89,7 +128,7 @@ static int serve_request(struct machine *m)
 	case MACHINE_REQUEST_FAIL:
 		return (int)code;
 	default:
-		log_message(m, NULL, MT_LOG_ERROR, "unknown request %u to the machine", request);
+		log_message(m, NULL, MT_LOG_ERROR, "unknown request %u to the machine", *request);
 		return 1;
 	}
 }
@@ -118,19 +157,25 @@ static int serve_signal(struct machine *m)
 
 int machine_run(struct machine *m)
 {
-	struct pollfd fds[2] = { { m->ask.event_fd, POLLIN, 0 }, { m->signal_fd, POLLIN, 0 } };
+	struct pollfd fds[3] = { { m->ask.event_fd, POLLIN, 0 }, { m->signal_fd, POLLIN, 0 },
+				 { m->watcher.fd, POLLIN, 0 } };
+	uint32_t request = 0;
 	int code = GOING_ON;
 
 	while (code == GOING_ON) {
 		/* a negative descriptor is passed over */
-		if (poll(fds, 2, -1) < 0 && errno != EINTR && errno != EAGAIN)
+		if (poll(fds, 3, -1) < 0 && errno != EINTR && errno != EAGAIN)
 			return 1;
 		if (fds[0].revents)
-			code = serve_request(m);
+			code = serve_request(m, &request);
 		if (code == GOING_ON && fds[1].revents)
 			code = serve_signal(m);
+		if (code == GOING_ON && fds[2].revents)
+			m->watcher.serve(m->watcher.arg);
 	}
 	machine_pause(m);
+	if (m->watcher.end)
+		m->watcher.end(m->watcher.arg, request ? request : MT_REQUEST_QUIT, code);
 	return code;
 }
 
@@ -193,6 +238,7 @@ static int run_machine(struct config *config, struct registry *registry, const s
 {
 	struct mt_error err = { .size = sizeof(err) };
 	struct machine *m = machine_create(config, registry, &err);
+	bool start = true;
 	int code;
 
 	if (!m)
@@ -206,7 +252,10 @@ static int run_machine(struct config *config, struct registry *registry, const s
 	m->signal_fd = signal_fd;
 	if (machine_realize(m, &err) < 0 || machine_reset(m, MT_RESET_COLD, &err) < 0)
 		return fail(m, &err);
-	machine_start(m);
+	if (options && options->attach && options->attach(m, options, &start, &err) < 0)
+		return fail(m, &err);
+	if (start)
+		machine_start(m);
 	code = machine_run(m);
 	machine_destroy(m);
 	return code;

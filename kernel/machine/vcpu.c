@@ -37,6 +37,8 @@ struct mt_vcpu {
 	pthread_t thread;
 	bool started;
 	bool failed;                        /* own thread; [main] while parked */
+	bool kept;                          /* [main] while parked: stays so when the others go on */
+	bool debugged;                      /* own thread; [main] while parked: left `run` for the debugger */
 	_Alignas(64) _Atomic uint32_t events;
 	_Atomic uint32_t sleeping;
 	GPtrArray *views;                   /* held for mt_vcpu_host.view; under vcpus->lock */
@@ -47,6 +49,7 @@ struct vcpus {
 	const struct mt_cpu_class *cls;
 	const struct mt_cpu_pins *pins;     /* NULL: no pins */
 	const struct mt_cpu_regs *regs;     /* NULL: no registers */
+	const struct mt_cpu_debug *debug;   /* NULL: no debugging */
 	GHashTable *reg_numbers;            /* name -> number + 1 */
 	uint32_t count;
 	struct mt_vcpu *vcpu;
@@ -120,6 +123,10 @@ static void vcpu_after_run(struct mt_vcpu *vcpu, int code, struct mt_exit *exit,
 		break;
 	case MT_EXIT_KICKED: case MT_EXIT_DEADLINE: case MT_EXIT_BUDGET:
 		break;
+	case MT_EXIT_DEBUG:
+		vcpu->debugged = true;
+		machine_notice_debug(vcpu->vcpus->machine);
+		break;
 	default:
 		snprintf(text, sizeof(text), "unknown reason %u to stop", exit->reason);
 		vcpu_fail(vcpu, text);
@@ -161,7 +168,7 @@ static bool vcpu_park(struct mt_vcpu *vcpu)
 	pthread_mutex_lock(&v->lock);
 	v->running--;
 	pthread_cond_broadcast(&v->changed);
-	while ((atomic_load(&v->held) || vcpu->failed) && !v->quit)
+	while ((atomic_load(&v->held) || vcpu->failed || vcpu->kept) && !v->quit)
 		pthread_cond_wait(&v->changed, &v->lock);
 	v->running++;
 	go = !v->quit;
@@ -226,7 +233,7 @@ void vcpus_kick_all(struct vcpus *v)
 void vcpus_reset(struct vcpus *v, uint32_t kind)
 {
 	for (uint32_t i = 0; i < v->count; i++) {
-		v->vcpu[i].failed = false;
+		v->vcpu[i].failed = v->vcpu[i].debugged = false;
 		v->cls->vcpu_reset(v->vcpu[i].self, kind);
 	}
 }
@@ -283,6 +290,41 @@ int vcpus_reg_get(struct vcpus *v, uint32_t index, const char *reg, uint64_t *va
 	int64_t number = reg_find(v, index, reg);
 
 	return number < 0 ? MT_ENOENT : v->regs->read(v->vcpu[index].self, (uint32_t)number, value);
+}
+
+/* Debugging. */
+
+const struct mt_cpu_regs *vcpus_regs(const struct vcpus *v)
+{
+	return v->regs;
+}
+
+const struct mt_cpu_debug *vcpus_debug(const struct vcpus *v)
+{
+	return v->debug;
+}
+
+struct mt_vcpu *vcpus_handle(const struct vcpus *v, uint32_t index)
+{
+	return &v->vcpu[index];
+}
+
+void *vcpus_accel(const struct vcpus *v, uint32_t index)
+{
+	return v->vcpu[index].self;
+}
+
+void vcpus_keep(struct vcpus *v, uint32_t index, bool keep)
+{
+	v->vcpu[index].kept = keep;
+}
+
+bool vcpus_debugged(struct vcpus *v, uint32_t index)
+{
+	bool was = v->vcpu[index].debugged;
+
+	v->vcpu[index].debugged = false;
+	return was;
 }
 
 uint32_t vcpus_count(const struct vcpus *v)
@@ -344,6 +386,7 @@ static struct vcpus *vcpus_new(struct machine *m, uint32_t count)
 	v->cls = inst_role(m->cpu, MT_IFACE_CPU);
 	v->pins = inst_role(m->cpu, MT_IFACE_CPU_PINS);
 	v->regs = inst_role(m->cpu, MT_IFACE_CPU_REGS);
+	v->debug = inst_role(m->cpu, MT_IFACE_CPU_DEBUG);
 	v->reg_numbers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	v->vcpu = vcpu_array(count);
 	v->count = count;

@@ -6,7 +6,7 @@
 #ifndef MORTISE_KERNEL_VCPU_H
 #define MORTISE_KERNEL_VCPU_H
 
-#include <mortise/draft/cpu.h>
+#include <mortise/draft/cpu-debug.h>
 
 #include "kernel/machine/inst.h"
 
@@ -33,6 +33,16 @@ int32_t vcpus_pin_find(struct vcpus *v, const char *name);
 /* [main] register by name, while paused; MT_ENOENT: no such register or vCPU */
 int vcpus_reg_set(struct vcpus *v, uint32_t index, const char *reg, uint64_t value);
 int vcpus_reg_get(struct vcpus *v, uint32_t index, const char *reg, uint64_t *value);
+
+/* [main] the accelerator's roles, NULL: it has none; and its own pointer of a vCPU, for their functions */
+const struct mt_cpu_regs *vcpus_regs(const struct vcpus *v);
+const struct mt_cpu_debug *vcpus_debug(const struct vcpus *v);
+struct mt_vcpu *vcpus_handle(const struct vcpus *v, uint32_t index);
+void *vcpus_accel(const struct vcpus *v, uint32_t index);
+/* [main] while paused: this one stays out of `run` when the others go on */
+void vcpus_keep(struct vcpus *v, uint32_t index, bool keep);
+/* [main] while paused: has it left `run` with MT_EXIT_DEBUG? Once for each time. */
+bool vcpus_debugged(struct vcpus *v, uint32_t index);
 
 extern const struct mt_vcpu_host vcpu_host;
 
