@@ -28,7 +28,7 @@ _mortise() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]} options
   COMPREPLY=()
   if [ "$COMP_CWORD" = 1 ]; then
-    COMPREPLY=($(compgen -W "run check plugins describe new help --help --version" -- "$cur"))
+    COMPREPLY=($(compgen -W "run check plugins describe new ctl help --help --version" -- "$cur"))
     return
   fi
   case $prev in
@@ -39,11 +39,12 @@ _mortise() {
     -D | --define) return ;;
   esac
   case $verb in
-    run) options="--set --define --machine-path --quiet --plugin-path --help" ;;
+    run) options="--set --define --machine-path --quiet --gdb --wait --plugin-path --help" ;;
     check) options="--effective --map --dts --set --define --machine-path --json --format --plugin-path --help" ;;
     plugins) options="--long --why --json --format --plugin-path --help" ;;
     describe) options="--man --json --format --plugin-path --help" ;;
     new) options="--list --machine-path --json --format --help" ;;
+    ctl) options="--json --format --help" ;;
     *) options= ;;
   esac
   case $cur in
@@ -53,7 +54,13 @@ _mortise() {
     run | check) _mortise_machines "$cur" ;;
     describe) COMPREPLY=($(compgen -W "$(_mortise_names plugins)" -- "$cur") $(compgen -f -X '!*.so' -- "$cur")) ;;
     new) COMPREPLY=($(compgen -W "$(_mortise_names new --list)" -- "$cur")) ;;
-    help) COMPREPLY=($(compgen -W "run check plugins describe new" -- "$cur")) ;;
+    ctl)
+      if [ "$COMP_CWORD" = 2 ]; then
+        COMPREPLY=($(compgen -W "$(_mortise_names ctl)" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "status pause resume reset powerdown quit cpus devices block commands events" -- "$cur"))
+      fi ;;
+    help) COMPREPLY=($(compgen -W "run check plugins describe new ctl" -- "$cur")) ;;
   esac
 }
 

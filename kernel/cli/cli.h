@@ -76,6 +76,7 @@ struct cli_machine {
 bool cli_machine_load(struct cli_machine *m, const struct cli_args *args, struct diag *d);
 void cli_machine_fini(struct cli_machine *m);
 
-extern const struct cli_verb cli_verb_run, cli_verb_check, cli_verb_plugins, cli_verb_describe, cli_verb_new;
+extern const struct cli_verb cli_verb_run, cli_verb_check, cli_verb_plugins, cli_verb_describe, cli_verb_new,
+	cli_verb_ctl;
 
 #endif

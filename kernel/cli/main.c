@@ -17,6 +17,7 @@ const struct cli_verb *const cli_verbs[] = {
 	&cli_verb_plugins,
 	&cli_verb_describe,
 	&cli_verb_new,
+	&cli_verb_ctl,
 	NULL,
 };
 

@@ -5,10 +5,14 @@
 #include "kernel/cli/cli.h"
 #include "kernel/load/check.h"
 #include "kernel/machine/machine.h"
+#include "kernel/monitor/monitor.h"
 
 static int run_verb(const struct cli_args *args)
 {
-	struct run_options options = { .name = cli_operand(args, 0), .quiet = cli_flag(args, "quiet") };
+	struct run_options options = {
+		.name = cli_operand(args, 0), .quiet = cli_flag(args, "quiet"), .attach = monitor_attach,
+		.gdb = cli_value(args, "gdb"), .wait = cli_flag(args, "wait"),
+	};
 	struct diag *d = diag_create();
 	struct cli_machine m = { 0 };
 	int code;
@@ -26,6 +30,8 @@ static int run_verb(const struct cli_args *args)
 
 static const struct cli_option run_options[] = {
 	{ 'q', "quiet", NULL, "say nothing that is not an error" },
+	{ 0, "gdb", "unix:PATH|tcp:HOST:PORT", "listen there for a debugger" },
+	{ 0, "wait", NULL, "do not start before the debugger says so" },
 	{ 0, NULL, NULL, NULL },
 };
 

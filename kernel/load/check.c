@@ -29,11 +29,18 @@ static const struct note_prop check_memory_props[] = {
 	{ "share", "off", "", "", "a file in memory, so that other processes can be given it", MT_PROP_BOOL, 0 },
 };
 
+static const struct note_prop check_monitor_props[] = {
+	{ "socket", "", "", "", "path of the control socket, or off", MT_PROP_STRING, 0 },
+	{ "viewer", "", "", "", "path of a second one, which only answers queries", MT_PROP_STRING, 0 },
+	{ "gdb", "", "", "", "where to listen for a debugger: unix:PATH or tcp:HOST:PORT", MT_PROP_STRING, 0 },
+	{ "wait", "off", "", "", "do not start before the debugger says so", MT_PROP_BOOL, 0 },
+};
+
 /* Kind 0: these sections have no plugin. */
 static const struct note_class check_core_classes[CONFIG_KINDS] = {
 	[CONFIG_MACHINE] = { "machine", "", "", 0, 0, check_machine_props, G_N_ELEMENTS(check_machine_props) },
 	[CONFIG_MEMORY] = { "memory", "", "", 0, 0, check_memory_props, G_N_ELEMENTS(check_memory_props) },
-	[CONFIG_MONITOR] = { "monitor", "", "", 0, 0, NULL, 0 },
+	[CONFIG_MONITOR] = { "monitor", "", "", 0, 0, check_monitor_props, G_N_ELEMENTS(check_monitor_props) },
 	[CONFIG_SANDBOX] = { "sandbox", "", "", 0, 0, NULL, 0 },
 };
 

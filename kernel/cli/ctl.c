@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mortise ctl: talks to the control sockets of running machines. A word of the command line is a request;
+ * the table at the end says which, and which members of the answer are shown. What the monitor can do and
+ * no word stands for goes as JSON.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernel/cli/cli.h"
+#include "kernel/config/json.h"
+#include "kernel/config/suggest.h"
+#include "kernel/monitor/json.h"
+#include "kernel/monitor/place.h"
+
+struct word {
+	const char *name, *alias;
+	const char *execute;       /* NULL: events */
+	const char *argument;      /* what the operand behind the word is called, NULL: there is none */
+	const char *columns;       /* of the answer, blank separated; "" prints nothing */
+};
+
+static const struct word words[] = {
+	{ "status", NULL, "query-status", NULL, "status" },
+	{ "pause", "stop", "stop", NULL, "" },
+	{ "resume", "cont", "cont", NULL, "" },
+	{ "reset", NULL, "system_reset", NULL, "" },
+	{ "powerdown", NULL, "system_powerdown", NULL, "" },
+	{ "quit", NULL, "quit", NULL, "" },
+	{ "cpus", NULL, "query-cpus", NULL, "index thread plugin pc" },
+	{ "devices", NULL, "query-devices", NULL, "id kind plugin summary" },
+	{ "block", NULL, "query-block", NULL, "id plugin size read-only users file" },
+	{ "commands", NULL, "query-commands", NULL, "name role" },
+	{ "events", NULL, NULL, NULL, "" },
+};
+
+/* The line to the machine */
+
+struct line {
+	FILE *in;
+	int fd;
+	char *text;
+	size_t room;
+};
+
+/* The next object that the machine sends, or NULL: it has gone. Free with json_free. */
+static struct json *line_read(struct line *l)
+{
+	char fault[JSON_ERROR_BYTES];
+	ssize_t len = getline(&l->text, &l->room, l->in);
+
+	return len > 0 ? json_parse(l->text, (size_t)len, fault) : NULL;
+}
+
+static bool line_write(struct line *l, const char *text)
+{
+	size_t len = strlen(text);
+
+	while (len) {
+		ssize_t n = write(l->fd, text, len);
+
+		if (n < 0 && errno != EINTR)
+			return false;
+		text += n > 0 ? n : 0;
+		len -= n > 0 ? (size_t)n : 0;
+	}
+	return true;
+}
+
+static void line_close(struct line *l)
+{
+	if (l->in)
+		fclose(l->in);
+	free(l->text);
+}
+
+static bool line_open(struct line *l, const char *path)
+{
+	struct json *greeting;
+
+	*l = (struct line){ .fd = place_connect(path) };
+	if (l->fd < 0)
+		return false;
+	l->in = fdopen(l->fd, "r");
+	greeting = l->in ? line_read(l) : NULL;
+	if (!greeting)
+		line_close(l);
+	json_free(greeting);
+	return greeting != NULL;
+}
+
+/* The answer to a request; what comes in between are events. */
+static struct json *line_ask(struct line *l, const char *request)
+{
+	struct json *answer;
+
+	if (!line_write(l, request) || !line_write(l, "\n"))
+		return NULL;
+	while ((answer = line_read(l)) && json_get(answer, "event"))
+		json_free(answer);
+	return answer;
+}
+
+/* Printing answers */
+
+static void print_cell(const struct json *value, int width)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return;
+	if (value && value->type == JSON_STRING)
+		fputs(value->text, out);
+	else if (value && value->type == JSON_ARRAY)
+		for (unsigned i = 0; i < value->items->len; i++)
+			fprintf(out, "%s%s", i ? "," : "", json_text(g_ptr_array_index(value->items, i)));
+	else if (value && value->type == JSON_BOOL)
+		fputs(value->truth ? "yes" : "no", out);
+	else if (value && value->type == JSON_NUMBER)
+		fputs(value->text, out);
+	else
+		putc('-', out);
+	fclose(out);
+	printf("%-*s", width, text);
+	free(text);
+}
+
+static void print_row(const struct json *row, char **columns)
+{
+	for (int i = 0; columns[i]; i++) {
+		if (i)
+			putchar(' ');
+		print_cell(json_get(row, columns[i]), columns[i + 1] ? 16 : 0);
+	}
+	putchar('\n');
+}
+
+static void print_head(char **columns)
+{
+	for (int i = 0; columns[i]; i++) {
+		char *name = g_ascii_strup(columns[i], -1);
+
+		printf(columns[i + 1] ? "%-16s " : "%s\n", name);
+		g_free(name);
+	}
+}
+
+static void print_result(const struct word *word, const struct json *result, bool json)
+{
+	char **columns = g_strsplit(word->columns, " ", -1);
+
+	if (json) {
+		json_print(stdout, result);
+		putchar('\n');
+	} else if (result->type == JSON_ARRAY && *columns) {
+		print_head(columns);
+		for (unsigned i = 0; i < result->items->len; i++)
+			print_row(g_ptr_array_index(result->items, i), columns);
+	} else if (*columns) {
+		print_row(result, columns);
+	}
+	g_strfreev(columns);
+}
+
+/* Words */
+
+static const struct word *word_find(const char *name)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		if (!strcmp(words[i].name, name) || !g_strcmp0(words[i].alias, name))
+			return &words[i];
+	return NULL;
+}
+
+static int word_unknown(const char *name)
+{
+	struct suggest s;
+
+	suggest_init(&s, name);
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		suggest_add(&s, words[i].name);
+	if (s.best)
+		return cli_fail("ctl has no command '%s'; did you mean '%s'?", name, s.best);
+	return cli_fail("ctl has no command '%s'; see mortise(1), or give a request as JSON", name);
+}
+
+static int fail(const char *format, const char *text)
+{
+	cli_fail(format, text);
+	return CLI_RUNTIME;
+}
+
+static char *request_of(const struct word *word, const char *operand)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		g_error("no memory for a request");
+	fprintf(out, "{\"execute\": \"%s\"", word->execute);
+	if (word->argument) {
+		fprintf(out, ", \"arguments\": {\"%s\": ", word->argument);
+		json_print_string(out, operand);
+		putc('}', out);
+	}
+	putc('}', out);
+	fclose(out);
+	return text;
+}
+
+static int word_run(struct line *l, const struct word *word, const char *operand, bool json)
+{
+	char *request = request_of(word, operand);
+	struct json *answer = line_ask(l, request);
+	const struct json *result = json_get(answer, "return"), *error = json_get(answer, "error");
+	int code = CLI_OK;
+
+	free(request);
+	if (result)
+		print_result(word, result, json);
+	else if (json_text(json_get(error, "desc")))
+		code = fail("%s", json_text(json_get(error, "desc")));
+	else
+		code = fail("the machine ended without an answer%s", "");
+	json_free(answer);
+	return code;
+}
+
+/* A request as it is; the answer as it comes. */
+static int raw_run(struct line *l, const char *request)
+{
+	char *one_line = g_strdelimit(g_strdup(request), "\r\n", ' ');
+	struct json *answer = line_ask(l, one_line);
+	int code = json_get(answer, "return") ? CLI_OK : CLI_RUNTIME;
+
+	g_free(one_line);
+	if (!answer)
+		return fail("the machine ended without an answer%s", "");
+	fputs(l->text, stdout);
+	json_free(answer);
+	return code;
+}
+
+static void print_event(const struct line *l, const struct json *event, bool json)
+{
+	const struct json *data = json_get(event, "data");
+	uint64_t seconds = 0, micro = 0;
+	GDateTime *at;
+	char *clock;
+
+	if (json) {
+		fputs(l->text, stdout);
+		return;
+	}
+	json_uint(json_get(json_get(event, "timestamp"), "seconds"), &seconds);
+	json_uint(json_get(json_get(event, "timestamp"), "microseconds"), &micro);
+	at = g_date_time_new_from_unix_local((gint64)seconds);
+	clock = at ? g_date_time_format(at, "%H:%M:%S") : NULL;
+	printf("%s.%06u %s", clock ? clock : "?", (unsigned)micro, json_text(json_get(event, "event")));
+	if (data && data->items && data->items->len) {
+		putchar(' ');
+		json_print(stdout, data);
+	}
+	putchar('\n');
+	g_free(clock);
+	if (at)
+		g_date_time_unref(at);
+}
+
+/* Until the machine ends, or nobody reads any more. */
+static int events_follow(struct line *l, bool json)
+{
+	struct json *event;
+
+	while (!ferror(stdout) && (event = line_read(l))) {
+		if (json_text(json_get(event, "event")))
+			print_event(l, event, json);
+		fflush(stdout);
+		json_free(event);
+	}
+	return CLI_OK;
+}
+
+/* Machines */
+
+static bool machine_is(const struct place_machine *m, const char *name)
+{
+	char *pid = g_strdup_printf("%ld", (long)m->pid), *full = g_strdup_printf("%s.%s", m->name, pid);
+	bool is = !strcmp(m->name, name) || !strcmp(pid, name) || !strcmp(full, name);
+
+	g_free(pid);
+	g_free(full);
+	return is;
+}
+
+static char *names_of(const GPtrArray *list, const char *among)
+{
+	GString *text = g_string_new(NULL);
+
+	for (unsigned i = 0; i < list->len; i++) {
+		const struct place_machine *m = g_ptr_array_index(list, i);
+
+		if (!among || machine_is(m, among))
+			g_string_append_printf(text, "%s%s.%ld", text->len ? ", " : "", m->name, (long)m->pid);
+	}
+	return g_string_free(text, FALSE);
+}
+
+/* The socket of the one machine that is called so; NULL: there is none, or more than one, which was said. */
+static char *machine_path(const char *name)
+{
+	GPtrArray *list;
+	const struct place_machine *found = NULL;
+	unsigned count = 0;
+	char *path, *names;
+
+	if (strchr(name, '/'))
+		return g_strdup(name);
+	list = place_list();
+	for (unsigned i = 0; i < list->len; i++)
+		if (machine_is(g_ptr_array_index(list, i), name)) {
+			found = g_ptr_array_index(list, i);
+			count++;
+		}
+	path = count == 1 ? g_strdup(found->path) : NULL;
+	names = names_of(list, count ? name : NULL);
+	if (count > 1)
+		cli_fail("%u machines are called '%s'; say which: %s", count, name, names);
+	else if (!count && list->len)
+		cli_fail("no machine called '%s' runs; there are: %s", name, names);
+	else if (!count)
+		cli_fail("no machine called '%s' runs, nor any other", name);
+	g_free(names);
+	g_ptr_array_unref(list);
+	return path;
+}
+
+static char *status_of(const struct place_machine *m)
+{
+	struct line l;
+	struct json *answer;
+	char *status;
+
+	if (!line_open(&l, m->path))
+		return NULL;
+	answer = line_ask(&l, "{\"execute\": \"query-status\"}");
+	status = g_strdup(json_text(json_get(json_get(answer, "return"), "status")));
+	json_free(answer);
+	line_close(&l);
+	return status;
+}
+
+static int machines_list(bool json)
+{
+	GPtrArray *list = place_list();
+
+	if (json)
+		putchar('[');
+	else
+		printf("%-24s %-8s %s\n", "NAME", "PID", "STATUS");
+	for (unsigned i = 0; i < list->len; i++) {
+		const struct place_machine *m = g_ptr_array_index(list, i);
+		char *status = status_of(m);
+
+		if (json) {
+			fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
+			json_print_string(stdout, m->name);
+			printf(", \"pid\": %ld, \"socket\": ", (long)m->pid);
+			json_print_string(stdout, m->path);
+			fputs(", \"status\": ", stdout);
+			json_print_string(stdout, status);
+			putchar('}');
+		} else {
+			printf("%-24s %-8ld %s\n", m->name, (long)m->pid, status ? status : "?");
+		}
+		g_free(status);
+	}
+	if (json)
+		puts("]");
+	g_ptr_array_unref(list);
+	return CLI_OK;
+}
+
+static int ctl_machine(const char *name, const char *what, const char *operand, bool json)
+{
+	const struct word *word = *what == '{' ? NULL : word_find(what);
+	char *path;
+	struct line l;
+	int code;
+
+	if (!word && *what != '{')
+		return word_unknown(what);
+	if (operand && !(word && word->argument))
+		return cli_fail("'%s' is one word too many: %s takes none", operand, what);
+	if (word && word->argument && !operand)
+		return cli_fail("%s needs a word more: %s", what, word->argument);
+	path = machine_path(name);
+	if (!path)
+		return CLI_RUNTIME;
+	if (!line_open(&l, path))
+		code = fail("nothing answers at %s", path);
+	else {
+		code = !word ? raw_run(&l, what) : word->execute ? word_run(&l, word, operand, json) :
+		       events_follow(&l, json);
+		line_close(&l);
+	}
+	g_free(path);
+	return code;
+}
+
+static int ctl_verb(const struct cli_args *args)
+{
+	const char *name = cli_operand(args, 0), *what = cli_operand(args, 1);
+	bool json;
+	int code;
+
+	if (!cli_format(args, &json, &code))
+		return code;
+	return name ? ctl_machine(name, what ? what : "status", cli_operand(args, 2), json) : machines_list(json);
+}
+
+static const struct cli_option *const ctl_tables[] = { cli_options_format, cli_options_common, NULL };
+
+const struct cli_verb cli_verb_ctl = {
+	.name = "ctl",
+	.operands = "[NAME [COMMAND]]",
+	.summary = "list running machines, look at one, or tell it what to do",
+	.operands_min = 0,
+	.operands_max = 3,
+	.options = ctl_tables,
+	.run = ctl_verb,
+};

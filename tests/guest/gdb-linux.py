@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Debian's gdb-multiarch on Debian's kernel, two harts: a break by symbol and address where a system call enters the kernel, steps,
+a watched variable of the kernel, virtual addresses; the guest then goes on as if nothing had been."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+import console  # noqa: E402
+import machines as m  # noqa: E402
+
+GDB = "gdb-multiarch"
+CALL = r"(__riscv_sys_sethostname|__se_sys_sethostname|sys_sethostname)"
+
+
+def symbol(guest, pattern):
+    """Name and address, of the running kernel's own list."""
+    found = m.shell(guest, f"grep -E ' [A-Za-z] {pattern}$' /proc/kallsyms", rb"[0-9a-f]{16} [A-Za-z] \S+")
+    address, _, name = found[1].decode().split()
+    return name, int(address, 16)
+
+
+def symbol_file(folder, name, address):
+    """An ELF file that says where the kernel has this function; Debian's kernel comes without."""
+    if not shutil.which(m.CROSS):
+        raise m.Skip(f"{m.CROSS} is missing")
+    source, path = os.path.join(folder, "symbol.S"), os.path.join(folder, "symbol")
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(f".globl {name}\n.type {name}, @function\n{name}: nop\n.size {name}, 4\n")
+    subprocess.run([m.CROSS, "-nostdlib", "-nostartfiles", "-static", "-Wl,--build-id=none,-n", f"-Wl,-e,{name}",
+                    f"-Wl,-Ttext={address:#x}", "-o", path, source], check=True)
+    return path
+
+
+def test(folder):
+    if not shutil.which(GDB):
+        raise m.Skip(f"{GDB} is missing (Debian: gdb-multiarch)")
+    path = os.path.join(folder, "gdb")
+    machine = m.linux("", harts=2)
+    m.need_emulator()
+    m.need_firmware()
+    with console.Console([*machine.command(folder=folder), "--gdb", "unix:" + path]) as guest:
+        guest.expect(m.PROMPT, m.BOOT_SECONDS)
+        name, call = symbol(guest, CALL)
+        _, uts = symbol(guest, "init_uts_ns")
+        # struct uts_namespace begins with struct new_utsname, whose second string of 65 bytes is the node's name
+        node = uts + 65
+        words = [
+            ("info threads", r"vcpu0(.|\n)*vcpu1"),
+            ("break *" + name, r"Breakpoint 1 at"),
+            ("continue", rf"hit Breakpoint 1, 0x{call:016x} in {name} \(\)"),
+            ("print $pc == " + hex(call), r"\$1 = 1"),
+            ("info registers priv", r"Supervisor"),
+            ("x/2i $pc", rf"=> 0x{call:x}"),
+            ("print $satp >> 60", r"= (8|9|10)\n"),
+            (f"monitor translate {call:x}", r"^0x[0-9a-f]{8}$"),
+            ("stepi 10", r"0x"),
+            ("thread apply all print $pc", r"Thread 2(.|\n)*Thread 1"),
+            ("print (char)*(char *)" + hex(node), r"100 'd'"),
+            ("delete", r""),
+            ("watch *(char *)" + hex(node), r"Hardware watchpoint 2"),
+            ("continue", r"hit Hardware watchpoint 2(.|\n)*Old value = 100 'd'\nNew value = 111 'o'"),
+            ("delete", r""),
+            ("detach", r"detached"),
+        ]
+        script = os.path.join(folder, "script")
+        with open(script, "w", encoding="utf-8") as f:
+            f.write("set pagination off\nset confirm off\nset width 0\n"
+                    f"symbol-file {symbol_file(folder, name, call)}\ntarget remote {path}\n")
+            for i, (word, _) in enumerate(words):
+                f.write(f"echo @{i}@\\n\npython\ntry:\n  gdb.execute({word!r})\nexcept gdb.error as e:\n  print(e)\nend\n")
+        # its sleep is over when the debugger has let it go on
+        m.shell(guest, "(sleep 2; hostname other) & echo it's' coming", rb"its coming")
+        done = subprocess.run([GDB, "-q", "-nx", "-batch", "-x", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=m.BOOT_SECONDS, check=False)
+        text = done.stdout.decode(errors="replace")
+        for i, (word, wanted) in enumerate(words):
+            said = re.search(rf"^@{i}@$((?:.|\n)*?)(?=^@{i + 1}@$|\Z)", text, re.M)
+            m.check(said and re.search(wanted, said[1], re.M), f"'{word}' got no {wanted!r}; GDB said:\n{text[-6000:]}")
+        m.shell(guest, "hostname", rb"other")
+        guest.type(b"poweroff\n")
+        m.ends_with(guest, 0)
+
+
+m.main(test)
