@@ -184,6 +184,16 @@ static enum vring_fetch packed_fetch(struct vring *ring, struct vring_elem *elem
 	return got;
 }
 
+static void packed_back(struct vring *ring, const struct vring_elem *elem)
+{
+	ring->packed.slots_in_flight -= elem->slots;
+	if (ring->packed.next_avail < elem->slots) {
+		ring->packed.next_avail += ring->config.size;
+		ring->packed.avail_wrap = !ring->packed.avail_wrap;
+	}
+	ring->packed.next_avail -= elem->slots;
+}
+
 /* Used descriptors */
 
 static void packed_put(struct vring *ring, const struct vring_elem *elem, uint32_t written)
@@ -277,6 +287,7 @@ const struct vring_layout vring_packed = {
 	.map = packed_map,
 	.fetch = packed_fetch,
 	.put = packed_put,
+	.back = packed_back,
 	.publish = packed_publish,
 	.wants_signal = packed_wants_signal,
 	.kicks = packed_kicks,

@@ -42,6 +42,11 @@ static void queue_push(struct mt_vq *vq, struct mt_vq_elem *const *elems, const 
 		report_broken(vq);
 }
 
+static void queue_unpop(struct mt_vq *vq, struct mt_vq_elem *const *elems, uint32_t count)
+{
+	vring_unpop(&vq->ring, elems, count);
+}
+
 static void queue_signal(struct mt_vq *vq)
 {
 	if (vring_wants_signal(&vq->ring))
@@ -79,4 +84,5 @@ const struct mt_virtqueue_host virtqueue_host = {
 	.copy_in = vring_copy_in,
 	.config_changed = config_changed,
 	.broken = broken,
+	.unpop = queue_unpop,
 };

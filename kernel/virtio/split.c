@@ -169,6 +169,12 @@ static enum vring_fetch split_fetch(struct vring *ring, struct vring_elem *elem)
 	return got;
 }
 
+static void split_back(struct vring *ring, const struct vring_elem *elem)
+{
+	(void)elem;
+	ring->split.next_avail--;
+}
+
 /* Used ring */
 
 static void split_put(struct vring *ring, const struct vring_elem *elem, uint32_t written)
@@ -237,6 +243,7 @@ const struct vring_layout vring_split = {
 	.map = split_map,
 	.fetch = split_fetch,
 	.put = split_put,
+	.back = split_back,
 	.publish = split_publish,
 	.wants_signal = split_wants_signal,
 	.kicks = split_kicks,

@@ -260,8 +260,15 @@ static void device_runs(struct world *w)
 	if (w->device_awake) {
 		max = 1 + random_below(w, MODEL_RING_MAX - w->held_count - 1);
 		n = vring_pop(&ring, w->held + w->held_count, max);
-		w->held_count += n;
 		w->device_awake = n == max;            /* fewer: the driver will kick */
+		if (n && !random_below(w, 4)) {        /* some of them are not wanted now */
+			uint32_t less = random_below(w, n + 1);
+
+			n -= less;
+			vring_unpop(&ring, w->held + w->held_count + n, less);
+			w->device_awake |= less != 0;
+		}
+		w->held_count += n;
 	}
 	if (w->held_count)
 		device_pushes(w);

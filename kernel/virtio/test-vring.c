@@ -134,6 +134,33 @@ START_TEST(out_of_order)
 }
 END_TEST
 
+START_TEST(put_back)
+{
+	struct model_buf buf = { MODEL_BASE + 0x40000, 16, true };
+	struct mt_vq_elem *elems[64];
+	uint32_t head, written;
+
+	for (uint16_t i = 0; i < 6; i++) {
+		model_chain(&m, i, &buf, 1);
+		model_offer(&m, i);
+	}
+	ck_assert_uint_eq(pop(elems), 6);
+	vring_unpop(&ring, elems + 2, 4);
+	push(elems[0], 0);
+	push(elems[1], 0);
+	ck_assert_int_eq(m.held, 0);
+	ck_assert_uint_eq(pop(elems), 4);
+	for (uint32_t i = 0; i < 4; i++)
+		push(elems[i], 10 + i);
+	for (uint32_t i = 0; i < 6; i++) {
+		ck_assert(model_take(&m, &head, &written));
+		ck_assert_uint_eq(head, i);
+		ck_assert_uint_eq(written, i < 2 ? 0 : 8 + i);
+	}
+	ck_assert_int_eq(m.held, 0);
+}
+END_TEST
+
 START_TEST(view_changes)
 {
 	struct model_buf buf = { MODEL_BASE + 0x40000, 16, true };
@@ -449,6 +476,7 @@ int main(void)
 	tcase_add_test(tc, indirect_across_blocks);
 	tcase_add_test(tc, wraps_around);
 	tcase_add_test(tc, out_of_order);
+	tcase_add_test(tc, put_back);
 	tcase_add_test(tc, view_changes);
 	tcase_add_test(tc, forgotten_at_stop);
 	tcase_add_test(tc, signals_by_flag);

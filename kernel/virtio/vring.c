@@ -328,6 +328,19 @@ void vring_push(struct vring *ring, struct mt_vq_elem *const *elems, const uint3
 	view_leave(ring);
 }
 
+void vring_unpop(struct vring *ring, struct mt_vq_elem *const *elems, uint32_t count)
+{
+	for (uint32_t i = count; i-- > 0;) {
+		struct vring_elem *elem = (struct vring_elem *)elems[i];
+
+		if (!elem->live)
+			continue;              /* forgotten by a reset */
+		ring->layout->back(ring, elem);
+		elem_release(ring, elem);
+	}
+	view_leave(ring);
+}
+
 bool vring_wants_signal(struct vring *ring)
 {
 	bool wants = view_enter(ring, false) && ring->layout->wants_signal(ring);

@@ -45,6 +45,7 @@ struct vring_layout {
 	bool (*map)(struct vring *ring);
 	enum vring_fetch (*fetch)(struct vring *ring, struct vring_elem *elem);
 	void (*put)(struct vring *ring, const struct vring_elem *elem, uint32_t written);
+	void (*back)(struct vring *ring, const struct vring_elem *elem);     /* undoes the last fetch */
 	void (*publish)(struct vring *ring);
 	bool (*wants_signal)(struct vring *ring);
 	bool (*kicks)(struct vring *ring, bool wanted);
@@ -98,6 +99,7 @@ void vring_stop(struct vring *ring);
 /* As the functions of mt_virtqueue_host. */
 uint32_t vring_pop(struct vring *ring, struct mt_vq_elem **elems, uint32_t max);
 void vring_push(struct vring *ring, struct mt_vq_elem *const *elems, const uint32_t *written, uint32_t count);
+void vring_unpop(struct vring *ring, struct mt_vq_elem *const *elems, uint32_t count);
 bool vring_wants_signal(struct vring *ring);
 bool vring_kicks(struct vring *ring, bool wanted);
 

@@ -37,6 +37,8 @@ static const struct { const char *id; const void *table; } services[] = {
 	{ MT_IFACE_LOOP, &fake_loop_host },
 	{ MT_IFACE_WORKER, &fake_worker_host },
 	{ MT_IFACE_CHAR_HOST, &fake_char_host },
+	{ MT_IFACE_NET_HOST, &fake_net_host },
+	{ MT_IFACE_VIRTQUEUE, &fake_virtqueue_host },
 	{ MT_IFACE_DMA, &fake_dma_host },
 	{ MT_IFACE_BOOT, &fake_boot_host },
 	{ MT_IFACE_PCI, &fake_pci_host },
@@ -74,6 +76,7 @@ struct fake *fake_new(const char *class_name)
 	f->guest_time.timebase_hz = f->timebase_hz;
 	f->chr.fake = f;
 	f->chr.room = UINT32_MAX;
+	f->net.room = UINT32_MAX;
 	f->dma.fake = f;
 	f->ram_gpa = 0x80000000;
 	f->ram.len_bytes = 1 << 20;
@@ -101,6 +104,8 @@ void fake_free(struct fake *f)
 		free(f->props[i].text);
 	fake_ram_free(f);
 	fake_pci_end(f);
+	fake_virtio_free(f);
+	fake_net_free(f);
 	free(f->jobs);
 	free(f->chr.out);
 	free(f->fdt_text);

@@ -21,7 +21,9 @@
 #include <mortise/draft/loop.h>
 #include <mortise/draft/mmio.h>
 #include <mortise/draft/pci.h>
+#include <mortise/draft/net.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/virtio.h>
 #include <mortise/note.h>
 #include <mortise/plugin.h>
 
@@ -87,6 +89,36 @@ void fake_char_connect(struct fake *f);              /* before realize: a front 
 int64_t fake_char_front_write(struct fake *f, const void *data, uint32_t len);
 void fake_char_front_room(struct fake *f, uint32_t bytes);   /* what deliver takes in all; then receive_ready */
 uint32_t fake_char_writables(struct fake *f);        /* how often the back end said writable */
+
+/* Net port, front end under test. */
+void fake_net_info(struct fake *f, const struct mt_net_info *info);      /* tells the front when there is one */
+const struct mt_net_setup *fake_net_setup(struct fake *f);               /* as the front agreed last */
+void fake_net_room(struct fake *f, uint32_t frames); /* what `send` takes from now on; then sendable */
+void fake_net_gone(struct fake *f);
+void fake_net_give(struct fake *f, const void *frame, uint32_t len);     /* one frame for the front; pumps */
+const uint8_t *fake_net_sent(struct fake *f, uint32_t *len);             /* the next frame it sent, or NULL */
+/* Net port, back end under test: the test is its front. */
+void fake_net_connect(struct fake *f);               /* before realize: a front is there */
+int fake_net_agree(struct fake *f, uint32_t flags, uint32_t offloads, uint32_t queues);
+int64_t fake_net_front_send(struct fake *f, uint32_t queue, const void *frame, uint32_t len);
+/* Bytes of a frame; 0: none came. */
+int64_t fake_net_front_receive(struct fake *f, uint32_t queue, void *frame, uint32_t size, uint32_t *waiting);
+uint32_t fake_net_receivables(struct fake *f);       /* how often the back end said so */
+uint32_t fake_net_sendables(struct fake *f);
+uint32_t fake_net_changes(struct fake *f);
+
+/* Virtio, device under test: the test is its driver. All queues are enabled. */
+const struct mt_virtio_desc *fake_virtio(struct fake *f);
+void fake_virtio_start(struct fake *f, uint64_t features);
+void fake_virtio_stop(struct fake *f);
+void fake_vq_offer(struct fake *f, uint32_t queue, const void *out, uint32_t out_len, uint32_t in_len);
+void fake_vq_kick(struct fake *f, uint32_t queue);   /* when the device wants kicks; pumps */
+/* 1 with the next request that came back; `in` lives until the next call for this queue. */
+uint32_t fake_vq_used(struct fake *f, uint32_t queue, const uint8_t **in, uint32_t *written);
+uint32_t fake_vq_held(struct fake *f, uint32_t queue);       /* popped and not back */
+uint32_t fake_vq_signals(struct fake *f, uint32_t queue);
+uint32_t fake_config_changes(struct fake *f);
+const char *fake_broken(struct fake *f);             /* why the device said that it is broken, or NULL */
 
 /* Guest RAM: one object at `gpa`. Default 1 MiB at 0x80000000. Before create. */
 void fake_ram(struct fake *f, uint64_t gpa, uint64_t len_bytes);

@@ -8,6 +8,8 @@
 
 #include "fake.h"
 
+#include <util/net-frame.h>
+
 #define FAKE_REGIONS 16
 #define FAKE_LINES   1024
 #define FAKE_TIMERS  64
@@ -77,6 +79,27 @@ struct mt_char {
 	uint32_t out_len, out_capacity;
 };
 
+struct mt_net {
+	struct fake *fake;
+	const struct mt_net_front *front;
+	void *front_self;
+	uint32_t connected, gone;
+	struct mt_net_info info;
+	struct mt_net_setup setup;
+	struct mt_net_queue queue, sent;   /* to the front, and from it */
+	uint32_t room, short_;     /* frames that send takes; it took less than offered */
+	uint32_t told, looked;     /* the front knows of frames; the first of `sent` was shown */
+	uint32_t receivables, sendables, changes;
+};
+
+struct fake_vq_req;
+
+struct mt_vq {
+	struct fake *fake;
+	struct fake_vq_req *avail, *held, *used, *last;
+	uint32_t popped, quiet, signals;
+};
+
 struct mt_dma {
 	struct fake *fake;
 	uint32_t mapped;
@@ -135,6 +158,11 @@ struct fake {
 	uint32_t request_count, request, request_code;
 
 	struct mt_char chr;
+	struct mt_net net;
+	struct mt_vq vqs[MT_VIRTIO_QUEUES_MAX];
+	struct mt_virtio_desc virtio_desc;
+	uint32_t virtio_running, config_changes;
+	char broken[128];
 	struct mt_ram ram;
 	uint64_t ram_gpa;
 	struct mt_dma dma;
@@ -184,6 +212,8 @@ uint32_t fake_char_pump(struct fake *f);
 void fake_ram_make(struct fake *f);
 void fake_ram_free(struct fake *f);
 void fake_pci_end(struct fake *f);
+void fake_net_free(struct fake *f);
+void fake_virtio_free(struct fake *f);
 
 extern const struct mt_props_host fake_props_host;
 extern const struct mt_mmio_host fake_mmio_host;
@@ -192,6 +222,8 @@ extern const struct mt_clock_host fake_clock_host;
 extern const struct mt_loop_host fake_loop_host;
 extern const struct mt_worker_host fake_worker_host;
 extern const struct mt_char_host fake_char_host;
+extern const struct mt_net_host fake_net_host;
+extern const struct mt_virtqueue_host fake_virtqueue_host;
 extern const struct mt_dma_host fake_dma_host;
 extern const struct mt_boot_host fake_boot_host;
 extern const struct mt_pci_host fake_pci_host;

@@ -91,6 +91,9 @@ struct mt_virtqueue_host {
 	void (*config_changed)(struct mt_inst *inst);
 	/* [any] the device cannot go on until it is reset: NEEDS_RESET */
 	void (*broken)(struct mt_inst *inst, const char *why);
+	/* [vcpu] or [io] under the instance lock. Puts back the requests that were popped last, in the order of pop:
+	 * the next pop brings them again. */
+	void (*unpop)(struct mt_vq *vq, struct mt_vq_elem *const *elems, uint32_t count);
 };
 
 /* The kernel's handle of the device behind a transport. */
