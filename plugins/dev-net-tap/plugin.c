@@ -19,19 +19,21 @@
 	P(c, queues, "queues", MT_PROP_INT, "1", "1..16", "", 0, "queues; more than one need a tap with multi_queue") \
 	P(c, offloads, "offloads", MT_PROP_BOOL, "on", "", "", 0, "checksums and segmentation by the host's kernel")
 #define MT_NOTE_CLASSES(C) \
-	C(tap, "dev-net-tap", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	C(tap, "dev-net-tap", MT_KIND_DEVICE, MT_CLASS_NONDET, MT_NOTE_SUMMARY, \
 	  "mortise.net/1", TAP_PROPS)
 
 #include <mortise/note-emit.h>
 
 #include <errno.h>
 #include <mortise/draft/device.h>
+#include <mortise/draft/state.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <util/error.h>
 #include <util/net-frame.h>
+#include <util/state.h>
 
 #include "tap.h"
 
@@ -349,6 +351,12 @@ static const struct mt_device_class tap_device = {
 	.destroy = tap_destroy,
 };
 
+/* Connections and frames stay with the host. The schema is that of every network back end. */
+static const struct mt_state_class state_class = {
+	.schema = "net-back-end", .version = 1, .version_min = 1,
+	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
 	(void)class_name;
@@ -356,6 +364,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &tap_device;
 	if (strcmp(id, MT_IFACE_NET) == 0)
 		return &tap_net;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	return NULL;
 }
 

@@ -34,13 +34,15 @@
 	P(c, bootfile, "bootfile", MT_PROP_STRING, "", "", "", 0, "file that BOOTP names") \
 	P(c, mtu, "mtu", MT_PROP_INT, "1500", "576..65521", "bytes", 0, "MTU of the guest's network")
 #define MT_NOTE_CLASSES(C) \
-	C(user, "dev-net-user", MT_KIND_DEVICE, MT_CLASS_NONDET | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	C(user, "dev-net-user", MT_KIND_DEVICE, MT_CLASS_NONDET, MT_NOTE_SUMMARY, \
 	  "mortise.net/1", USER_PROPS)
 
 #include <mortise/note-emit.h>
 
 #include <mortise/draft/device.h>
+#include <mortise/draft/state.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #include "user.h"
 
@@ -324,6 +326,12 @@ static const struct mt_device_class user_device = {
 	.destroy = user_destroy,
 };
 
+/* Connections and frames stay with the host. The schema is that of every network back end. */
+static const struct mt_state_class state_class = {
+	.schema = "net-back-end", .version = 1, .version_min = 1,
+	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
 	(void)class_name;
@@ -331,6 +339,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &user_device;
 	if (strcmp(id, MT_IFACE_NET) == 0)
 		return &user_net;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	return NULL;
 }
 

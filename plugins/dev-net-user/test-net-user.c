@@ -2,6 +2,7 @@
 /* dev-net-user against a fake card: addresses, DHCP, ARP, UDP out and in over loopback, forwards, errors. */
 #include <check.h>
 #include <fake/fake.h>
+#include <fake/state.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -340,6 +341,27 @@ START_TEST(wrong_addresses_are_refused)
 }
 END_TEST
 
+/* Nothing is kept, and a network that comes to life from that works. */
+START_TEST(state)
+{
+	struct mt_error err = { .size = sizeof(err) };
+	struct fake_state *saved;
+	uint32_t port, len;
+
+	begin();
+	dhcp(1);
+	saved = fake_save(f);
+	ck_assert_uint_eq(fake_state_fields(saved), 0);
+	fake_free(f);
+	setup();
+	ck_assert_int_eq(fake_load(f, saved, &err), 0);
+	fake_state_free(saved);
+	ck_assert_int_eq(fake_net_agree(f, 0, 0, 1), 0);
+	dhcp(1);
+	ck_assert_ptr_nonnull(next_udp(&port, &len));
+}
+END_TEST
+
 /* Frames of a hostile guest, and one that fetches nothing: bounded, and no crash. */
 START_TEST(hostile_frames)
 {
@@ -387,6 +409,7 @@ int main(void)
 			    (int)(sizeof(wrong_forwards) / sizeof(wrong_forwards[0])));
 	tcase_add_loop_test(tc, wrong_addresses_are_refused, 0,
 			    (int)(sizeof(wrong_addresses) / sizeof(wrong_addresses[0])));
+	tcase_add_test(tc, state);
 	tcase_add_test(tc, hostile_frames);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

@@ -11,6 +11,7 @@
 #include <mortise/draft/loop.h>
 #include <mortise/draft/net.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <mortise/draft/virtio.h>
 
 #define NIC_PAIRS_MAX  16u
@@ -98,6 +99,8 @@ void nic_schedule(struct nic *n);
 void nic_control(struct nic *n);
 void nic_filter_reset(struct nic *n);
 int nic_filter_wants(const struct nic *n, const uint8_t dest[6]);
+/* state.c */
+extern const struct mt_state_class nic_state;
 /* plugin.c: agrees with the back end; 0 or a negative code */
 int nic_setup(struct nic *n, uint32_t pairs);
 

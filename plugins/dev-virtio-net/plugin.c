@@ -23,7 +23,7 @@
 	P(c, offloads, "offloads", MT_PROP_BOOL, "on", "", "", 0, \
 	  "offer checksums and segmentation that the back end can do")
 #define MT_NOTE_CLASSES(C) \
-	C(net, "dev-virtio-net", MT_KIND_DEVICE, MT_CLASS_NO_STATE, \
+	C(net, "dev-virtio-net", MT_KIND_DEVICE, 0, \
 	  MT_NOTE_SUMMARY, "mortise.virtio-device/1", NET_PROPS)
 
 #include <mortise/note-emit.h>
@@ -346,6 +346,39 @@ static int nic_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error 
 	return 0;                            /* the transport resets: see nic_stop */
 }
 
+/* What was popped and not sent goes back: the rings are as the driver will find them. */
+static void nic_quiesce(void *self)
+{
+	struct nic *n = self;
+
+	for (uint32_t i = 0; i < n->pairs_max; i++) {
+		struct nic_queue *q = &n->queues[i];
+
+		if (q->held_count)
+			n->virtio->unpop(q->tx, q->held, q->held_count);
+		q->held_count = 0;
+	}
+}
+
+/* The back end may be another one than before a load, and kicks may have been missed. */
+static void nic_resume(void *self)
+{
+	struct nic *n = self;
+
+	link_look(n);
+	if (!n->running)
+		return;
+	if (nic_setup(n, n->pairs) < 0)
+		n->virtio->broken(n->inst, "the network back end refuses what was agreed on");
+	for (uint32_t i = 0; i < n->pairs_max; i++) {
+		n->queues[i].rx_starved = 0;
+		if (n->queues[i].rx)
+			n->virtio->kicks(n->queues[i].rx, 0);
+	}
+	n->rx_work = n->tx_work = (1u << n->pairs_max) - 1;
+	nic_schedule(n);
+}
+
 static void nic_unrealize(void *self)
 {
 	nic_stop(self);
@@ -369,6 +402,8 @@ static const struct mt_device_class nic_device = {
 	.create = nic_create,
 	.realize = nic_realize,
 	.reset = nic_reset,
+	.quiesce = nic_quiesce,
+	.resume = nic_resume,
 	.unrealize = nic_unrealize,
 	.destroy = nic_destroy,
 };
@@ -380,6 +415,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &nic_device;
 	if (strcmp(id, MT_IFACE_VIRTIO_DEVICE) == 0)
 		return &nic_virtio;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &nic_state;
 	return NULL;
 }
 

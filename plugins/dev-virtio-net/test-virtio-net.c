@@ -2,6 +2,7 @@
 /* dev-virtio-net on the fake host: both directions, flow control, parts, filter, control queue, hostile requests. */
 #include <check.h>
 #include <fake/fake.h>
+#include <fake/state.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -333,6 +334,55 @@ START_TEST(hardware_address)
 }
 END_TEST
 
+static struct fake *make(void)
+{
+	struct fake *other = fake_new("dev-virtio-net");
+
+	fake_prop(other, "bus", "bus1");
+	fake_prop(other, "net", "net0");
+	fake_prop(other, "queues", "2");
+	fake_net_info(other, &(struct mt_net_info){ .size = sizeof(struct mt_net_info), .queues = 2 });
+	return other;
+}
+
+START_TEST(state)
+{
+	static const uint8_t mac[6] = { 0x02, 9, 8, 7, 6, 5 };
+	uint8_t table[4 + 6 + 4 + 12] = { 1 }, on = 1;
+
+	fake_free(f);
+	f = make();
+	begin(F_CTRL_VQ | F_CTRL_RX | F_CTRL_MAC_ADDR);
+	table[10] = 2;
+	memcpy(table + 4, mac, 6);
+	ck_assert_uint_eq(command(1, 0, table, sizeof(table)), 0);
+	ck_assert_uint_eq(command(1, 1, mac, 6), 0);
+	ck_assert_uint_eq(command(0, 1, &on, 1), 0);
+	fake_state_check(f, make);
+}
+END_TEST
+
+/* What the back end did not take is in the ring again, and goes out afterwards. */
+START_TEST(quiesce_holds_nothing)
+{
+	uint32_t len, total = 0;
+
+	fake_net_room(f, 1);
+	begin(0);
+	for (uint32_t i = 0; i < 5; i++)
+		transmit(60 + i);
+	fake_vq_kick(f, TX);
+	ck_assert_uint_gt(fake_vq_held(f, TX), 0);
+	fake_state_free(fake_save(f));
+	ck_assert_uint_eq(fake_vq_held(f, TX), 0);
+	fake_net_room(f, UINT32_MAX);
+	fake_pump(f);
+	while (fake_net_sent(f, &len))
+		ck_assert_uint_eq(len, 60 + total++);
+	ck_assert_uint_eq(total, 5);
+}
+END_TEST
+
 START_TEST(hostile)
 {
 	begin(0);
@@ -409,6 +459,8 @@ int main(void)
 	tcase_add_test(tc, pairs);
 	tcase_add_test(tc, offloads);
 	tcase_add_test(tc, hardware_address);
+	tcase_add_test(tc, state);
+	tcase_add_test(tc, quiesce_holds_nothing);
 	tcase_add_loop_test(tc, hostile, 0, 3);
 	tcase_add_loop_test(tc, fuzz, 0, 2);
 	suite_add_tcase(suite, tc);
