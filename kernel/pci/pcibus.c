@@ -217,7 +217,8 @@ static struct mt_pci_bus *bus_create(struct mt_inst *bridge, const struct mt_pci
 	struct mt_pci_bridge_desc copy, *desc = &copy;
 	struct mt_pci_bus *bus;
 
-	if (!pci_take(desc, sizeof(*desc), from, from->size) || !(bridge->cls->flags & MT_CLASS_PARALLEL) || pcibus_of(bridge)) {
+	if (!pci_take(desc, sizeof(*desc), from, from->size) || !(bridge->cls->flags & MT_CLASS_PARALLEL) ||
+	    pcibus_of(bridge)) {
 		fault_set(err, MT_EINVAL, NULL, "use a plugin and a mortise that fit",
 			  "the plugin describes its host bridge wrongly");
 		return NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Configuration space, BARs, interrupts, DMA and places of PCI functions, over fake classes. [main] but for one test. */
+/* Configuration space, BARs, interrupts, DMA and places of PCI functions, over fake classes. [main] but for one. */
 #include "kernel/machine/irq.h"
 #include "kernel/machine/services.h"
 #include "kernel/machine/test-services.h"

@@ -20,8 +20,8 @@
 #include <mortise/draft/log.h>
 #include <mortise/draft/loop.h>
 #include <mortise/draft/mmio.h>
-#include <mortise/draft/pci.h>
 #include <mortise/draft/net.h>
+#include <mortise/draft/pci.h>
 #include <mortise/draft/props.h>
 #include <mortise/draft/virtio.h>
 #include <mortise/note.h>
