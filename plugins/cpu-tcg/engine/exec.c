@@ -4,7 +4,11 @@
  * A vCPU goes in by exec_enter and out by exec_leave; an exclusive section begins when all others are out.
  * `in` and `exclusive` are each written, then the other is read, sequentially consistent on both sides.
  */
+#include <linux/futex.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "engine/engine.h"
 
@@ -71,6 +75,45 @@ void exec_exclusive_end(struct tcg_vcpu *v)
 void tcg_poll_request(struct tcg_env *env)
 {
 	__atomic_store_n(&env->poll, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&env->vcpu->sleeping, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, &env->poll, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/*
+ * Waits for another vCPU to write memory, or for a poll request, out. A write cannot be waited for: it is looked
+ * for, at once for as long as a lock is usually held, then seldom enough to leave the processor to others.
+ */
+#define STALL_LOOKS 400u
+#define STALL_FIRST_NS 20000
+#define STALL_LAST_NS 500000
+
+static bool stalled(struct tcg_vcpu *v)
+{
+	return !__atomic_load_n(&v->env->poll, __ATOMIC_RELAXED) && v->tcg->front->stalled(v->env);
+}
+
+static void stall_sleep(struct tcg_vcpu *v, long ns)
+{
+	struct timespec limit = { .tv_nsec = ns };
+	/* the flag, then poll (in the system call); a requester the other way round */
+	__atomic_store_n(&v->sleeping, 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &v->env->poll, FUTEX_WAIT_PRIVATE, 0, &limit, NULL, 0);
+	__atomic_store_n(&v->sleeping, 0, __ATOMIC_RELAXED);
+}
+
+static void exec_stall(struct tcg_vcpu *v)
+{
+	bool on = stalled(v);
+	exec_leave(v);
+	for (uint32_t i = 0; i < STALL_LOOKS && on; i++) {
+		tcg_pause();
+		on = stalled(v);
+	}
+	for (long ns = STALL_FIRST_NS; on; ns = ns < STALL_LAST_NS ? ns * 2 : ns) {
+		stall_sleep(v, ns);
+		on = stalled(v);
+	}
+	exec_enter(v);
 }
 
 /* The second page of a block that straddles two may have been remapped since: look again. */
@@ -267,6 +310,9 @@ static bool act(struct tcg_vcpu *v, enum tcg_exit reason, struct mt_exit *exit, 
 		return true;
 	case TCG_EXIT_EXCEPTION:
 		front->take_exception(env);
+		return true;
+	case TCG_EXIT_STALL:
+		exec_stall(v);
 		return true;
 	case TCG_EXIT_LEAVE:
 		v->leave = 0;

@@ -74,6 +74,8 @@ struct tcg_front {
 	bool (*take_interrupt)(struct tcg_env *env);
 	/* An interrupt is pending as far as WFI cares (enabled in the pending/enable registers, mode aside). */
 	bool (*wakeup_pending)(struct tcg_env *env);
+	/* TCG_EXIT_STALL: there is still nothing to go on for. Called while the vCPU is out, again and again. */
+	bool (*stalled)(struct tcg_env *env);
 	/* Guest time (ns) at which a timer of the vCPU's own will make an interrupt pending; UINT64_MAX: none.
 	 * Called before halting, and after each poll exit to re-arm the engine's timer. */
 	uint64_t (*next_wakeup_ns)(struct tcg_env *env);
@@ -110,6 +112,8 @@ bool tcg_fetch16(struct tcg_env *env, uint64_t vaddr, uint16_t *parcel);
 bool tcg_break_at(const struct tcg_env *env, uint64_t pc);
 /* Physical access of page walks: aligned, 4 or 8 bytes, RAM only; false: bus error. */
 bool tcg_phys_read(struct tcg_env *env, uint64_t phys, uint32_t width, uint64_t *value);
+/* Something answers at the physical address. */
+bool tcg_phys_exists(struct tcg_env *env, uint64_t phys);
 /* Compare-and-swap of a page table entry: true and stored when it held `expected`. Notes the write for code. */
 bool tcg_phys_cas64(struct tcg_env *env, uint64_t phys, uint64_t expected, uint64_t desired, bool *bus_error);
 /* Data access from a helper with all checks, any alignment; false: exception set, the helper must return with
@@ -127,6 +131,15 @@ void *tcg_atomic_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32
 void tcg_raise(struct tcg_env *env, uint64_t exception, uint64_t value);
 /* Leave the block after this helper with a reason (env->pc must be set by the helper to where to go on). */
 void tcg_leave(struct tcg_env *env, enum tcg_exit reason);
+/* Between two looks at memory that another vCPU is to change. */
+static inline void tcg_pause(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
 /* The context changed: new flags, new mmu regime. `space` identifies the address space (satp, or 0): the same
  * triple may get its cached jumps back. */
 void tcg_set_context(struct tcg_env *env, uint32_t flags, uint32_t mmu, uint64_t space);

@@ -103,6 +103,8 @@ extern const struct tcg_host host_x86_64;
  */
 uint64_t tcg_slow_load(struct tcg_env *env, uint64_t vaddr, uint32_t mem, uint32_t *exit);
 uint32_t tcg_slow_store(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem);
+/* Whole: aligns the address itself. */
+uint32_t tcg_slow_zero(struct tcg_env *env, uint64_t vaddr);
 uint64_t tcg_slow_amo(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem_amo, uint32_t *exit);
 uint64_t tcg_slow_cas(struct tcg_env *env, uint64_t vaddr, uint64_t expected, uint64_t desired, uint32_t mem,
 		      uint32_t *exit);

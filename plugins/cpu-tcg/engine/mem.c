@@ -37,6 +37,8 @@ void mem_set_view(struct tcg_vcpu *v, const struct mt_flat_view *view)
 	if (same)
 		return;
 	v->view_generation = view->generation;
+	/* it names a place in the memory of before, which may be gone */
+	v->env->reservation = ~(uint64_t)0;
 	tlb_flush(v);
 	tlb_forget_contexts(v);
 }
@@ -324,6 +326,17 @@ void tcg_atomic_stored(struct tcg_env *env, uint64_t where, uint32_t width)
 		pages_note_store(t, key, width);
 }
 
+uint32_t tcg_slow_zero(struct tcg_env *env, uint64_t vaddr)
+{
+	uint64_t where, first = vaddr & ~(uint64_t)(IR_ZERO_BYTES - 1);
+	void *p = tcg_atomic_ptr(env, first, IR_ZERO_BYTES, env->mmu, TCG_STORE, &where);
+	if (!p)
+		return TCG_EXIT_EXCEPTION;
+	memset(p, 0, IR_ZERO_BYTES);
+	tcg_atomic_stored(env, where, IR_ZERO_BYTES);
+	return TCG_EXIT_NONE;
+}
+
 /* --- page walks --- */
 
 bool tcg_phys_read(struct tcg_env *env, uint64_t phys, uint32_t width, uint64_t *value)
@@ -333,6 +346,11 @@ bool tcg_phys_read(struct tcg_env *env, uint64_t phys, uint32_t width, uint64_t 
 		return false;
 	*value = hva_load(r->hva + (phys - r->gpa), width);
 	return true;
+}
+
+bool tcg_phys_exists(struct tcg_env *env, uint64_t phys)
+{
+	return mem_range(env->vcpu, phys) != NULL;
 }
 
 bool tcg_phys_cas64(struct tcg_env *env, uint64_t phys, uint64_t expected, uint64_t desired, bool *bus_error)

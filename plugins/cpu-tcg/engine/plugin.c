@@ -10,6 +10,7 @@
 #include <util/error.h>
 
 #include "engine/engine.h"
+#include "front/riscv/isa.h"
 
 #define MT_NOTE_NAME     "cpu-tcg"
 #define MT_NOTE_VERSION  MORTISE_VERSION
@@ -24,9 +25,9 @@
 	  TCG_PROPS)
 #define TCG_PROPS(P, c) \
 	P(c, count, "count", MT_PROP_INT, "1", "1..64", "", 0, "number of vCPUs") \
-	P(c, isa, "isa", MT_PROP_STRING, \
-	  "rv64imafdc_zicsr_zifencei_zicntr_zba_zbb_zbs_sstc_svinval_svadu", "", "", 0, \
-	  "instruction set: base and extensions, as in a device tree") \
+	P(c, isa, "isa", MT_PROP_STRING, RV_ISA_DEFAULT, "", "", 0, \
+	  "instruction set: base and extensions, as in a device tree, or a profile and more") \
+	P(c, ext_off, "ext-off", MT_PROP_LIST, "", "", "", 0, "extensions to leave out of isa") \
 	P(c, backend, "backend", MT_PROP_ENUM, "auto", "auto|x86_64|interp", "", 0, \
 	  "how blocks are run: machine code of this host, or the portable interpreter") \
 	P(c, code_cache, "code-cache", MT_PROP_SIZE, "48M", "1M..1G", "bytes", 0, "memory for translated code") \

@@ -195,6 +195,11 @@ void ir_st(struct ir_block *b, ir_val base, int64_t disp, ir_val value, uint8_t 
 	op->field = mem;
 }
 
+void ir_zero(struct ir_block *b, ir_val addr)
+{
+	ir_emit(b, IR_zero)->a = addr;
+}
+
 ir_val ir_amo(struct ir_block *b, ir_val d, enum ir_amo amo, ir_val addr, ir_val v, uint8_t mem)
 {
 	d = dest(b, d);

@@ -57,6 +57,7 @@ enum ir_cond { IR_EQ, IR_NE, IR_LT, IR_GE, IR_LE, IR_GT, IR_LTU, IR_GEU, IR_LEU,
 #define IRM_ACQ   16u                       /* memory order, for hosts that need it */
 #define IRM_REL   32u
 #define IRM_STACK 64u                       /* hint: off the stack pointer */
+#define IR_ZERO_BYTES 64u                   /* of `zero` */
 /* AMO: which, in aux. */
 enum ir_amo { IR_AMO_SWAP, IR_AMO_ADD, IR_AMO_AND, IR_AMO_OR, IR_AMO_XOR, IR_AMO_MIN, IR_AMO_MAX, IR_AMO_MINU,
 	      IR_AMO_MAXU };
@@ -156,6 +157,7 @@ ir_val ir_ldenv(struct ir_block *b, ir_val d, uint32_t offset, uint8_t mem);
 void ir_stenv(struct ir_block *b, ir_val a, uint32_t offset, uint8_t mem);
 ir_val ir_ld(struct ir_block *b, ir_val d, ir_val base, int64_t disp, uint8_t mem);
 void ir_st(struct ir_block *b, ir_val base, int64_t disp, ir_val value, uint8_t mem);
+void ir_zero(struct ir_block *b, ir_val addr);
 ir_val ir_amo(struct ir_block *b, ir_val d, enum ir_amo amo, ir_val addr, ir_val v, uint8_t mem);
 ir_val ir_cas(struct ir_block *b, ir_val d, ir_val addr, ir_val expected, ir_val desired, uint8_t mem);
 void ir_fence(struct ir_block *b, uint16_t order);

@@ -193,6 +193,12 @@ static void accesses(struct gen *g)
 	}
 }
 
+static void zero(struct gen *g)
+{
+	insn(g);
+	ir_zero(g->b, address(g));
+}
+
 static void environment(struct gen *g)
 {
 	struct ir_op *op;
@@ -426,6 +432,8 @@ static void any_op(struct gen *g)
 		memory(g, IR_st);
 	} else if (kind < 14) {
 		memory(g, below(g, 2) ? IR_amo : IR_cas);
+	} else if (kind < 15) {
+		zero(g);
 	} else if (kind < 16) {
 		environment(g);
 	} else if (kind < 19) {

@@ -211,6 +211,18 @@ static uint64_t amo_value(uint32_t which, uint32_t mem, uint64_t old, uint64_t v
 	}
 }
 
+uint32_t tcg_slow_zero(struct tcg_env *env, uint64_t vaddr)
+{
+	uint32_t exit;
+
+	vaddr &= ~(uint64_t)(IR_ZERO_BYTES - 1);
+	exit = enter(env, vaddr, IRM_64, true, 0);
+	device_arithmetic();
+	if (exit != TCG_EXIT_EXCEPTION)
+		memset(at(vaddr), 0, IR_ZERO_BYTES);
+	return exit;
+}
+
 uint64_t tcg_slow_amo(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem_amo, uint32_t *exit)
 {
 	uint32_t mem = (mem_amo & 0xffu) | IRM_ALIGN;

@@ -57,7 +57,13 @@ static uint64_t ticks_to_ns(struct mt_inst *inst, uint64_t t)
 	return t > UINT64_MAX / 100 ? UINT64_MAX : t * 100;
 }
 
-static const struct mt_props_host props = { .get_str = get_str };
+static uint32_t count(struct mt_inst *inst, const char *name)
+{
+	(void)inst, (void)name;
+	return 0;
+}
+
+static const struct mt_props_host props = { .get_str = get_str, .count = count };
 static const struct mt_clock_host clock_host = { .now_ns = now_ns, .ticks = ticks,
 						.ticks_to_ns = ticks_to_ns };
 
@@ -112,6 +118,12 @@ bool tcg_phys_read(struct tcg_env *env, uint64_t phys, uint32_t width, uint64_t 
 	return p;
 }
 
+bool tcg_phys_exists(struct tcg_env *env, uint64_t phys)
+{
+	(void)env;
+	return ram_at(phys, 1);
+}
+
 bool tcg_phys_cas64(struct tcg_env *env, uint64_t phys, uint64_t expected, uint64_t desired, bool *bus_error)
 {
 	uint8_t *p = ram_at(phys, 8);
@@ -127,12 +139,15 @@ bool tcg_phys_cas64(struct tcg_env *env, uint64_t phys, uint64_t expected, uint6
 }
 
 void *tcg_atomic_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu,
-		     enum tcg_access access,
-		     uint64_t *phys)
+		     enum tcg_access access, uint64_t *where)
 {
+	uint64_t phys;
+
 	if (mmu != env->mmu)
 		die("regime of an atomic access");
-	return locate(env, vaddr, access, width, phys);
+	uint8_t *p = locate(env, vaddr, access, width, &phys);
+	*where = (uintptr_t)p;
+	return p;
 }
 
 static bool misaligned(struct tcg_env *env, uint64_t vaddr, uint32_t mem, enum tcg_access access)
@@ -180,6 +195,17 @@ static uint64_t amo_result(uint32_t amo, uint64_t old, uint64_t value)
 	case IR_AMO_MINU: return old < value ? old : value;
 	default:          return old > value ? old : value;
 	}
+}
+
+uint32_t tcg_slow_zero(struct tcg_env *env, uint64_t vaddr)
+{
+	uint64_t phys;
+	uint8_t *p = locate(env, vaddr & ~(uint64_t)(IR_ZERO_BYTES - 1), TCG_STORE, IR_ZERO_BYTES, &phys);
+
+	if (!p)
+		return TCG_EXIT_EXCEPTION;
+	memset(p, 0, IR_ZERO_BYTES);
+	return TCG_EXIT_NONE;
 }
 
 uint64_t tcg_slow_amo(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem_amo, uint32_t *exit)

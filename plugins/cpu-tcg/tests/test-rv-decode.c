@@ -67,9 +67,9 @@ START_TEST(compressed)
 		ck_assert(rv_decode(rv_encode(&insn), ALL, &base));
 		ck_assert(base.op == insn.op && base.imm == insn.imm);
 	}
-	/* 49152 words less: addi4spn 0 (8), quadrant 0 funct3 4 (2048), addiw x0 (64), lui and addi16sp 0 (32),
-	 * funct 100111 with bits 6..5 = 2, 3 (128), lwsp x0 (64), ldsp x0 (64), jr x0 (1) */
-	ck_assert_uint_eq(legal, 49152 - 8 - 2048 - 64 - 32 - 128 - 64 - 64 - 1);
+	/* 49152 words less: addi4spn 0 (8), quadrant 0 funct3 4 beyond Zcb's 896 (1152), addiw x0 (64), lui and
+	 * addi16sp 0 (32), funct 100111 with bits 6..2 = 24 + 6, 7 (16), lwsp x0 (64), ldsp x0 (64), jr x0 (1) */
+	ck_assert_uint_eq(legal, 49152 - 8 - 1152 - 64 - 32 - 16 - 64 - 64 - 1);
 }
 END_TEST
 
@@ -104,6 +104,19 @@ START_TEST(known_words)
 		{ 0x30200073, "mret" }, { 0x10500073, "wfi" }, { 0x12b50073, "sfence.vma a0,a1" },
 		{ 0x16b50073, "sinval.vma a0,a1" }, { 0x4515, "addi a0,zero,5" }, { 0x8082, "jalr zero,0(ra)" },
 		{ 0x6141, "addi sp,sp,16" }, { 0x9002, "ebreak" }, { 0xe406, "sd ra,8(sp)" },
+		{ 0x0ec5d533, "czero.eqz a0,a1,a2" }, { 0x0ec5f533, "czero.nez a0,a1,a2" }, { 0x0005200f,
+				"cbo.inval (a0)" },
+		{ 0x0015200f, "cbo.clean (a0)" }, { 0x0025200f, "cbo.flush (a0)" }, { 0x0045200f, "cbo.zero (a0)" },
+		{ 0x00d00073, "wrs.nto" }, { 0x01d00073, "wrs.sto" },
+		/* prefetch.r 32(a0), pause, ntl.p1 and c.ntl.all are hints */
+		{ 0x02156013, "ori zero,a0,33" }, { 0x0100000f, "fence w,0" }, { 0x00200033, "add zero,zero,sp" },
+		{ 0x9016, "add zero,zero,t0" },
+		/* Zcb */
+		{ 0x8148, "lbu a0,1(a0)" }, { 0x8128, "lbu a0,2(a0)" }, { 0x85ac, "lhu a1,2(a1)" }, { 0x85cc, "lh a1,0(a1)" }, { 0x8968, "sb a0,3(a0)" },
+		{ 0x8d28, "sh a0,2(a0)" },
+		{ 0x9d61, "andi a0,a0,255" }, { 0x9d65, "sext.b a0,a0" },
+		{ 0x9d69, "zext.h a0,a0" }, { 0x9d6d, "sext.h a0,a0" }, { 0x9d71, "add.uw a0,a0,zero" },
+		{ 0x9d75, "xori a0,a0,-1" }, { 0x9d4d, "mul a0,a0,a1" },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -117,7 +130,7 @@ START_TEST(reserved_is_illegal)
 		0x00000000, 0xffffffff, 0x0000, 0x0000001f, 0x00007063 & ~0x4000u, 0x00002063, 0x0000700f, 0x00007003,
 		0x00004023, 0x02001013 | 1u << 27, 0x0200101b, 0x04000033, 0xfe000033, 0x0000102f, 0x2800202f,
 		0x7c001073 & ~0x7000u, 0x30300073, 0x00200073, 0x10400073, 0x12000f73, 0x2001, 0x6101, 0x8002, 0x4002,
-		0x9c41, 0x04000053, 0xd0400053, 0xc0401053, 0x30059013,
+		0x9c79, 0x8c40, 0x0030200f, 0x0040208f, 0x00e00073, 0x04000053, 0xd0400053, 0xc0401053, 0x30059013,
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -150,6 +163,12 @@ START_TEST(extensions_gate)
 	ck_assert(!rv_decode(0x4515, ALL & ~RV_BIT(C), &insn));
 	ck_assert(rv_decode(0x2000, ALL, &insn));               /* c.fld */
 	ck_assert(!rv_decode(0x2000, ALL & ~RV_BIT(D), &insn));
+	/* a compressed form is there when both its own extension and that of what it stands for are */
+	ck_assert(!rv_decode(0x9d4d, ALL & ~RV_BIT(M), &insn));
+	ck_assert(!rv_decode(0x9d65, ALL & ~RV_BIT(ZBB), &insn));
+	ck_assert(!rv_decode(0x9d71, ALL & ~RV_BIT(ZBA), &insn));
+	ck_assert(rv_decode(0x9d61, ALL & ~RV_BIT(ZBA) & ~RV_BIT(ZBB) & ~RV_BIT(M), &insn));
+	ck_assert(!rv_decode(0x9d61, ALL & ~RV_BIT(ZCB), &insn));
 }
 END_TEST
 
@@ -167,7 +186,7 @@ START_TEST(isa_strings)
 
 	ck_assert_int_eq(parse(RV_ISA_DEFAULT, &exts, &err), 0);
 	rv_isa_text(exts, text, sizeof(text));
-	ck_assert_str_eq(text, "rv64imafdc_zicntr_zicsr_zifencei_zba_zbb_zbs_sstc_svadu_svinval");
+	ck_assert_str_eq(text, RV_ISA_DEFAULT);
 	ck_assert_uint_eq(rv_isa_misa(exts), 0x800000000014112d);
 	ck_assert_int_eq(parse("rv64gc", &exts, &err), 0);
 	ck_assert_uint_eq(exts, RV_BIT(I) | RV_BIT(M) | RV_BIT(A) | RV_BIT(F) | RV_BIT(D) | RV_BIT(C) |
@@ -177,6 +196,33 @@ START_TEST(isa_strings)
 	ck_assert_uint_eq(exts, RV_BIT(I) | RV_BIT(ZICSR) | RV_BIT(ZBA));
 	rv_isa_text(~UINT64_C(0), text, sizeof(text));
 	ck_assert_uint_lt(strlen(text), sizeof(text));
+}
+END_TEST
+
+START_TEST(isa_profiles)
+{
+	struct mt_error err;
+	uint64_t user, all, exts;
+
+	ck_assert_int_eq(parse("rva22u64", &user, &err), 0);
+	ck_assert_int_eq(parse("rva22s64", &all, &err), 0);
+	ck_assert_uint_eq(user & ~all, 0);
+	ck_assert(all & RV_BIT(SVADE) && !(all & RV_BIT(SVADU)));
+	ck_assert_int_eq(parse("rva22s64_zicond_svadu", &exts, &err), 0);
+	ck_assert_uint_eq(exts, all | RV_BIT(ZICOND) | RV_BIT(SVADU));
+	ck_assert_int_eq(parse("rva22s64x", &exts, &err), MT_EINVAL);
+	ck_assert_int_eq(parse("rva22s64_zba", &exts, &err), MT_EINVAL);        /* named twice */
+	/* what is left out */
+	mt_error_init(&err);
+	ck_assert_int_eq(rv_isa_remove("zbb", &all, &err), 0);
+	ck_assert(!(all & RV_BIT(ZBB)));
+	ck_assert_int_eq(rv_isa_remove("zbb", &all, &err), 0);
+	ck_assert_int_eq(rv_isa_check(all, &err), 0);
+	ck_assert_int_eq(rv_isa_remove("zbbb", &all, &err), MT_EINVAL);
+	ck_assert_str_eq(err.culprit, "ext-off");
+	ck_assert_str_eq(err.hint, "did you mean 'zbb'?");
+	ck_assert_int_eq(rv_isa_remove("f", &all, &err), 0);
+	ck_assert_int_eq(rv_isa_check(all, &err), MT_EINVAL);                   /* d needs f */
 }
 END_TEST
 
@@ -221,6 +267,7 @@ int main(void)
 	tcase_add_test(tc, random_words);
 	tcase_add_test(tc, extensions_gate);
 	tcase_add_test(tc, isa_strings);
+	tcase_add_test(tc, isa_profiles);
 	tcase_add_test(tc, isa_errors);
 	suite_add_tcase(suite, tc);
 	SRunner *runner = srunner_create(suite);

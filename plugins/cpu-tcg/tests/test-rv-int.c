@@ -159,6 +159,8 @@ static uint64_t model(uint32_t op, uint64_t a, uint64_t b)
 	case RV_bclr: case RV_bclri:   return a & ~(UINT64_C(1) << n);
 	case RV_bset: case RV_bseti:   return a | UINT64_C(1) << n;
 	case RV_binv: case RV_binvi:   return a ^ UINT64_C(1) << n;
+	case RV_czero_eqz:             return b ? a : 0;
+	case RV_czero_nez:             return b ? 0 : a;
 	case RV_bext: case RV_bexti:   return a >> n & 1;
 	}
 	ck_abort_msg("no model of %s", rv_entries[op].name);

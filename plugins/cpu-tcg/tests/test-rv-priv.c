@@ -87,8 +87,8 @@ START_TEST(warl)
 		{ CSR_MTVEC, ~UINT64_C(3), 0 }, { CSR_STVEC, ~UINT64_C(3), 0 },
 		{ CSR_MISA, 0x800000000014112d, 0x800000000014112d },
 		{ CSR_MIE, 0xaaa, 0 }, { CSR_MIDELEG, 0x222, 0 }, { CSR_MEDELEG, 0xb1ff, 0 },
-		{ CSR_MCOUNTEREN, 7, 0 }, { CSR_SCOUNTEREN, 7, 0 }, { CSR_MCOUNTINHIBIT, 5, 0 },
-		{ CSR_MENVCFG, UINT64_C(0xa000000000000001), 0 }, { CSR_SENVCFG, 1, 0 },
+		{ CSR_MCOUNTEREN, 0xffffffff, 0 }, { CSR_SCOUNTEREN, 0xffffffff, 0 }, { CSR_MCOUNTINHIBIT, 5, 0 },
+		{ CSR_MENVCFG, UINT64_C(0xa0000000000000f1), 0 }, { CSR_SENVCFG, 0xf1, 0 },
 		{ CSR_MHPMCOUNTER3, 0, 0 }, { CSR_MHPMCOUNTER3 + 28, 0, 0 }, { CSR_MHPMEVENT3, 0, 0 },
 		{ CSR_FFLAGS, 31, 0 }, { CSR_FRM, 7, 0 }, { CSR_FCSR, 255, 0 },
 		{ CSR_STIMECMP, UINT64_MAX, 0 }, { CSR_PMPADDR0, (UINT64_C(1) << 54) - 1, 0 },
@@ -124,6 +124,12 @@ START_TEST(warl_fields)
 	ck_assert_uint_eq(get(CSR_SATP), UINT64_C(9) << 60 | UINT64_C(0xffff) << 44 | 5);
 	set(CSR_SATP, UINT64_C(10) << 60);                      /* Sv57: not here */
 	ck_assert_uint_eq(get(CSR_SATP) >> 60, 9);
+	set(CSR_MENVCFG, 0x10);
+	set(CSR_MENVCFG, 0x20);                                 /* CBIE: reserved, keeps 1 */
+	ck_assert_uint_eq(get(CSR_MENVCFG), 0x10);
+	set(CSR_SENVCFG, 0xf0);
+	set(CSR_SENVCFG, 0xa0);
+	ck_assert_uint_eq(get(CSR_SENVCFG), 0xb0);
 	/* SD follows FS */
 	set(CSR_MSTATUS, MSTATUS_FS);
 	ck_assert(get(CSR_MSTATUS) & MSTATUS_SD);
@@ -154,7 +160,7 @@ START_TEST(privilege)
 			const struct rv_csr *c = rv_csr_find(number);
 			uint64_t value;
 			rv_fake_enter(f, privs[p]);
-			f->s->mcounteren = f->s->scounteren = 7;
+			f->s->mcounteren = f->s->scounteren = 0xffffffff;
 			f->s->menvcfg |= MENVCFG_STCE;
 			f->s->mstatus |= MSTATUS_FS;
 			rv_update_context(f->env);

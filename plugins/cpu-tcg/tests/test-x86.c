@@ -49,6 +49,12 @@ uint32_t tcg_slow_store(struct tcg_env *e, uint64_t vaddr, uint64_t value, uint3
 	return TCG_EXIT_EXCEPTION;
 }
 
+uint32_t tcg_slow_zero(struct tcg_env *e, uint64_t vaddr)
+{
+	(void)e, (void)vaddr;
+	return TCG_EXIT_EXCEPTION;
+}
+
 uint64_t tcg_slow_amo(struct tcg_env *e, uint64_t vaddr, uint64_t value, uint32_t mem_amo, uint32_t *exit)
 {
 	(void)e, (void)vaddr, (void)value, (void)mem_amo;

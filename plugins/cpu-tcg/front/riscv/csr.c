@@ -14,7 +14,6 @@
 
 /* 0..8, 12, 13, 15: neither ecall from S (9) nor from M (11) */
 #define EXCEPTIONS_DELEGABLE UINT64_C(0xb1ff)
-#define COUNTERS (COUNTER_CY | COUNTER_TM | COUNTER_IR)
 
 static bool counter_allowed(struct tcg_env *env, uint32_t number, bool write)
 {
@@ -80,8 +79,8 @@ static struct rv_csr csrs[] = {
 	FN(CSR_SSTATUS, "sstatus", 0, I, sstatus, NULL),
 	FN(CSR_SIE, "sie", 0, I, sie, NULL),
 	FIELD_WRITE(CSR_STVEC, "stvec", RV_CSR_PLAIN, I, stvec, stvec),
-	FIELD(CSR_SCOUNTEREN, "scounteren", RV_CSR_PLAIN, I, scounteren, COUNTERS),
-	FIELD(CSR_SENVCFG, "senvcfg", RV_CSR_PLAIN, I, senvcfg, MENVCFG_FIOM),
+	FIELD_WRITE(CSR_SCOUNTEREN, "scounteren", RV_CSR_PLAIN, I, scounteren, scounteren),
+	FIELD_WRITE(CSR_SENVCFG, "senvcfg", 0, I, senvcfg, senvcfg),
 	FIELD(CSR_SSCRATCH, "sscratch", RV_CSR_PLAIN, I, sscratch, UINT64_MAX),
 	FN(CSR_SEPC, "sepc", RV_CSR_PLAIN, I, sepc, NULL),
 	FIELD(CSR_SCAUSE, "scause", RV_CSR_PLAIN, I, scause, UINT64_MAX),
@@ -96,7 +95,7 @@ static struct rv_csr csrs[] = {
 	FIELD_WRITE(CSR_MIDELEG, "mideleg", 0, I, mideleg, mideleg),
 	FN(CSR_MIE, "mie", 0, I, mie, NULL),
 	FIELD_WRITE(CSR_MTVEC, "mtvec", RV_CSR_PLAIN, I, mtvec, mtvec),
-	FIELD(CSR_MCOUNTEREN, "mcounteren", RV_CSR_PLAIN, I, mcounteren, COUNTERS),
+	FIELD_WRITE(CSR_MCOUNTEREN, "mcounteren", RV_CSR_PLAIN, I, mcounteren, mcounteren),
 	FN(CSR_MENVCFG, "menvcfg", 0, I, menvcfg, NULL),
 	FN(CSR_MCOUNTINHIBIT, "mcountinhibit", RV_CSR_PLAIN, I, mcountinhibit, NULL),
 	ROW(CSR_MHPMEVENT3, 29, "mhpmevent", RV_CSR_PLAIN, I, zero, NULL),

@@ -65,6 +65,7 @@ RV_CSR_FN(mstatus); RV_CSR_FN(sstatus); RV_CSR_FN(misa); RV_CSR_FN(mie); RV_CSR_
 RV_CSR_FN(mip); RV_CSR_FN(sip); RV_CSR_FN(mtvec); RV_CSR_FN(stvec); RV_CSR_FN(mepc); RV_CSR_FN(sepc);
 RV_CSR_FN(satp); RV_CSR_FN(stimecmp); RV_CSR_FN(menvcfg); RV_CSR_FN(mcountinhibit);
 RV_CSR_FN(pmpcfg); RV_CSR_FN(pmpaddr); RV_CSR_FN(mideleg);
+RV_CSR_FN(mcounteren); RV_CSR_FN(scounteren); RV_CSR_FN(senvcfg);
 #undef RV_CSR_FN
 
 #endif

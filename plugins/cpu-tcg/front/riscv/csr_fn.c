@@ -133,6 +133,24 @@ void rv_write_counter(struct tcg_env *env, uint32_t number, uint64_t value)
 	c->value = c->stopped ? value : value - now_ns(env);
 }
 
+/* Sscounterenw is met by all bits alike, though the hpm counters are read-only zero. */
+static uint64_t counters(struct tcg_env *env)
+{
+	return COUNTER_CY | COUNTER_TM | COUNTER_IR | (rv_has(rv_state(env), RV_EXT_ZIHPM) ? COUNTER_HPM : 0);
+}
+
+void rv_write_mcounteren(struct tcg_env *env, uint32_t number, uint64_t value)
+{
+	(void)number;
+	rv_state(env)->mcounteren = value & counters(env);
+}
+
+void rv_write_scounteren(struct tcg_env *env, uint32_t number, uint64_t value)
+{
+	(void)number;
+	rv_state(env)->scounteren = value & counters(env);
+}
+
 static void counter_inhibit(struct tcg_env *env, struct rv_counter *c, bool stop)
 {
 	uint64_t value = counter_value(env, c);
@@ -440,15 +458,35 @@ uint64_t rv_read_menvcfg(struct tcg_env *env, uint32_t number)
 	return rv_state(env)->menvcfg;
 }
 
+/* The fields that menvcfg and senvcfg have both. CBIE = 2 is reserved: the field keeps its value. */
+static uint64_t envcfg_bits(const struct rv_state *s, uint64_t value)
+{
+	bool cbie_legal = (value & MENVCFG_CBIE) >> MENVCFG_CBIE_SHIFT != 2;
+
+	return MENVCFG_FIOM | (rv_has(s, RV_EXT_ZICBOZ) ? MENVCFG_CBZE : 0) |
+	       (rv_has(s, RV_EXT_ZICBOM) ? MENVCFG_CBCFE | (cbie_legal ? MENVCFG_CBIE : 0) : 0);
+}
+
+void rv_write_senvcfg(struct tcg_env *env, uint32_t number, uint64_t value)
+{
+	struct rv_state *s = rv_state(env);
+	uint64_t bits = envcfg_bits(s, value);
+
+	(void)number;
+	s->senvcfg = (s->senvcfg & ~bits) | (value & bits);
+	rv_update_context(env);
+}
+
 void rv_write_menvcfg(struct tcg_env *env, uint32_t number, uint64_t value)
 {
 	struct rv_state *s = rv_state(env);
-	uint64_t bits = MENVCFG_FIOM | (rv_has(s, RV_EXT_SSTC) ? MENVCFG_STCE : 0) |
+	uint64_t bits = envcfg_bits(s, value) | (rv_has(s, RV_EXT_SSTC) ? MENVCFG_STCE : 0) |
 			(rv_has(s, RV_EXT_SVADU) ? MENVCFG_ADUE : 0);
 	uint64_t old = s->menvcfg;
 
 	(void)number;
-	s->menvcfg = value & bits;
+	s->menvcfg = (old & ~bits) | (value & bits);
+	rv_update_context(env);
 	/* with Sstc on, STIP is not the software's: what it had written is gone */
 	if ((old ^ s->menvcfg) & MENVCFG_STCE) {
 		s->mip &= ~RV_IRQ_BIT(RV_STI);

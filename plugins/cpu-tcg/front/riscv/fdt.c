@@ -22,7 +22,7 @@ static void write_cpu(struct tcg_front_config *c, uint32_t hart, struct mt_fdt *
 		      const struct mt_fdt_writer *w)
 {
 	char name[32];
-	uint32_t phandle = w->vcpu_phandle(fdt, hart), one = 1;
+	uint32_t phandle = w->vcpu_phandle(fdt, hart), one = 1, block = CACHE_BLOCK_BYTES;
 	snprintf(name, sizeof(name), "cpu@%x", hart);
 	w->begin(fdt, name, NULL);
 	w->u32s(fdt, "phandle", &phandle, 1);
@@ -32,6 +32,12 @@ static void write_cpu(struct tcg_front_config *c, uint32_t hart, struct mt_fdt *
 	w->str(fdt, "compatible", "riscv");
 	write_isa(c, fdt, w);
 	w->str(fdt, "mmu-type", "riscv,sv48");
+	if (c->exts & RV_BIT(ZICBOM))
+		w->u32s(fdt, "riscv,cbom-block-size", &block, 1);
+	if (c->exts & RV_BIT(ZICBOP))
+		w->u32s(fdt, "riscv,cbop-block-size", &block, 1);
+	if (c->exts & RV_BIT(ZICBOZ))
+		w->u32s(fdt, "riscv,cboz-block-size", &block, 1);
 	w->begin(fdt, "interrupt-controller", NULL);
 	phandle = w->vcpu_intc_phandle(fdt, hart);
 	w->u32s(fdt, "#interrupt-cells", &one, 1);

@@ -64,6 +64,20 @@ static uint32_t fp_flags(const struct tcg_env *env, const struct rv_state *s)
 	return flags;
 }
 
+/* "Environment Configuration Registers": U-mode needs the supervisor's leave as well. */
+static uint32_t cbo_flags(const struct rv_state *s)
+{
+	uint64_t allowed = ~UINT64_C(0);
+
+	if (s->priv < RV_M)
+		allowed = s->menvcfg & (s->priv == RV_U ? s->senvcfg : ~UINT64_C(0));
+	/* the two bits of CBIE are a number: not 0 is yes */
+	bool inval = s->priv == RV_M || ((s->menvcfg & MENVCFG_CBIE) &&
+					 (s->priv == RV_S || (s->senvcfg & MENVCFG_CBIE)));
+	return (inval ? RV_FLAG_CBO_INVAL : 0) | (allowed & MENVCFG_CBCFE ? RV_FLAG_CBO_CLEAN : 0) |
+	       (allowed & MENVCFG_CBZE ? RV_FLAG_CBO_ZERO : 0);
+}
+
 /* The address space is named by satp in every mode, so that a call into M-mode and back keeps
  * translations. */
 void rv_update_context(struct tcg_env *env)
@@ -71,7 +85,8 @@ void rv_update_context(struct tcg_env *env)
 	const struct rv_state *s = rv_state(env);
 	uint32_t mmu = data_regime(s);
 
-	tcg_set_context(env, s->priv | fp_flags(env, s) | mmu << RV_FLAG_MMU_SHIFT, mmu, s->satp);
+	tcg_set_context(env, s->priv | fp_flags(env, s) | cbo_flags(s) | mmu << RV_FLAG_MMU_SHIFT, mmu,
+			s->satp);
 }
 
 /* --- Life --- */
@@ -87,6 +102,11 @@ static int rv_create(const struct tcg_services *services, uint32_t vcpu_count, s
 	config->services = *services;
 	config->vcpu_count = vcpu_count;
 	int rc = rv_isa_parse(isa ? isa : RV_ISA_DEFAULT, &config->exts, err);
+	uint32_t off = rc < 0 ? 0 : services->props->count(services->inst, "ext-off");
+	for (uint32_t i = 0; i < off && rc == 0; i++)
+		rc = rv_isa_remove(services->props->get_element(services->inst, "ext-off", i), &config->exts, err);
+	if (rc == 0 && off)
+		rc = rv_isa_check(config->exts, err);
 	if (rc < 0) {
 		free(config);
 		return rc;
@@ -121,8 +141,8 @@ void rv_reset(struct tcg_env *env, uint32_t kind)
 	s->priv = RV_M;
 	s->mstatus = MSTATUS_UXL | MSTATUS_SXL;
 	s->stimecmp = UINT64_MAX;
-	/* a machine whose isa names Svadu updates A and D from the start (device tree binding of svadu) */
-	s->menvcfg = rv_has(s, RV_EXT_SVADU) ? MENVCFG_ADUE : 0;
+	/* with Svadu alone A and D are updated from the start, with Svade as well when asked to (binding of svadu) */
+	s->menvcfg = rv_has(s, RV_EXT_SVADU) && !rv_has(s, RV_EXT_SVADE) ? MENVCFG_ADUE : 0;
 	rv_pmp_update(&s->pmp);
 	env->pc = 0;
 	env->frm = 0;
@@ -173,6 +193,7 @@ const struct tcg_front front_riscv = {
 	.take_exception = rv_take_exception,
 	.take_interrupt = rv_take_interrupt,
 	.wakeup_pending = rv_wakeup_pending,
+	.stalled = rv_stalled,
 	.next_wakeup_ns = rv_next_wakeup_ns,
 	.privilege = rv_privilege,
 	.pin_find = rv_pin_find,

@@ -143,6 +143,65 @@ static uint64_t rvh_wfi(struct tcg_env *env, uint64_t insn, uint64_t next, uint6
 }
 
 /*
+ * Zawrs: stalls until the reservation is lost or an interrupt is pending. wrs.sto and, where mstatus.TW bounds the
+ * wait below M-mode, wrs.nto look for a short while; else the engine puts the thread to sleep.
+ */
+#define WRS_LOOKS 200u
+
+bool rv_stalled(struct tcg_env *env)
+{
+	const struct rv_state *s = rv_state(env);
+	const void *p = (const void *)(uintptr_t)env->reservation;
+	uint64_t value;
+
+	if (env->reservation == UINT64_MAX || rv_wakeup_pending(env) ||
+	    tcg_line_version(env, env->reservation) != s->reservation_version)
+		return false;
+	if (s->reservation_bytes == 4)
+		value = (uint64_t)(int64_t)__atomic_load_n((const int32_t *)p, __ATOMIC_ACQUIRE);
+	else
+		value = __atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE);
+	return value == env->reservation_value;
+}
+
+static uint64_t rvh_wrs(struct tcg_env *env, uint64_t insn, uint64_t next, uint64_t is_short)
+{
+	const struct rv_state *s = rv_state(env);
+	bool bounded = s->priv < RV_M && (s->mstatus & MSTATUS_TW);
+
+	if (!is_short && !bounded) {
+		if (!rv_stalled(env))
+			return 0;
+		env->pc = next;
+		tcg_leave(env, TCG_EXIT_STALL);
+		return 0;
+	}
+	for (uint32_t i = 0; i < WRS_LOOKS; i++) {
+		if (!rv_stalled(env) || __atomic_load_n(&env->poll, __ATOMIC_RELAXED))
+			return 0;
+		tcg_pause();
+	}
+	return is_short ? 0 : illegal(env, insn);
+}
+
+/*
+ * Zicbom, "Cache-Block Management Instructions", on what may be accessed: what can be loaded or stored, and any fault
+ * is that of a store. All that can be stored can be loaded. The address told is the block's.
+ */
+static uint64_t rvh_cbo(struct tcg_env *env, uint64_t vaddr, uint64_t b, uint64_t c)
+{
+	struct tcg_walk w;
+
+	(void)b, (void)c;
+	vaddr &= ~(uint64_t)(CACHE_BLOCK_BYTES - 1);
+	if (!rv_walk(env, vaddr, TCG_LOAD, env->mmu, CACHE_BLOCK_BYTES, &w))
+		env->exception = env->exception == RV_LOAD_PAGE ? RV_STORE_PAGE : RV_STORE_ACCESS;
+	else if (!tcg_phys_exists(env, w.phys))
+		tcg_raise(env, RV_STORE_ACCESS, vaddr);
+	return 0;
+}
+
+/*
  * sfence.vma and sinval.vma. Without an address everything goes, also when an address space is named: global
  * mappings and other address spaces are then lost for nothing, but seldom. With an address the page goes from
  * all address spaces.

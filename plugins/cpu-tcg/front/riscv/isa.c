@@ -22,6 +22,22 @@ static const struct {
 
 #define NAME_BYTES 24u
 
+/* What the profiles make mandatory (RISC-V Profiles, "RVA22U64 Profile", "RVA22S64 Profile"). */
+#define RVA22U64 (RV_BIT(I) | RV_BIT(M) | RV_BIT(A) | RV_BIT(F) | RV_BIT(D) | RV_BIT(C) | RV_BIT(ZICSR) | \
+		  RV_BIT(ZICNTR) | RV_BIT(ZIHPM) | RV_BIT(ZICCIF) | RV_BIT(ZICCRSE) | RV_BIT(ZICCAMOA) | \
+		  RV_BIT(ZICCLSM) | RV_BIT(ZA64RS) | RV_BIT(ZIHINTPAUSE) | RV_BIT(ZBA) | RV_BIT(ZBB) | RV_BIT(ZBS) | \
+		  RV_BIT(ZIC64B) | RV_BIT(ZICBOM) | RV_BIT(ZICBOP) | RV_BIT(ZICBOZ) | RV_BIT(ZKT))
+#define RVA22S64 (RVA22U64 | RV_BIT(ZIFENCEI) | RV_BIT(SVBARE) | RV_BIT(SVADE) | RV_BIT(SSCCPTR) | \
+		  RV_BIT(SSTVECD) | RV_BIT(SSTVALA) | RV_BIT(SSCOUNTERENW) | RV_BIT(SVINVAL))
+
+static const struct {
+	const char *name;
+	uint64_t exts;
+} profiles[] = {
+	{ "rva22u64", RVA22U64 },
+	{ "rva22s64", RVA22S64 },
+};
+
 static int ext_find(const char *name)
 {
 	for (int i = 0; i < RV_EXTS; i++)
@@ -68,14 +84,14 @@ static const char *name_nearest(const char *name)
 	return nearest;
 }
 
-static int unknown(struct mt_error *err, const char *name)
+static int unknown(struct mt_error *err, const char *culprit, const char *name)
 {
 	const char *nearest = name_nearest(name);
 
-	mt_error_set(err, MT_EINVAL, "isa", "unknown extension '%s'", name);
+	mt_error_set(err, MT_EINVAL, culprit, "unknown extension '%s'", name);
 	if (nearest)
 		return mt_error_hint(err, "did you mean '%s'?", nearest);
-	return mt_error_hint(err, "the default is %s", RV_ISA_DEFAULT);
+	return mt_error_hint(err, "mortise-cpu-tcg(7) lists those that there are");
 }
 
 static int add_letter(char letter, uint64_t *exts, struct mt_error *err)
@@ -93,7 +109,7 @@ static int add_letter(char letter, uint64_t *exts, struct mt_error *err)
 		return mt_error_hint(err, "every hart has M, S and U mode");
 	}
 	if (ext < 0)
-		return unknown(err, name);
+		return unknown(err, "isa", name);
 	if (*exts >> ext & 1)
 		return mt_error_set(err, MT_EINVAL, "isa", "extension '%c' is named twice", letter);
 	*exts |= UINT64_C(1) << ext;
@@ -113,14 +129,14 @@ static int add_name(const char *start, size_t len, uint64_t *exts, struct mt_err
 	name[len] = 0;
 	ext = ext_find(name);
 	if (ext < 0)
-		return unknown(err, name);
+		return unknown(err, "isa", name);
 	if (*exts >> ext & 1 && ext != RV_EXT_ZICSR && ext != RV_EXT_ZIFENCEI)
 		return mt_error_set(err, MT_EINVAL, "isa", "extension '%s' is named twice", name);
 	*exts |= UINT64_C(1) << ext;
 	return 0;
 }
 
-static int check_needs(uint64_t exts, struct mt_error *err)
+int rv_isa_check(uint64_t exts, struct mt_error *err)
 {
 	if (!(exts & RV_BIT(I)))
 		return mt_error_set(err, MT_EINVAL, "isa", "the base 'i' is missing");
@@ -137,29 +153,57 @@ static int check_needs(uint64_t exts, struct mt_error *err)
 	return 0;
 }
 
-int rv_isa_parse(const char *text, uint64_t *exts, struct mt_error *err)
+int rv_isa_remove(const char *name, uint64_t *exts, struct mt_error *err)
 {
-	const char *p;
+	int ext = ext_find(name);
+
+	if (ext < 0)
+		return unknown(err, "ext-off", name);
+	*exts &= ~(UINT64_C(1) << ext);
+	return 0;
+}
+
+/* The letters; *rest is where the names begin. */
+static int parse_base(const char *text, const char **rest, uint64_t *exts, struct mt_error *err)
+{
+	const char *p = text + 4;
 	int rc = 0;
 
-	*exts = 0;
+	for (size_t i = 0; i < sizeof(profiles) / sizeof(profiles[0]); i++) {
+		size_t len = strlen(profiles[i].name);
+		if (strncmp(text, profiles[i].name, len) || (text[len] && text[len] != '_'))
+			continue;
+		*exts = profiles[i].exts;
+		*rest = text + len;
+		return 0;
+	}
 	if (strncmp(text, "rv64", 4)) {
 		mt_error_set(err, MT_EINVAL, "isa", "'%.40s' does not begin with rv64", text);
-		return mt_error_hint(err, "for instance %s", RV_ISA_DEFAULT);
+		return mt_error_hint(err, "for instance rv64gc or rva22s64");
 	}
-	for (p = text + 4; !rc && *p && *p != '_'; p++) {
+	for (; !rc && *p && *p != '_'; p++) {
 		/* a multi-letter name may follow the letters without an underscore, as in rv64iz... */
 		if (*p == 'z' || (*p == 's' && islower((unsigned char)p[1])))
 			break;
 		rc = add_letter(*p, exts, err);
 	}
+	*rest = p;
+	return rc;
+}
+
+int rv_isa_parse(const char *text, uint64_t *exts, struct mt_error *err)
+{
+	const char *p = text;
+
+	*exts = 0;
+	int rc = parse_base(text, &p, exts, err);
 	while (!rc && *p) {
 		p += *p == '_';
 		size_t len = strcspn(p, "_");
 		rc = add_name(p, len, exts, err);
 		p += len;
 	}
-	return rc ? rc : check_needs(*exts, err);
+	return rc ? rc : rv_isa_check(*exts, err);
 }
 
 void rv_isa_text(uint64_t exts, char *buf, size_t buf_bytes)

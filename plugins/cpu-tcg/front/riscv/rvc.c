@@ -10,7 +10,8 @@
 enum rvc_reg { RVC_REG_Z, RVC_REG_RA, RVC_REG_SP, RVC_REG_F7, RVC_REG_F2, RVC_REG_P7, RVC_REG_P2 };
 
 enum rvc_imm { RVC_IMM_NONE, RVC_IMM_4SPN, RVC_IMM_LW, RVC_IMM_LD, RVC_IMM_CI, RVC_IMM_SH, RVC_IMM_LUI,
-	       RVC_IMM_16SP, RVC_IMM_J, RVC_IMM_B, RVC_IMM_LWSP, RVC_IMM_LDSP, RVC_IMM_SWSP, RVC_IMM_SDSP };
+	       RVC_IMM_16SP, RVC_IMM_J, RVC_IMM_B, RVC_IMM_LWSP, RVC_IMM_LDSP, RVC_IMM_SWSP, RVC_IMM_SDSP,
+	       RVC_IMM_LB, RVC_IMM_LH, RVC_IMM_BYTE, RVC_IMM_ONES };
 
 #define RVC_OK 0u
 #define RVC_R0 1u
@@ -22,6 +23,7 @@ enum rvc_imm { RVC_IMM_NONE, RVC_IMM_4SPN, RVC_IMM_LW, RVC_IMM_LD, RVC_IMM_CI, R
 static const struct {
 	uint8_t sign_bits;      /* sign-extended from so many bits; 0: not */
 	struct { uint8_t from, to, count; } part[8];
+	int16_t fixed;          /* what the immediate is when it has no parts */
 } rvc_imms[] = {
 	[RVC_IMM_4SPN] = { 0, { { 11, 4, 2 }, { 7, 6, 4 }, { 6, 2, 1 }, { 5, 3, 1 } } },
 	[RVC_IMM_LW] = { 0, { { 10, 3, 3 }, { 6, 2, 1 }, { 5, 6, 1 } } },
@@ -37,6 +39,10 @@ static const struct {
 	[RVC_IMM_LDSP] = { 0, { { 12, 5, 1 }, { 5, 3, 2 }, { 2, 6, 3 } } },
 	[RVC_IMM_SWSP] = { 0, { { 9, 2, 4 }, { 7, 6, 2 } } },
 	[RVC_IMM_SDSP] = { 0, { { 10, 3, 3 }, { 7, 6, 3 } } },
+	[RVC_IMM_LB] = { 0, { { 6, 0, 1 }, { 5, 1, 1 } } },
+	[RVC_IMM_LH] = { 0, { { 5, 1, 1 } } },
+	[RVC_IMM_BYTE] = { .fixed = 255 },
+	[RVC_IMM_ONES] = { .fixed = -1 },
 };
 
 static const struct rvc_entry {
@@ -54,7 +60,7 @@ static const struct rvc_entry {
 /* First line of each quadrant and funct3: the table is sorted by them. */
 static const uint8_t rvc_first[3 * 8] = {
 	[0 * 8 + 0] = RVC_addi4spn, [0 * 8 + 1] = RVC_fld, [0 * 8 + 2] = RVC_lw, [0 * 8 + 3] = RVC_ld,
-	[0 * 8 + 4] = RVC_OPS, [0 * 8 + 5] = RVC_fsd, [0 * 8 + 6] = RVC_sw, [0 * 8 + 7] = RVC_sd,
+	[0 * 8 + 4] = RVC_lbu, [0 * 8 + 5] = RVC_fsd, [0 * 8 + 6] = RVC_sw, [0 * 8 + 7] = RVC_sd,
 	[1 * 8 + 0] = RVC_addi, [1 * 8 + 1] = RVC_addiw, [1 * 8 + 2] = RVC_li, [1 * 8 + 3] = RVC_addi16sp,
 	[1 * 8 + 4] = RVC_srli, [1 * 8 + 5] = RVC_j, [1 * 8 + 6] = RVC_beqz, [1 * 8 + 7] = RVC_bnez,
 	[2 * 8 + 0] = RVC_slli, [2 * 8 + 1] = RVC_fldsp, [2 * 8 + 2] = RVC_lwsp, [2 * 8 + 3] = RVC_ldsp,
@@ -87,7 +93,7 @@ static uint32_t reg_encode(uint32_t where, uint32_t reg)
 
 static int64_t rvc_imm_decode(uint32_t kind, uint32_t word)
 {
-	uint64_t imm = 0;
+	uint64_t imm = (uint64_t)(int64_t)rvc_imms[kind].fixed;
 	uint32_t sign_bits = rvc_imms[kind].sign_bits;
 
 	for (int i = 0; i < 8 && rvc_imms[kind].part[i].count; i++)
@@ -132,7 +138,7 @@ bool rvc_decode(uint32_t word, uint64_t exts, struct rv_insn *out)
 		*out = (struct rv_insn){ .raw = word, .op = e->base, .compressed = (uint8_t)(i + 1), .len_bytes = 2,
 					 .rd = reg_decode(e->rd, word), .rs1 = reg_decode(e->rs1, word),
 					 .rs2 = reg_decode(e->rs2, word), .imm = imm };
-		return exts >> e->ext & 1;
+		return (exts >> e->ext & 1) && (exts >> rv_entries[e->base].ext & 1);
 	}
 	return false;
 }

@@ -3,7 +3,7 @@
  * The state of one hart, in env->guest, and the constants of the privileged architecture. Only the hart's own
  * thread touches it, but for `pins`, an atomic word that any thread may change. What translated code depends
  * on beyond registers is summed up in env->flags by rv_update_context: call it after changing priv, mstatus,
- * satp or frm.
+ * satp, frm, menvcfg or senvcfg.
  */
 #ifndef RV_STATE_H
 #define RV_STATE_H
@@ -48,8 +48,12 @@ enum rv_irq { RV_SSI = 1, RV_MSI = 3, RV_STI = 5, RV_MTI = 7, RV_SEI = 9, RV_MEI
 #define MSTATUS_SXL  (UINT64_C(2) << 34)
 #define MSTATUS_SD   (UINT64_C(1) << 63)
 
-/* menvcfg */
+/* menvcfg; FIOM and the CB fields in senvcfg too */
 #define MENVCFG_FIOM (UINT64_C(1) << 0)
+#define MENVCFG_CBIE_SHIFT 4
+#define MENVCFG_CBIE (UINT64_C(3) << MENVCFG_CBIE_SHIFT)
+#define MENVCFG_CBCFE (UINT64_C(1) << 6)
+#define MENVCFG_CBZE (UINT64_C(1) << 7)
 #define MENVCFG_ADUE (UINT64_C(1) << 61)
 #define MENVCFG_STCE (UINT64_C(1) << 63)
 
@@ -57,6 +61,10 @@ enum rv_irq { RV_SSI = 1, RV_MSI = 3, RV_STI = 5, RV_MTI = 7, RV_SEI = 9, RV_MEI
 #define COUNTER_CY 1u
 #define COUNTER_TM 2u
 #define COUNTER_IR 4u
+#define COUNTER_HPM UINT64_C(0xfffffff8)
+
+/* of cbo.*, Zic64b */
+#define CACHE_BLOCK_BYTES 64u
 
 /* satp */
 #define SATP_MODE(satp) ((uint32_t)((satp) >> 60))
@@ -76,6 +84,9 @@ enum rv_mmu { RV_MMU_U, RV_MMU_S, RV_MMU_S_SUM, RV_MMU_M };
 #define RV_FLAG_FRM_RMM   16u           /* frm is "nearest, ties to max magnitude" */
 #define RV_FLAG_FRM_BAD   32u           /* frm holds a reserved mode: dynamic rounding is illegal */
 #define RV_FLAG_MMU_SHIFT 6             /* enum rv_mmu, 2 bits */
+#define RV_FLAG_CBO_INVAL 256u          /* menvcfg and senvcfg let this mode execute it */
+#define RV_FLAG_CBO_CLEAN 512u          /* and cbo.flush */
+#define RV_FLAG_CBO_ZERO  1024u
 
 #define RV_PMP_ENTRIES 16u
 #define PMP_R 1u
@@ -146,6 +157,7 @@ void rv_trap(struct tcg_env *env, uint64_t cause, uint64_t value);     /* enters
 void rv_take_exception(struct tcg_env *env);
 bool rv_take_interrupt(struct tcg_env *env);
 bool rv_wakeup_pending(struct tcg_env *env);
+bool rv_stalled(struct tcg_env *env);           /* helpers.c: wrs.nto has nothing to go on for */
 uint64_t rv_next_wakeup_ns(struct tcg_env *env);
 uint64_t rv_mip(struct tcg_env *env);           /* as a read of mip sees it */
 /* after enables changed: asks for a poll when one is to be taken */

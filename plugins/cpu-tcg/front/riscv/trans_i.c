@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RV64I and M: computation, loads and stores, jumps, branches, fence. (Unprivileged ISA, "RV32I Base Integer
+ * RV64I, M and Zicond: computation, loads and stores, jumps, branches, fence. (Unprivileged ISA, "RV32I Base Integer
  * Instruction Set", "RV64I", "M" Extension.) Results for x0 are dropped where making them has no effect.
  * Loads for x0 are still made: they may fault or touch a device.
  */
@@ -126,6 +126,29 @@ void rv_t_shift32_ri(struct rv_trans *t, const struct rv_insn *i, uint32_t op)
 		return;
 	ir_val result = ir_op2i(t->b, op, IR_NONE, rv_src(t, i->rs1), i->imm);
 	ir_op1(t->b, IR_ext32s, rv_dst(t, i->rd), result);
+}
+
+/* rs1, or 0 where `rs2 cond 0` (Zicond). */
+void rv_t_czero(struct rv_trans *t, const struct rv_insn *i, uint32_t cond)
+{
+	if (!i->rd)
+		return;
+	if (!i->rs2) {
+		mov(t, i->rd, cond == IR_EQ ? 0 : i->rs1);
+		return;
+	}
+	ir_val value = rv_src(t, i->rs1), test = RV_GLOBAL_X(i->rs2), d = rv_dst(t, i->rd);
+	if (i->rd == i->rs2 && cond == IR_EQ) {
+		/* where it is 0 it stays */
+		ir_movci(t->b, d, IR_NE, test, 0, value);
+		return;
+	}
+	ir_val zero = ir_movi(t->b, IR_NONE, 0), result = i->rd == i->rs2 ? IR_NONE : d;
+	if (result != value)
+		result = ir_op1(t->b, IR_mov, result, value);
+	ir_movci(t->b, result, cond, test, 0, zero);
+	if (result != d)
+		ir_op1(t->b, IR_mov, d, result);
 }
 
 void rv_t_lui(struct rv_trans *t, const struct rv_insn *i, uint32_t arg)

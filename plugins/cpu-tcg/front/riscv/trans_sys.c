@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Zicsr, Zifencei and the privileged instructions. All call helpers; those that change what blocks depend
+ * Zicsr, Zifencei, cache blocks, waiting and the privileged instructions. Nearly all call helpers; those that change what blocks depend
  * on end the block and go on in the new context. Privilege is checked by the helpers, for mstatus.TVM, TW
  * and TSR are not part of a block's context.
  */
@@ -120,6 +120,33 @@ void rv_t_wfi(struct rv_trans *t, const struct rv_insn *i, uint32_t arg)
 	ir_poll(t->b, t->next);
 	ir_exit_pc(t->b, t->next);
 	t->done = true;
+}
+
+/* wrs.nto and, short = 1, wrs.sto */
+void rv_t_wrs(struct rv_trans *t, const struct rv_insn *i, uint32_t is_short)
+{
+	ir_val word = insn_word(t, i), next = ir_movi(t->b, IR_NONE, (int64_t)t->next);
+	ir_call(t->b, IR_NONE, RVH_WRS, word, next, ir_movi(t->b, IR_NONE, is_short));
+	ir_poll(t->b, t->next);
+	ir_exit_pc(t->b, t->next);
+	t->done = true;
+}
+
+/* cbo.inval, cbo.clean, cbo.flush: there is no cache, so what is left of them is their checks. */
+void rv_t_cbo(struct rv_trans *t, const struct rv_insn *i, uint32_t allowed)
+{
+	if (!(t->flags & allowed))
+		rv_illegal(t, i);
+	else
+		ir_call(t->b, IR_NONE, RVH_CBO, rv_src(t, i->rs1), IR_NONE, IR_NONE);
+}
+
+void rv_t_cbo_zero(struct rv_trans *t, const struct rv_insn *i, uint32_t allowed)
+{
+	if (!(t->flags & allowed))
+		rv_illegal(t, i);
+	else
+		ir_zero(t->b, rv_src(t, i->rs1));
 }
 
 void rv_t_sfence_vma(struct rv_trans *t, const struct rv_insn *i, uint32_t arg)

@@ -194,6 +194,18 @@ static uint32_t op_st(struct frame *f, const struct ir_op *op)
 	return tcg_slow_store(f->env, addr, value, op->field);
 }
 
+static uint32_t op_zero(struct frame *f, const struct ir_op *op)
+{
+	uint64_t addr = get(f, op->a) & ~(uint64_t)(IR_ZERO_BYTES - 1);
+	uint8_t *hva;
+	if (tlb_hit(f, addr, IRM_64, 1, &hva)) {
+		memset(hva, 0, IR_ZERO_BYTES);
+		return TCG_EXIT_NONE;
+	}
+	f->env->pc = f->pc;
+	return tcg_slow_zero(f->env, addr);
+}
+
 static uint32_t op_atomic(struct frame *f, const struct ir_op *op)
 {
 	uint32_t exit = TCG_EXIT_NONE;
@@ -297,6 +309,7 @@ static uint32_t op_memory(struct frame *f, const struct ir_op *op)
 	switch (op->opcode) {
 	case IR_ld: return op_ld(f, op);
 	case IR_st: return op_st(f, op);
+	case IR_zero: return op_zero(f, op);
 	default:    return op_atomic(f, op);
 	}
 }

@@ -98,6 +98,7 @@ enum x86_cc {
 #define OP_RORX    X86_OP(0xf0, 3, 3)
 /* SSE and VEX, xmm registers. The same numbers serve both encodings. */
 #define OP_MOVAPS  X86_OP(0x28, 1, 0)
+#define OP_MOVAPS_ST X86_OP(0x29, 1, 0)
 #define OP_MOVSS   X86_OP(0x10, 1, 2)
 #define OP_MOVSD   X86_OP(0x10, 1, 3)
 #define OP_MOVSS_ST X86_OP(0x11, 1, 2)

@@ -34,6 +34,14 @@ static void far_load(struct x86_lower *l, const struct x86_far *f)
 		x86_mov_rr(&l->e, f->d.reg, RAX);
 }
 
+static void far_zero(struct x86_lower *l, const struct x86_far *f)
+{
+	x86_mov_imm(&l->e, RCX, (int64_t)f->pc);
+	x86_xmm_temps(l, f->xmm_live, true);
+	x86_call(&l->e, l->s->stubs.zero);
+	x86_xmm_temps(l, f->xmm_live, false);
+}
+
 static void far_store(struct x86_lower *l, const struct x86_far *f)
 {
 	x86_to_gpr(l, RDX, f->b);
@@ -96,6 +104,9 @@ void x86_far_emit(struct x86_lower *l, const struct x86_far *f)
 		break;
 	case FAR_STORE:
 		far_store(l, f);
+		break;
+	case FAR_ZERO:
+		far_zero(l, f);
 		break;
 	case FAR_DIVS:
 		far_divs(l, f);

@@ -31,7 +31,7 @@ static x86_lower_fn *const lower_of[IR_OPCODES] = {
 	[IR_mins] = x86_minmax, [IR_maxs] = x86_minmax, [IR_minu] = x86_minmax, [IR_maxu] = x86_minmax,
 	[IR_setc] = x86_setc, [IR_movc] = x86_movc,
 	[IR_ldenv] = x86_ldenv, [IR_stenv] = x86_stenv, [IR_ld] = x86_ld, [IR_st] = x86_st,
-	[IR_amo] = x86_amo, [IR_cas] = x86_cas, [IR_fence] = x86_fence,
+	[IR_zero] = x86_zero, [IR_amo] = x86_amo, [IR_cas] = x86_cas, [IR_fence] = x86_fence,
 	[IR_ldflags] = x86_ldflags, [IR_stflags] = x86_stflags,
 	[IR_label] = x86_label, [IR_br] = x86_br, [IR_brc] = x86_brc, [IR_poll] = x86_poll,
 	[IR_exit_pc] = x86_exit_pc, [IR_exit_reg] = x86_exit_reg, [IR_exit_ctx] = x86_exit_ctx,

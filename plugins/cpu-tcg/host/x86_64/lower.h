@@ -73,7 +73,7 @@ struct x86_temp {
 enum x86_far_kind {
 	FAR_LOAD, FAR_STORE, FAR_POLL, FAR_LINK, FAR_DIVS, FAR_DIVU, FAR_CLEAR_FLAGS, FAR_QUIET,
 	FAR_NAN, FAR_FMA_NAN, FAR_UNBOX, FAR_MINMAX, FAR_TO_INT, FAR_TO_UNSIGNED, FAR_TO_U64_BIG,
-	FAR_FROM_U64,
+	FAR_FROM_U64, FAR_ZERO,
 };
 struct x86_far {
 	uint8_t kind;
@@ -109,6 +109,7 @@ struct x86_stubs {
 	uint32_t rm_set[4], rm_restore;         /* static rounding mode; back to the old one, flags kept */
 	uint32_t load[TLB_MODES][16];           /* rax = address, rcx = pc; result in rax */
 	uint32_t store[TLB_MODES][16];          /* rdx = value */
+	uint32_t zero;                          /* rax = address, rcx = pc */
 	uint32_t amo, cas;                      /* env->pc set; rax = address, rcx, rdx; FRAME_TMP = mem */
 	uint32_t softfp; /* rax rcx rdx = operands, FRAME_TMP = descriptor; result in rax */
 	uint32_t popcnt;                        /* rax = popcount(rax), rcx rdx lost */
@@ -256,7 +257,7 @@ typedef void x86_lower_fn(struct x86_lower *l, const struct ir_op *op);
 x86_lower_fn x86_mov, x86_movi, x86_alu, x86_andn, x86_orn, x86_xnor, x86_shift, x86_addshl, x86_mul,
 	x86_mulh, x86_mulhsu, x86_div, x86_ext, x86_count, x86_popcnt, x86_bswap, x86_orcb, x86_minmax,
 	x86_setc, x86_movc;
-x86_lower_fn x86_ldenv, x86_stenv, x86_ld, x86_st, x86_amo, x86_cas, x86_fence;
+x86_lower_fn x86_ldenv, x86_stenv, x86_ld, x86_st, x86_zero, x86_amo, x86_cas, x86_fence;
 void x86_group_end(struct x86_lower *l);
 x86_lower_fn x86_label, x86_br, x86_brc, x86_poll, x86_exit_pc, x86_exit_reg, x86_exit_ctx, x86_exit_env,
 	     x86_call_helper;

@@ -91,7 +91,7 @@ static bool group_stops(const struct x86_lower *l, const struct ir_op *op)
 {
 	if (op->opcode == IR_call)
 		return l->b->helpers[op->aux].flags != IRH_PURE;
-	return op->opcode == IR_label || op->opcode == IR_amo || op->opcode == IR_cas ||
+	return op->opcode == IR_label || op->opcode == IR_zero || op->opcode == IR_amo || op->opcode == IR_cas ||
 	       (ir_opinfo[op->opcode].flags & IRF_E);
 }
 
@@ -297,6 +297,22 @@ void x86_st(struct x86_lower *l, const struct ir_op *op)
 
 	store_value(l, op->field, v, x86_mem_index(at.base, addend, 0, at.disp));
 	f->b = v;
+	f->back = x86_at(&l->e);
+	x86_free_dead(l, op);
+}
+
+void x86_zero(struct x86_lower *l, const struct ir_op *op)
+{
+	struct address at = { RAX, 0 };
+	uint32_t site;
+
+	x86_to_gpr(l, RAX, x86_val_of(l, op->a));
+	x86_alu_imm(&l->e, OP_AND | X86_W, x86_reg(RAX), -(int32_t)IR_ZERO_BYTES);
+	site = check(l, at, IRM_64, true);
+	struct x86_far *f = slow(l, FAR_ZERO, site, at, IRM_64);
+	x86_xop3(l, OP_XORPS, 0, 0, x86_reg(0));
+	for (int32_t i = 0; i < (int32_t)IR_ZERO_BYTES; i += 16)
+		x86_xop(l, OP_MOVAPS_ST, 0, x86_mem_index(RAX, RCX, 0, i));
 	f->back = x86_at(&l->e);
 	x86_free_dead(l, op);
 }

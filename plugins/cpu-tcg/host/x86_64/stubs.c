@@ -328,6 +328,16 @@ static uint32_t emit_store_tail(struct tcg_host_state *s, struct x86_enc *e)
 	return at;
 }
 
+static void emit_zero(struct tcg_host_state *s, struct x86_enc *e)
+{
+	s->stubs.zero = x86_at(e);
+	x86_op(e, OP_MOV_ST | X86_W, RCX, env(ENV_DISP(pc)));
+	slow_begin(s, e, 8);
+	call_c(e, (uintptr_t)tcg_slow_zero);
+	x86_op(e, OP_MOV, RCX, x86_reg(RAX));
+	slow_end(s, e, RCX, 8);
+}
+
 static void emit_load(struct tcg_host_state *s, struct x86_enc *e, uint32_t mmu, uint32_t mem, uint32_t tail)
 {
 	s->stubs.load[mmu][mem] = x86_at(e);
@@ -497,6 +507,7 @@ bool x86_stubs_emit(struct tcg_host_state *s, struct x86_enc *e, size_t room)
 	emit_fp(s, e);
 	emit_rounding(s, e);
 	emit_memory(s, e);
+	emit_zero(s, e);
 	emit_atomics(s, e);
 	emit_softfp(s, e);
 	emit_popcnt(s, e);

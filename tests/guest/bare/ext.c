@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Extensions that the compiler does not know: their encodings as numbers, their results against plain C. One group a
+ * function; cache blocks and waiting on reservations with their traps, from M, S and U.
+ */
+#include "rt.h"
+
+#define MENVCFG_CB 0xf0                 /* CBIE, CBCFE, CBZE */
+#define MSTATUS_TW 0x200000
+#define MIE_MTIE 0x80
+
+static uint64_t random_state = 1;
+
+static uint64_t some(uint64_t i)
+{
+	static const uint64_t edges[] = { 0, 1, ~0ull, 0x80, 0xff, 0x8000, 0x7fffffff, 0x80000000, 1ull << 63 };
+	return i < 9 ? edges[i] : rng(&random_state);
+}
+
+/* --- Zicond --- */
+
+static void conditional(void)
+{
+	uint64_t bad = 0, got, alias;
+
+	for (uint64_t i = 0; i < 40; i++)
+		for (uint64_t j = 0; j < 12; j++) {
+			uint64_t a = some(i), b = some(j);
+			__asm__(".insn r 0x33, 5, 7, %0, %1, %2" : "=r"(got) : "r"(a), "r"(b));
+			bad += got != (b ? a : 0);
+			__asm__(".insn r 0x33, 7, 7, %0, %1, %2" : "=r"(got) : "r"(a), "r"(b));
+			bad += got != (b ? 0 : a);
+			alias = b;
+			__asm__(".insn r 0x33, 5, 7, %0, %1, %0" : "+r"(alias) : "r"(a));
+			bad += alias != (b ? a : 0);
+			alias = b;
+			__asm__(".insn r 0x33, 7, 7, %0, %1, %0" : "+r"(alias) : "r"(a));
+			bad += alias != (b ? 0 : a);
+			alias = a;
+			__asm__(".insn r 0x33, 7, 7, %0, %0, %1" : "+r"(alias) : "r"(b));
+			bad += alias != (b ? 0 : a);
+		}
+	verdict("czero", bad, 0);
+}
+
+/* --- Zcb: of a0 by a1 or at a1 --- */
+
+#define ZCB(name, word) \
+	static uint64_t name(uint64_t a, uint64_t b) \
+	{ \
+		register uint64_t r __asm__("a0") = a; \
+		register uint64_t s __asm__("a1") = b; \
+		__asm__ volatile(".half " #word : "+r"(r) : "r"(s) : "memory"); \
+		return r; \
+	}
+ZCB(zcb_lbu3, 0x81e8)
+ZCB(zcb_lhu2, 0x85a8)
+ZCB(zcb_lh2, 0x85e8)
+ZCB(zcb_sb1, 0x89c8)
+ZCB(zcb_sh2, 0x8da8)
+ZCB(zcb_zext_b, 0x9d61)
+ZCB(zcb_sext_b, 0x9d65)
+ZCB(zcb_zext_h, 0x9d69)
+ZCB(zcb_sext_h, 0x9d6d)
+ZCB(zcb_zext_w, 0x9d71)
+ZCB(zcb_not, 0x9d75)
+ZCB(zcb_mul, 0x9d4d)
+
+static void compressed(void)
+{
+	uint64_t bad = 0, cell;
+
+	for (uint64_t i = 0; i < 40; i++) {
+		uint64_t a = some(i), b = some(i * 7 % 13);
+		cell = a;
+		bad += zcb_lbu3(0, PC(&cell)) != (uint8_t)(a >> 24);
+		bad += zcb_lhu2(0, PC(&cell)) != (uint16_t)(a >> 16);
+		bad += zcb_lh2(0, PC(&cell)) != (uint64_t)(int16_t)(a >> 16);
+		zcb_sb1(b, PC(&cell));
+		bad += cell != ((a & ~0xff00ull) | (b & 0xff) << 8);
+		zcb_sh2(~b, PC(&cell));
+		bad += (cell >> 16 & 0xffff) != (~b & 0xffff);
+		bad += zcb_zext_b(a, 0) != (uint8_t)a || zcb_sext_b(a, 0) != (uint64_t)(int8_t)a;
+		bad += zcb_zext_h(a, 0) != (uint16_t)a || zcb_sext_h(a, 0) != (uint64_t)(int16_t)a;
+		bad += zcb_zext_w(a, 0) != (uint32_t)a || zcb_not(a, 0) != ~a || zcb_mul(a, b) != a * b;
+	}
+	verdict("zcb", bad, 0);
+}
+
+/* --- cache blocks --- */
+
+#define CBO(name, number) \
+	__asm__(".balign 4\n\t.globl " #name "\n" #name ":\n\t.insn i 0x0f, 2, x0, a0, " #number "\n\tecall"); \
+	extern void name(void);
+CBO(cbo_inval, 0)
+CBO(cbo_clean, 1)
+CBO(cbo_flush, 2)
+CBO(cbo_zero, 4)
+
+static uint64_t blocks[3 * 8] __attribute__((aligned(64)));
+static uint32_t victim[32] __attribute__((aligned(64)));
+
+static void zero_at(uint64_t address)
+{
+	__asm__ volatile(".insn i 0x0f, 2, x0, %0, 4" :: "r"(address) : "memory");
+}
+
+static void zeroing(void)
+{
+	uint64_t bad = 0;
+
+	for (uint64_t offset = 0; offset < 64; offset++) {
+		for (uint64_t i = 0; i < 24; i++)
+			blocks[i] = ~i;
+		zero_at(PC(&blocks[8]) + offset);
+		for (uint64_t i = 0; i < 24; i++)
+			bad += blocks[i] != (i >= 8 && i < 16 ? 0 : ~i);
+	}
+	verdict("cbo.zero", bad, 0);
+	put32(&victim[16], I_LI(A0, 7));
+	put32(&victim[17], I_RET);
+	fence_i();
+	CHECK("code before", ((code_fn *)PC(&victim[16]))(0, 0), 7);
+	zero_at(PC(&victim[20]));
+	fence_i();
+	CHECK("code that was zeroed", call_in(MODE_M, PC(&victim[16]), 0, 0), CAUSE_ILLEGAL);
+	/* all of a page, which is otherwise only written */
+	static uint64_t page[512] __attribute__((aligned(4096)));
+	for (uint32_t i = 0; i < 512; i++)
+		page[i] = i + 1;
+	for (uint64_t at = 0; at < 4096; at += 64)
+		zero_at(PC(page) + at);
+	for (uint32_t i = 0; i < 512; i++)
+		bad += page[i];
+	verdict("a page of blocks", bad, 0);
+}
+
+static void cbo_rights(void)
+{
+	static void (*const insns[])(void) = { cbo_inval, cbo_clean, cbo_flush, cbo_zero };
+	static const uint64_t fields[] = { 0x30, 0x40, 0x40, 0x80 };
+	uint64_t bad = 0;
+
+	for (uint32_t i = 0; i < 4; i++) {
+		csr_write(0x30a, 0);
+		bad += call_in(MODE_M, PC(insns[i]), PC(blocks), 0) != CAUSE_ECALL_M;
+		bad += call_in(MODE_S, PC(insns[i]), PC(blocks), 0) != CAUSE_ILLEGAL;
+		csr_write(0x30a, fields[i]);
+		csr_write(senvcfg, MENVCFG_CB & ~fields[i]);
+		bad += call_in(MODE_S, PC(insns[i]), PC(blocks), 0) != CAUSE_ECALL_S;
+		bad += call_in(MODE_U, PC(insns[i]), PC(blocks), 0) != CAUSE_ILLEGAL;
+		csr_write(senvcfg, fields[i]);
+		bad += call_in(MODE_U, PC(insns[i]), PC(blocks), 0) != CAUSE_ECALL_U;
+		bad += call_in(MODE_U, PC(insns[i]), 0x10000000, 0) != (i < 3 ? CAUSE_ECALL_U : CAUSE_STORE);
+		bad += call_in(MODE_M, PC(insns[i]), 0x7fffffff08, 0) != CAUSE_STORE;
+		bad += me()->tval != 0x7fffffff00;
+	}
+	csr_write(0x30a, 0);
+	verdict("rights of cbo", bad, 0);
+}
+
+/* --- Zawrs --- */
+
+static struct { volatile uint32_t v; char rest[60]; } turn __attribute__((aligned(64)));
+
+__asm__(".balign 4\n\t.globl wait_long, wait_short\n"
+	"wait_long:\n\tlr.w\tt0, (a0)\n\t.word\t0x00d00073\n\tecall\n"
+	"wait_short:\n\tlr.w\tt0, (a0)\n\t.word\t0x01d00073\n\tecall");
+extern void wait_long(void), wait_short(void);
+
+static uint32_t reserve(volatile uint32_t *p)
+{
+	uint32_t v;
+	__asm__ volatile("lr.w.aqrl %0, (%1)" : "=r"(v) : "r"(p) : "memory");
+	return v;
+}
+
+static inline void wrs_nto(void) { __asm__ volatile(".word 0x00d00073" ::: "memory"); }
+
+static void take_turns(uint64_t hart, uint64_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		while (reserve(&turn.v) != 2 * i + hart)
+			wrs_nto();
+		fence();
+		turn.v = 2 * i + 1 + (uint32_t)hart;
+	}
+}
+
+static void waiting(void)
+{
+	uint64_t bad = 0, n = COUNT(20000);
+
+	turn.v = 0;
+	hart_start(1, take_turns, n);
+	take_turns(0, n);
+	hart_wait(1);
+	CHECK("turns of two harts", turn.v, 2 * n);
+	/* a timer's interrupt that is enabled, but not taken, ends the wait; nothing else happens here */
+	csr_clear(mstatus, 8);
+	csr_set(mie, MIE_MTIE);
+	for (uint32_t i = 0; i < 20; i++) {
+		uint64_t at = now() + 20000;
+		set_mtimecmp(0, at);
+		while (!(csr_read(mip) & MIE_MTIE)) {
+			reserve(&turn.v);
+			wrs_nto();
+		}
+		bad += now() < at;
+	}
+	csr_clear(mie, MIE_MTIE);
+	set_mtimecmp(0, ~0ull);
+	verdict("waits for the timer", bad, 0);
+	csr_set(mstatus, MSTATUS_TW);
+	CHECK("short wait in U", call_in(MODE_U, PC(wait_short), PC(&turn), 0), CAUSE_ECALL_U);
+	CHECK("long wait in U with TW", call_in(MODE_U, PC(wait_long), PC(&turn), 0), CAUSE_ILLEGAL);
+	CHECK("long wait in S with TW", call_in(MODE_S, PC(wait_long), PC(&turn), 0), CAUSE_ILLEGAL);
+	csr_clear(mstatus, MSTATUS_TW);
+}
+
+void run(void)
+{
+	conditional();
+	compressed();
+	zeroing();
+	cbo_rights();
+	waiting();
+}
