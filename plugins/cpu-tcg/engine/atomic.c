@@ -56,6 +56,29 @@ static uint64_t do_amo64(uint64_t *p, uint64_t value, uint32_t amo)
 	return old;
 }
 
+uint64_t tcg_amo_at(struct tcg_env *env, void *p, uint64_t value, uint32_t mem_amo)
+{
+	uint64_t old = IRM_SIZE(mem_amo) == IRM_32 ? do_amo32(p, (uint32_t)value, mem_amo >> 8)
+						   : do_amo64(p, value, mem_amo >> 8);
+	tcg_line_bump(env, (uintptr_t)p);
+	return old;
+}
+
+uint64_t tcg_cas_at(struct tcg_env *env, void *p, uint64_t expected, uint64_t desired, uint32_t mem)
+{
+	uint32_t old32 = (uint32_t)expected;
+	if (IRM_SIZE(mem) == IRM_32) {
+		__atomic_compare_exchange_n((uint32_t *)p, &old32, (uint32_t)desired, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST);
+		expected = old32;
+	} else {
+		__atomic_compare_exchange_n((uint64_t *)p, &expected, desired, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST);
+	}
+	tcg_line_bump(env, (uintptr_t)p);
+	return expected;
+}
+
 /* Of an access that loads and stores. NULL: env->exit_reason says why. */
 static void *both_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t mem, uint64_t *where)
 {
@@ -69,14 +92,14 @@ static void *both_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t mem, uint64_
 uint64_t tcg_slow_amo(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem_amo, uint32_t *exit)
 {
 	uint32_t width = 1u << IRM_SIZE(mem_amo);
-	uint64_t where, old;
+	uint64_t where;
 	void *p = both_ptr(env, vaddr, mem_amo, &where);
 	if (!p) {
 		*exit = env->exit_reason;
 		return 0;
 	}
-	old = width == 4 ? do_amo32(p, (uint32_t)value, mem_amo >> 8) : do_amo64(p, value, mem_amo >> 8);
-	tcg_atomic_stored(env, where, width);
+	uint64_t old = tcg_amo_at(env, p, value, mem_amo);
+	tcg_atomic_noted(env, where, width);
 	*exit = TCG_EXIT_NONE;
 	return alu_extend(old, mem_amo);
 }
@@ -91,22 +114,35 @@ uint64_t tcg_slow_cas(struct tcg_env *env, uint64_t vaddr, uint64_t expected, ui
 		*exit = env->exit_reason;
 		return 0;
 	}
-	uint32_t old32 = (uint32_t)expected;
-	if (width == 4)
-		__atomic_compare_exchange_n((uint32_t *)p, &old32, (uint32_t)desired, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_SEQ_CST);
-	else
-		__atomic_compare_exchange_n((uint64_t *)p, &expected, desired, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_SEQ_CST);
-	tcg_atomic_stored(env, where, width);
+	uint64_t old = tcg_cas_at(env, p, expected, desired, mem);
+	tcg_atomic_noted(env, where, width);
 	*exit = TCG_EXIT_NONE;
-	return alu_extend(width == 4 ? old32 : expected, mem);
+	return alu_extend(old, mem);
+}
+
+/* Every x86-64 processor since 2005 has the instruction, though compilers must be told so. */
+#ifdef __x86_64__
+__attribute__((target("cx16")))
+#endif
+void tcg_cas128(void *p, const uint64_t expected[2], const uint64_t desired[2], uint64_t old[2])
+{
+	unsigned __int128 was = (unsigned __int128)expected[1] << 64 | expected[0];
+	unsigned __int128 want = (unsigned __int128)desired[1] << 64 | desired[0];
+	was = __sync_val_compare_and_swap((unsigned __int128 *)p, was, want);
+	old[0] = (uint64_t)was;
+	old[1] = (uint64_t)(was >> 64);
 }
 
 static uint32_t *line_of(struct tcg_env *env, uint64_t where)
 {
-	uint64_t line = where >> 6;
-	return &env->vcpu->tcg->lines[(line ^ line >> 12) & (LINE_VERSIONS - 1)];
+	return &env->lines[tcg_line_index(where)];
+}
+
+uint32_t tcg_line_reserve(struct tcg_env *env, uint64_t where)
+{
+	uint32_t *line = line_of(env, where), version = __atomic_load_n(line, __ATOMIC_SEQ_CST);
+	/* who wrote before saw it even, but then its write is seen by the load that follows */
+	return version & 1 ? version : __atomic_fetch_or(line, 1, __ATOMIC_SEQ_CST) | 1;
 }
 
 uint32_t tcg_line_version(struct tcg_env *env, uint64_t where)
@@ -114,7 +150,8 @@ uint32_t tcg_line_version(struct tcg_env *env, uint64_t where)
 	return __atomic_load_n(line_of(env, where), __ATOMIC_SEQ_CST);
 }
 
+/* By 2: the line stays reserved, so that a hart that goes on reserving it finds it so. */
 void tcg_line_bump(struct tcg_env *env, uint64_t where)
 {
-	__atomic_fetch_add(line_of(env, where), 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(line_of(env, where), 2, __ATOMIC_SEQ_CST);
 }

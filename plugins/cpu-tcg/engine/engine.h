@@ -19,7 +19,6 @@
 #include <mortise/draft/cpu-debug.h>
 
 #define PAGE_LINES 64u              /* 64-byte lines of a page, one bit each */
-#define LINE_VERSIONS 4096u
 #define SEGMENTS 16u
 #define BLOCK_BUCKETS (1u << 17)
 #define BLOCK_MAX_INSNS 64u
@@ -242,6 +241,9 @@ const struct mt_flat_range *mem_range(struct tcg_vcpu *v, uint64_t phys);
 const struct fetch_entry *mem_fetch(struct tcg_vcpu *v, uint64_t pc);
 /* Raises the fault of a misaligned access that `mem` does not allow; true: it did. */
 bool mem_misaligned(struct tcg_env *env, uint64_t vaddr, uint32_t mem, enum tcg_access access);
+
+/* After a store through tcg_atomic_ptr: drops translations of what it hit. The line is told apart. */
+void tcg_atomic_noted(struct tcg_env *env, uint64_t where, uint32_t width);
 
 /* tlb.c */
 /* Of a new vCPU, whose environment is zero. */

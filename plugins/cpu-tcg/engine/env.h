@@ -50,6 +50,19 @@ static inline uint32_t tcg_jc_index(uint64_t pc)
 	return (uint32_t)(pc >> 1) & (JC_SIZE - 1u);
 }
 
+/*
+ * Versions of lines of host memory, for reservations. A load-reserved makes a version odd. What writes atomically
+ * looks at it afterwards, and counts it up when it is odd; where it is even nobody has the line reserved. Hosts compute
+ * the index inline: all of it comes from the low half of the address.
+ */
+#define LINE_BITS 12u
+#define LINE_VERSIONS (1u << LINE_BITS)
+static inline uint32_t tcg_line_index(uint64_t where)
+{
+	uint32_t line = (uint32_t)where >> 6;
+	return (line ^ line >> LINE_BITS) & (LINE_VERSIONS - 1);
+}
+
 /* Why translated code came back. */
 enum tcg_exit {
 	TCG_EXIT_NONE,       /* nothing pending (helpers: go on) */
@@ -84,6 +97,7 @@ struct tcg_env {
 	const char *error;
 	uint64_t host_save[4];           /* a host's own (saved MXCSR, ...) */
 	uint64_t link_patch;             /* a host's: exit to be linked, 0 none */
+	uint32_t *lines;                 /* versions of 64-byte lines, by tcg_line_index */
 	/* tlb[mode][0] loads, [1] stores */
 	struct tlb_entry tlb[TLB_MODES][2][TLB_SIZE];
 	struct jc_entry jump_cache[JC_SIZE];

@@ -110,6 +110,8 @@ extern const struct tcg_front front_riscv;
 bool tcg_fetch16(struct tcg_env *env, uint64_t vaddr, uint16_t *parcel);
 /* A block must end before this instruction, unless it begins with it: a breakpoint is there. */
 bool tcg_break_at(const struct tcg_env *env, uint64_t pc);
+/* The same of an aligned word, in one access. */
+bool tcg_fetch32(struct tcg_env *env, uint64_t vaddr, uint32_t *word);
 /* Physical access of page walks: aligned, 4 or 8 bytes, RAM only; false: bus error. */
 bool tcg_phys_read(struct tcg_env *env, uint64_t phys, uint32_t width, uint64_t *value);
 /* Something answers at the physical address. */
@@ -127,6 +129,8 @@ bool tcg_store(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu
  */
 void *tcg_atomic_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32_t mmu, enum tcg_access access,
 		     uint64_t *where);
+/* 16 bytes at aligned host memory: old[] gets what was there, and desired[] is stored when that was expected[]. */
+void tcg_cas128(void *p, const uint64_t expected[2], const uint64_t desired[2], uint64_t old[2]);
 /* Raise: sets exception, value and exit_reason. Helpers return right after. */
 void tcg_raise(struct tcg_env *env, uint64_t exception, uint64_t value);
 /* Leave the block after this helper with a reason (env->pc must be set by the helper to where to go on). */
@@ -152,7 +156,11 @@ void tcg_fence_i(struct tcg_env *env);
 void tcg_poll_request(struct tcg_env *env);
 /* After a helper stored through tcg_atomic_ptr: bumps the line, drops translations of what it hit. */
 void tcg_atomic_stored(struct tcg_env *env, uint64_t where, uint32_t width);
-/* Reservation versions (LR/SC): a counter for each 64-byte line that AMO and SC bump; and the bump itself. */
+/*
+ * Reservation versions (LR/SC): a counter for each 64-byte line, which AMO and SC count up after they wrote. A load-
+ * reserved takes it by tcg_line_reserve, before it loads; the others are told of it only then.
+ */
+uint32_t tcg_line_reserve(struct tcg_env *env, uint64_t where);
 uint32_t tcg_line_version(struct tcg_env *env, uint64_t where);
 void tcg_line_bump(struct tcg_env *env, uint64_t where);
 

@@ -98,8 +98,8 @@ extern const struct tcg_host host_x86_64;
  * done: then d is written, and the block leaves with env->pc = pc of the next instruction (a back end may go on
  * and rely on env->poll, which is set too). `mem` is the op's mem field; for amo, IR_AMO_* << 8 is or-ed in.
  * Inline fast path: a load or store without IRM_ALIGN whose last byte lies in another page must go the slow way;
- * with IRM_ALIGN (and for amo and cas) a misaligned one must. Regime: the row of env->tlb is
- * chosen at translation time by b->mmu.
+ * with IRM_ALIGN (and for amo and cas) a misaligned one must. Regime: the row of env->tlb is chosen at translation
+ * time by b->mmu. An inline amo or cas tells the line, see tcg_line_index.
  */
 uint64_t tcg_slow_load(struct tcg_env *env, uint64_t vaddr, uint32_t mem, uint32_t *exit);
 uint32_t tcg_slow_store(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem);
@@ -108,6 +108,9 @@ uint32_t tcg_slow_zero(struct tcg_env *env, uint64_t vaddr);
 uint64_t tcg_slow_amo(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem_amo, uint32_t *exit);
 uint64_t tcg_slow_cas(struct tcg_env *env, uint64_t vaddr, uint64_t expected, uint64_t desired, uint32_t mem,
 		      uint32_t *exit);
+/* An access with both rights and alignment looked after, at RAM without code; the line is told. d not extended. */
+uint64_t tcg_amo_at(struct tcg_env *env, void *p, uint64_t value, uint32_t mem_amo);
+uint64_t tcg_cas_at(struct tcg_env *env, void *p, uint64_t expected, uint64_t desired, uint32_t mem);
 /* exit_reg and far exit_pc after the inline jump-cache probe missed: the code to go on at, or NULL to leave. */
 const void *tcg_find_code(struct tcg_env *env, uint64_t pc);
 

@@ -317,10 +317,9 @@ void *tcg_atomic_ptr(struct tcg_env *env, uint64_t vaddr, uint32_t width, uint32
 	return p.hva;
 }
 
-void tcg_atomic_stored(struct tcg_env *env, uint64_t where, uint32_t width)
+void tcg_atomic_noted(struct tcg_env *env, uint64_t where, uint32_t width)
 {
 	struct tcg *t = env->vcpu->tcg;
-	tcg_line_bump(env, where);
 	uint64_t key = pages_key_of(t, (const uint8_t *)(uintptr_t)where);
 	if (key != KEY_NONE)
 		pages_note_store(t, key, width);
@@ -331,10 +330,16 @@ uint32_t tcg_slow_zero(struct tcg_env *env, uint64_t vaddr)
 	uint64_t where, first = vaddr & ~(uint64_t)(IR_ZERO_BYTES - 1);
 	void *p = tcg_atomic_ptr(env, first, IR_ZERO_BYTES, env->mmu, TCG_STORE, &where);
 	if (!p)
-		return TCG_EXIT_EXCEPTION;
+		return env->exit_reason;
 	memset(p, 0, IR_ZERO_BYTES);
 	tcg_atomic_stored(env, where, IR_ZERO_BYTES);
 	return TCG_EXIT_NONE;
+}
+
+void tcg_atomic_stored(struct tcg_env *env, uint64_t where, uint32_t width)
+{
+	tcg_line_bump(env, where);
+	tcg_atomic_noted(env, where, width);
 }
 
 /* --- page walks --- */

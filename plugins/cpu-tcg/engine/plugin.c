@@ -213,6 +213,7 @@ static int tcg_vcpu_create(void *self, uint32_t index, struct mt_vcpu *handle, v
 	int rc = vcpu_memory(v, err);
 	if (rc == 0) {
 		v->env->vcpu = v;
+		v->env->lines = t->lines;
 		tlb_init(v);
 		cache_flush_jumps(v);
 		rc = t->front->vcpu_init(v->env, t->config, index, err);

@@ -45,6 +45,16 @@ bool tcg_fetch16(struct tcg_env *env, uint64_t vaddr, uint16_t *parcel)
 	return true;
 }
 
+bool tcg_fetch32(struct tcg_env *env, uint64_t vaddr, uint32_t *word)
+{
+	const struct fetch_page *p = fetch_page(env->vcpu, vaddr);
+	if (!p || (p->partial && !mem_fetch(env->vcpu, vaddr)))
+		return false;
+	const uint32_t *at = (const uint32_t *)(const void *)(p->hva + (vaddr & (TCG_PAGE_SIZE - 1)));
+	*word = __atomic_load_n(at, __ATOMIC_RELAXED);
+	return true;
+}
+
 static bool build(struct tcg_vcpu *v, uint32_t max_insns)
 {
 	struct tcg_env *env = v->env;

@@ -107,6 +107,16 @@ bool tcg_break_at(const struct tcg_env *env, uint64_t pc)
 	return current->break_at && pc == current->break_at;
 }
 
+bool tcg_fetch32(struct tcg_env *env, uint64_t vaddr, uint32_t *word)
+{
+	uint64_t phys;
+	uint8_t *p = locate(env, vaddr, TCG_FETCH, 4, &phys);
+
+	if (p)
+		memcpy(word, p, 4);
+	return p;
+}
+
 bool tcg_phys_read(struct tcg_env *env, uint64_t phys, uint32_t width, uint64_t *value)
 {
 	uint8_t *p = ram_at(phys, width);
@@ -232,9 +242,40 @@ uint64_t tcg_slow_amo(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint3
 uint64_t tcg_slow_cas(struct tcg_env *env, uint64_t vaddr, uint64_t expected, uint64_t desired, uint32_t mem,
 		      uint32_t *exit)
 {
-	(void)env, (void)vaddr, (void)expected, (void)desired, (void)mem, (void)exit;
-	die("cas is not used by this front end");
+	uint64_t phys, old = 0;
+	uint32_t bytes = 1u << IRM_SIZE(mem);
+	uint8_t *p = misaligned(env, vaddr, mem | IRM_ALIGN, TCG_STORE) ? NULL :
+		     locate(env, vaddr, TCG_STORE, bytes, &phys);
+
+	*exit = p ? TCG_EXIT_NONE : TCG_EXIT_EXCEPTION;
+	if (!p)
+		return 0;
+	memcpy(&old, p, bytes);
+	if (!memcmp(&old, &expected, bytes))
+		memcpy(p, &desired, bytes);
+	current->line_version++;
+	return alu_extend(old, mem);
+}
+
+/* There is no TLB that could be hit. */
+uint64_t tcg_amo_at(struct tcg_env *env, void *p, uint64_t value, uint32_t mem_amo)
+{
+	(void)env, (void)p, (void)value, (void)mem_amo;
+	die("an atomic access by itself");
 	return 0;
+}
+
+uint64_t tcg_cas_at(struct tcg_env *env, void *p, uint64_t expected, uint64_t desired, uint32_t mem)
+{
+	(void)expected;
+	return tcg_amo_at(env, p, desired, mem);
+}
+
+void tcg_cas128(void *p, const uint64_t expected[2], const uint64_t desired[2], uint64_t old[2])
+{
+	memcpy(old, p, 16);
+	if (!memcmp(old, expected, 16))
+		memcpy(p, desired, 16);
 }
 
 /* --- the rest --- */
@@ -282,6 +323,11 @@ void tcg_poll_request(struct tcg_env *env)
 {
 	env->poll = 1;
 	current->polls++;
+}
+
+uint32_t tcg_line_reserve(struct tcg_env *env, uint64_t phys)
+{
+	return tcg_line_version(env, phys);
 }
 
 uint32_t tcg_line_version(struct tcg_env *env, uint64_t phys)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Extensions whose instructions have rules of their own: who may execute them, what they touch, what they fault with. */
+/* Extensions whose instructions have rules of their own: who may execute them, what they touch, their faults. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,6 +207,84 @@ START_TEST(wait_ends)
 }
 END_TEST
 
+/* --- compare and swap --- */
+
+#define RD 6u
+#define RS2 8u
+
+static enum tcg_exit cas(uint8_t op, uint32_t rd, uint32_t rs2, uint64_t addr)
+{
+	f->env->pc = FAKE_RAM;
+	f->s->x[RS1] = addr;
+	return rv_fake_insn(f, rv_encode(&(struct rv_insn){ .op = op, .rd = (uint8_t)rd, .rs1 = RS1,
+							    .rs2 = (uint8_t)rs2, .imm = 3 }));
+}
+
+START_TEST(compare_and_swap)
+{
+	rv_fake_put(f, DATA, 0x1122334485667788, 8);
+	f->s->x[RD] = 0xffff85667788;                   /* its low half counts */
+	f->s->x[RS2] = 0x99aabbccddeeff00;
+	ck_assert_int_eq(cas(RV_amocas_w, RD, RS2, DATA), TCG_EXIT_LOOKUP);
+	ck_assert_uint_eq(f->s->x[RD], 0xffffffff85667788);
+	ck_assert_uint_eq(rv_fake_get(f, DATA, 8), 0x11223344ddeeff00);
+	cas(RV_amocas_w, RD, RS2, DATA);                /* another value is there: no store */
+	ck_assert_uint_eq(f->s->x[RD], 0xffffffffddeeff00);
+	f->s->x[RD] = 0x11223344ddeeff01;
+	cas(RV_amocas_d, RD, RS2, DATA);
+	ck_assert_uint_eq(rv_fake_get(f, DATA, 8), 0x11223344ddeeff00);
+	ck_assert_uint_eq(f->s->x[RD], 0x11223344ddeeff00);
+	cas(RV_amocas_d, RD, RS2, DATA);
+	ck_assert_uint_eq(rv_fake_get(f, DATA, 8), 0x99aabbccddeeff00);
+	f->s->x[RS1] = DATA;                            /* x0 expects 0 */
+	cas(RV_amocas_d, 0, RS2, DATA + 8);
+	ck_assert_uint_eq(rv_fake_get(f, DATA + 8, 8), 0x99aabbccddeeff00);
+	for (uint8_t op = RV_amocas_w; op <= RV_amocas_q; op++) {
+		uint64_t off = op == RV_amocas_w ? 2 : op == RV_amocas_d ? 4 : 8;
+		ck_assert_int_eq(cas(op, RD, RS2, DATA + off), TCG_EXIT_EXCEPTION);
+		ck_assert_uint_eq(f->env->exception, RV_STORE_MISALIGNED);
+		ck_assert_uint_eq(f->env->exception_value, DATA + off);
+	}
+}
+END_TEST
+
+static void pair_is(uint64_t low, uint64_t high)
+{
+	ck_assert_uint_eq(rv_fake_get(f, DATA, 8), low);
+	ck_assert_uint_eq(rv_fake_get(f, DATA + 8, 8), high);
+}
+
+START_TEST(compare_and_swap_pairs)
+{
+	rv_fake_put(f, DATA, 1, 8);
+	rv_fake_put(f, DATA + 8, 2, 8);
+	f->s->x[RD] = 1;
+	f->s->x[RD + 1] = 3;
+	f->s->x[RS2] = 4;
+	f->s->x[RS2 + 1] = 5;
+	ck_assert_int_eq(cas(RV_amocas_q, RD, RS2, DATA), TCG_EXIT_LOOKUP);     /* the upper half is another */
+	pair_is(1, 2);
+	ck_assert_uint_eq(f->s->x[RD], 1);
+	ck_assert_uint_eq(f->s->x[RD + 1], 2);
+	uint32_t version = f->line_version;
+	cas(RV_amocas_q, RD, RS2, DATA);
+	pair_is(4, 5);
+	ck_assert_uint_ne(f->line_version, version);
+	f->s->x[RD] = 4;
+	f->s->x[RD + 1] = 5;
+	f->s->x[1] = 77;
+	cas(RV_amocas_q, RD, 0, DATA);                  /* x0's pair is zero, not x0 and x1 */
+	pair_is(0, 0);
+	cas(RV_amocas_q, 0, RS2, DATA);
+	pair_is(4, 5);
+	ck_assert_uint_eq(f->s->x[1], 77);
+	ck_assert_int_eq(cas(RV_amocas_q, RD + 1, RS2, DATA), TCG_EXIT_EXCEPTION);
+	ck_assert_uint_eq(f->env->exception, RV_ILLEGAL);
+	ck_assert_int_eq(cas(RV_amocas_q, RD, RS2 + 1, DATA), TCG_EXIT_EXCEPTION);
+	ck_assert_uint_eq(f->env->exception, RV_ILLEGAL);
+}
+END_TEST
+
 /* --- hints --- */
 
 START_TEST(hints_do_nothing)
@@ -241,6 +319,8 @@ int main(void)
 	tcase_add_test(tc, cbo_protection);
 	tcase_add_test(tc, wait_on_reservation);
 	tcase_add_test(tc, wait_ends);
+	tcase_add_test(tc, compare_and_swap);
+	tcase_add_test(tc, compare_and_swap_pairs);
 	tcase_add_test(tc, hints_do_nothing);
 	suite_add_tcase(suite, tc);
 	SRunner *runner = srunner_create(suite);

@@ -520,7 +520,7 @@ static uint64_t amo_model(uint32_t op, uint64_t old, uint64_t v)
 
 static bool is_amo(uint32_t op)
 {
-	return rv_entries[op].format == RV_FORMAT_AMO && op != RV_sc_w && op != RV_sc_d;
+	return rv_entries[op].format == RV_FORMAT_AMO && rv_entries[op].ext == RV_EXT_A && op != RV_sc_w && op != RV_sc_d;
 }
 
 START_TEST(amos)

@@ -347,6 +347,69 @@ START_TEST(test_room)
 }
 END_TEST
 
+static uint64_t atomic_model(uint32_t which, uint64_t old, uint64_t v)
+{
+	switch (which) {
+	case IR_AMO_SWAP: return v;
+	case IR_AMO_ADD:  return old + v;
+	case IR_AMO_AND:  return old & v;
+	case IR_AMO_OR:   return old | v;
+	case IR_AMO_XOR:  return old ^ v;
+	case IR_AMO_MIN:  return (int64_t)old < (int64_t)v ? old : v;
+	case IR_AMO_MAX:  return (int64_t)old > (int64_t)v ? old : v;
+	case IR_AMO_MINU: return old < v ? old : v;
+	default:          return old > v ? old : v;
+	}
+}
+
+/* IR_AMO_* or, one more, a compare-and-swap that finds what it expects; the old value wanted or not. */
+static void lower_atomic(struct tcg_block *out, uint32_t which, uint64_t vaddr, bool wanted)
+{
+	struct ir_block *b = begin(PC);
+	ir_val addr = ir_movi(b, IR_NONE, (int64_t)vaddr), d = wanted ? X0 : IR_NONE;
+
+	if (which > IR_AMO_MAXU)
+		ir_cas(b, d, addr, X0, X1, IRM_64);
+	else
+		ir_amo(b, d, which, addr, X1, IRM_64);
+	ir_exit_pc(b, PC + 4);
+	lower(out);
+}
+
+/* By machine code, without a slow path: the line's version is counted up when it is odd, and only that one. */
+START_TEST(test_atomic_lines)
+{
+	static uint32_t lines[LINE_VERSIONS];
+	uint8_t *page = aligned_alloc(TCG_PAGE_SIZE, TCG_PAGE_SIZE);
+	uint64_t vaddr = 0x7000, offset = 0x548, old = 0xf0f0, v = ~0xff00ull;
+	struct tlb_entry *e = &env->tlb[0][1][vaddr >> TCG_PAGE_BITS];
+
+	*e = (struct tlb_entry){ vaddr, (uintptr_t)page - vaddr };
+	env->lines = lines;
+	for (uint32_t which = IR_AMO_SWAP; which <= IR_AMO_MAXU + 1; which++)
+		for (uint32_t kind = 0; kind < 4; kind++) {
+			bool wanted = kind & 1, odd = kind & 2;
+			uint32_t line = tcg_line_index((uintptr_t)page + offset);
+			uint64_t got, result = which > IR_AMO_MAXU ? v : atomic_model(which, old, v);
+			struct tcg_block block_of;
+			lower_atomic(&block_of, which, vaddr + offset, wanted);
+			memset(lines, 0x55, sizeof(lines));     /* all odd */
+			lines[line] = odd ? 7 : 8;
+			memcpy(page + offset, &old, 8);
+			regs[0] = old;
+			regs[1] = v;
+			ck_assert_int_eq(run(&block_of), TCG_EXIT_LOOKUP);
+			memcpy(&got, page + offset, 8);
+			ck_assert_msg(got == result, "%u: %lx, not %lx", which, got, result);
+			ck_assert_uint_eq(regs[0], old);
+			ck_assert_uint_eq(lines[line], 8);
+			for (uint32_t i = 0; i < LINE_VERSIONS; i++)
+				ck_assert(i == line || lines[i] == 0x55555555);
+		}
+	free(page);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("x86_64");
@@ -363,6 +426,7 @@ int main(void)
 	tcase_add_test(c, test_mxcsr);
 	tcase_add_test(c, test_slow_paths);
 	tcase_add_test(c, test_room);
+	tcase_add_test(c, test_atomic_lines);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

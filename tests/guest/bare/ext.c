@@ -218,6 +218,73 @@ static void waiting(void)
 	csr_clear(mstatus, MSTATUS_TW);
 }
 
+/* --- Zacas --- */
+
+static struct { uint64_t low, high; char rest[48]; } pair __attribute__((aligned(64)));
+static volatile uint32_t narrow __attribute__((aligned(64)));
+static volatile uint64_t wide __attribute__((aligned(64)));
+
+static uint64_t cas_w(volatile uint32_t *p, uint64_t expected, uint64_t desired)
+{
+	__asm__ volatile(".insn r 0x2f, 2, 0x17, %0, %1, %2" : "+r"(expected) : "r"(p), "r"(desired) : "memory");
+	return expected;
+}
+
+static uint64_t cas_d(volatile uint64_t *p, uint64_t expected, uint64_t desired)
+{
+	__asm__ volatile(".insn r 0x2f, 3, 0x17, %0, %1, %2" : "+r"(expected) : "r"(p), "r"(desired) : "memory");
+	return expected;
+}
+
+/* What was there comes back in low and high. */
+static void cas_q(void *p, uint64_t *low, uint64_t *high, uint64_t want_low, uint64_t want_high)
+{
+	register uint64_t a2 __asm__("a2") = *low, a3 __asm__("a3") = *high;
+	register uint64_t a4 __asm__("a4") = want_low, a5 __asm__("a5") = want_high;
+	__asm__ volatile(".insn r 0x2f, 4, 0x17, a2, %2, a4" : "+r"(a2), "+r"(a3) : "r"(p), "r"(a4), "r"(a5) : "memory");
+	*low = a2;
+	*high = a3;
+}
+
+static void add_to_all(uint64_t hart, uint64_t n)
+{
+	uint64_t low = 0, high = 0, old;
+
+	(void)hart;
+	for (uint64_t i = 0; i < n; i++) {
+		for (uint32_t was = narrow; (old = cas_w(&narrow, was, was + 1)) != (uint64_t)(int32_t)was;)
+			was = (uint32_t)old;
+		for (uint64_t was = wide; (old = cas_d(&wide, was, was + 0x100000001)) != was;)
+			was = old;
+		for (;;) {
+			uint64_t l = low, h = high;
+			cas_q(&pair, &low, &high, l + 1, h - 1);
+			if (l == low && h == high)
+				break;
+		}
+	}
+}
+
+static void swapping(void)
+{
+	uint64_t n = COUNT(200000);
+
+	narrow = 0x80000000;
+	CHECK("amocas.w, sign-extended", cas_w(&narrow, 0x7780000000, 1), 0xffffffff80000000);
+	CHECK("amocas.w stored", narrow, 1);
+	CHECK("amocas.w of another value", cas_w(&narrow, 2, 3), 1);
+	CHECK("amocas.w stored nothing", narrow, 1);
+	narrow = 0;
+	wide = pair.low = pair.high = 0;
+	hart_start(1, add_to_all, n);
+	add_to_all(0, n);
+	hart_wait(1);
+	CHECK("amocas.w of two harts", narrow, 2 * n);
+	CHECK("amocas.d of two harts", wide, 2 * n * 0x100000001);
+	CHECK("amocas.q of two harts, low", pair.low, 2 * n);
+	CHECK("amocas.q of two harts, high", pair.high, -2 * n);
+}
+
 void run(void)
 {
 	conditional();
@@ -225,4 +292,5 @@ void run(void)
 	zeroing();
 	cbo_rights();
 	waiting();
+	swapping();
 }

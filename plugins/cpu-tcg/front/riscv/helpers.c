@@ -74,7 +74,7 @@ static uint64_t rvh_lr(struct tcg_env *env, uint64_t vaddr, uint64_t bytes, uint
 	void *p = tcg_atomic_ptr(env, vaddr, (uint32_t)bytes, env->mmu, TCG_LOAD, &phys);
 	if (!p)
 		return 0;
-	s->reservation_version = tcg_line_version(env, phys);
+	s->reservation_version = tcg_line_reserve(env, phys);
 	s->reservation_bytes = (uint32_t)bytes;
 	env->reservation = phys;
 	if (bytes == 4)
@@ -112,6 +112,28 @@ static uint64_t rvh_sc(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint
 	    !exchange(p, env->reservation_value, value, bytes))
 		return 1;
 	tcg_atomic_stored(env, phys, (uint32_t)bytes);
+	return 0;
+}
+
+/* amocas.q: rd and rs2 name pairs, of which x0 is all zero, as a destination nothing ("Zacas"). */
+static uint64_t rvh_amocas_q(struct tcg_env *env, uint64_t vaddr, uint64_t rd, uint64_t rs2)
+{
+	struct rv_state *s = rv_state(env);
+	const uint64_t expected[2] = { s->x[rd], rd ? s->x[rd + 1] : 0 };
+	const uint64_t desired[2] = { s->x[rs2], rs2 ? s->x[rs2 + 1] : 0 };
+	uint64_t old[2], where;
+
+	if (misaligned(env, vaddr, 16, TCG_STORE))
+		return 0;
+	void *p = tcg_atomic_ptr(env, vaddr, 16, env->mmu, TCG_STORE, &where);
+	if (!p)
+		return 0;
+	tcg_cas128(p, expected, desired, old);
+	tcg_atomic_stored(env, where, 16);
+	if (rd) {
+		s->x[rd] = old[0];
+		s->x[rd + 1] = old[1];
+	}
 	return 0;
 }
 

@@ -63,6 +63,13 @@ static enum fetched fetch(struct tcg_env *env, uint64_t pc, bool first, uint32_t
 {
 	uint16_t low, high;
 
+	/* Ziccif: an aligned instruction is fetched whole, whoever is writing it */
+	if (!(pc & 3)) {
+		if (!tcg_fetch32(env, pc, word))
+			return FETCH_FAULT;
+		*word &= (*word & 3) == 3 ? 0xffffffffu : 0xffffu;
+		return FETCHED;
+	}
 	if (!tcg_fetch16(env, pc, &low))
 		return FETCH_FAULT;
 	*word = low;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A: atomic memory operations as IR ops, LR and SC through helpers (Unprivileged ISA, "A" Extension).
+ * A and Zacas: atomic memory operations as IR ops, LR and SC and 16 bytes through helpers (Unprivileged ISA, "A"
+ * Extension).
  * Misaligned ones fault. LR/SC pairs are ordered as sequentially consistent, which is stronger than any
  * aq/rl.
  */
@@ -18,6 +19,27 @@ void rv_t_amo(struct rv_trans *t, const struct rv_insn *i, uint32_t arg)
 	ir_val addr = rv_src(t, i->rs1), value = rv_src(t, i->rs2);
 
 	ir_amo(t->b, rv_dst_or_temp(t, i->rd), arg >> 8, addr, value, mem);
+}
+
+/* amocas.w and .d (Zacas) */
+void rv_t_amocas(struct rv_trans *t, const struct rv_insn *i, uint32_t mem)
+{
+	ir_val addr = rv_src(t, i->rs1), expected = rv_src(t, i->rd), desired = rv_src(t, i->rs2);
+
+	ir_cas(t->b, rv_dst_or_temp(t, i->rd), addr, expected, desired, (uint8_t)(mem | order_bits(i) | IRM_SIGN));
+}
+
+/* Odd registers are reserved. */
+void rv_t_amocas_q(struct rv_trans *t, const struct rv_insn *i, uint32_t arg)
+{
+	(void)arg;
+	if ((i->rd | i->rs2) & 1) {
+		rv_illegal(t, i);
+		return;
+	}
+	t->known &= ~(3u << i->rd) | 1u;
+	ir_call(t->b, IR_NONE, RVH_AMOCAS_Q, rv_src(t, i->rs1), ir_movi(t->b, IR_NONE, i->rd),
+		ir_movi(t->b, IR_NONE, i->rs2));
 }
 
 static ir_val bytes_of(struct rv_trans *t, uint32_t mem)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Zicsr, Zifencei, cache blocks, waiting and the privileged instructions. Nearly all call helpers; those that change what blocks depend
- * on end the block and go on in the new context. Privilege is checked by the helpers, for mstatus.TVM, TW
- * and TSR are not part of a block's context.
+ * Zicsr, Zifencei, cache blocks, waiting and the privileged instructions. Nearly all call helpers; those
+ * that change what blocks depend on end the block and go on in the new context. Privilege is checked by the
+ * helpers, for mstatus.TVM, TW and TSR are not part of a block's context.
  */
 #include "csr.h"
 #include "trans.h"

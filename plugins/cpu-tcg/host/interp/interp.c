@@ -208,11 +208,18 @@ static uint32_t op_zero(struct frame *f, const struct ir_op *op)
 
 static uint32_t op_atomic(struct frame *f, const struct ir_op *op)
 {
-	uint32_t exit = TCG_EXIT_NONE;
+	uint32_t exit = TCG_EXIT_NONE, mem_amo = op->field | (uint32_t)op->aux << 8;
 	uint64_t addr = get(f, op->a), value;
-	f->env->pc = f->pc;
-	if (op->opcode == IR_amo)
-		value = tcg_slow_amo(f->env, addr, get(f, op->b), op->field | (uint32_t)op->aux << 8, &exit);
+	uint8_t *hva;
+	bool hit = tlb_hit(f, addr, op->field | IRM_ALIGN, 1, &hva);
+	if (!hit)
+		f->env->pc = f->pc;
+	if (op->opcode == IR_amo && hit)
+		value = tcg_amo_at(f->env, hva, get(f, op->b), mem_amo);
+	else if (hit)
+		value = tcg_cas_at(f->env, hva, get(f, op->b), get(f, op->c), op->field);
+	else if (op->opcode == IR_amo)
+		value = tcg_slow_amo(f->env, addr, get(f, op->b), mem_amo, &exit);
 	else
 		value = tcg_slow_cas(f->env, addr, get(f, op->b), get(f, op->c), op->field, &exit);
 	if (exit != TCG_EXIT_EXCEPTION)

@@ -108,6 +108,13 @@ void x86_far_emit(struct x86_lower *l, const struct x86_far *f)
 	case FAR_ZERO:
 		far_zero(l, f);
 		break;
+	case FAR_AMO:
+	case FAR_CAS:
+		x86_far_atomic(l, f);
+		break;
+	case FAR_LINE:
+		x86_far_line(l);
+		break;
 	case FAR_DIVS:
 		far_divs(l, f);
 		break;

@@ -73,7 +73,7 @@ struct x86_temp {
 enum x86_far_kind {
 	FAR_LOAD, FAR_STORE, FAR_POLL, FAR_LINK, FAR_DIVS, FAR_DIVU, FAR_CLEAR_FLAGS, FAR_QUIET,
 	FAR_NAN, FAR_FMA_NAN, FAR_UNBOX, FAR_MINMAX, FAR_TO_INT, FAR_TO_UNSIGNED, FAR_TO_U64_BIG,
-	FAR_FROM_U64, FAR_ZERO,
+	FAR_FROM_U64, FAR_ZERO, FAR_AMO, FAR_CAS, FAR_LINE,
 };
 struct x86_far {
 	uint8_t kind;
@@ -210,6 +210,9 @@ size_t x86_lower(struct tcg_host_state *s, const struct ir_block *b, struct tcg_
 /* far.c */
 struct x86_far *x86_far_new(struct x86_lower *l, enum x86_far_kind kind, uint32_t site);
 void x86_far_emit(struct x86_lower *l, const struct x86_far *f);
+/* atomic.c */
+void x86_far_atomic(struct x86_lower *l, const struct x86_far *f);
+void x86_far_line(struct x86_lower *l);
 /* fpfar.c */
 void x86_far_fp(struct x86_lower *l, const struct x86_far *f);
 
@@ -258,6 +261,17 @@ x86_lower_fn x86_mov, x86_movi, x86_alu, x86_andn, x86_orn, x86_xnor, x86_shift,
 	x86_mulh, x86_mulhsu, x86_div, x86_ext, x86_count, x86_popcnt, x86_bswap, x86_orcb, x86_minmax,
 	x86_setc, x86_movc;
 x86_lower_fn x86_ldenv, x86_stenv, x86_ld, x86_st, x86_zero, x86_amo, x86_cas, x86_fence;
+/* mem.c, for atomic.c */
+struct x86_address {
+	uint8_t base;
+	int32_t disp;
+};
+/* The address as base + disp; rax when it has to be computed. */
+struct x86_address x86_address_of(struct x86_lower *l, struct x86_val a, int64_t disp);
+/* Leaves the addend in rcx; uses rdx. Returns the site of the branch to the slow path. */
+uint32_t x86_check(struct x86_lower *l, struct x86_address at, uint8_t mem, bool store);
+struct x86_far *x86_slow(struct x86_lower *l, enum x86_far_kind kind, uint32_t site, struct x86_address at,
+			 uint8_t mem);
 void x86_group_end(struct x86_lower *l);
 x86_lower_fn x86_label, x86_br, x86_brc, x86_poll, x86_exit_pc, x86_exit_reg, x86_exit_ctx, x86_exit_env,
 	     x86_call_helper;

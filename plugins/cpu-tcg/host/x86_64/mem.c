@@ -3,33 +3,26 @@
  * Guest memory and the environment. The hot path of an access compares the address, less its offset in the
  * page but with its alignment bits, with the tag of the software TLB; everything else (misses, I/O,
  * misaligned accesses) is far code, which enters the stubs of stubs.c. Misaligned accesses inside a page are
- * served there without a call.
+ * served there without a call. Atomics are in atomic.c.
  */
 #include "host/x86_64/lower.h"
 
-struct address {
-	uint8_t base;
-	int32_t disp;
-};
-
-/* The address as base + disp; rax when it has to be computed. */
-static struct address address_of(struct x86_lower *l, struct x86_val a, int64_t disp)
+struct x86_address x86_address_of(struct x86_lower *l, struct x86_val a, int64_t disp)
 {
 	if (a.kind == V_IMM) {
 		x86_mov_imm(&l->e, RAX, (int64_t)((uint64_t)a.imm + (uint64_t)disp));
-		return (struct address){ RAX, 0 };
+		return (struct x86_address){ RAX, 0 };
 	}
 	if (disp != (int32_t)disp) {
 		struct x86_rm rm = x86_as_rm(l, a, RCX);
 		x86_mov_imm(&l->e, RAX, disp);
 		x86_op(&l->e, OP_ADD | X86_W, RAX, rm);
-		return (struct address){ RAX, 0 };
+		return (struct x86_address){ RAX, 0 };
 	}
-	return (struct address){ x86_in_gpr(l, a, RAX), (int32_t)disp };
+	return (struct x86_address){ x86_in_gpr(l, a, RAX), (int32_t)disp };
 }
 
-/* Leaves the addend in rcx; uses rdx. Returns the site of the branch to the slow path. */
-static uint32_t check(struct x86_lower *l, struct address at, uint8_t mem, bool store)
+uint32_t x86_check(struct x86_lower *l, struct x86_address at, uint8_t mem, bool store)
 {
 	uint8_t whole = at.base;
 	int32_t mask = (int32_t)TCG_PAGE_MASK | ((1 << IRM_SIZE(mem)) - 1);
@@ -158,7 +151,7 @@ static bool in_group(const struct x86_lower *l, const struct ir_op *op)
 }
 
 /* The check of one access in the cheapest way there is. *addend is the register to index by. */
-static uint32_t check_access(struct x86_lower *l, const struct ir_op *op, struct address at, uint8_t *addend)
+static uint32_t check_access(struct x86_lower *l, const struct ir_op *op, struct x86_address at, uint8_t *addend)
 {
 	if (in_group(l, op)) {
 		*addend = R_ADDEND;
@@ -170,11 +163,11 @@ static uint32_t check_access(struct x86_lower *l, const struct ir_op *op, struct
 		return group_check(l, at.base);
 	}
 	*addend = RCX;
-	return check(l, at, op->field, op->opcode == IR_st);
+	return x86_check(l, at, op->field, op->opcode == IR_st);
 }
 
-static struct x86_far *slow(struct x86_lower *l, enum x86_far_kind kind, uint32_t site, struct address at,
-			    uint8_t mem)
+struct x86_far *x86_slow(struct x86_lower *l, enum x86_far_kind kind, uint32_t site, struct x86_address at,
+			 uint8_t mem)
 {
 	struct x86_far *f = x86_far_new(l, kind, site);
 
@@ -208,12 +201,12 @@ static const struct ir_op *boxed_next(struct x86_lower *l, const struct ir_op *o
 	return NULL;
 }
 
-static void load_xmm(struct x86_lower *l, const struct ir_op *op, const struct ir_op *box, struct address at)
+static void load_xmm(struct x86_lower *l, const struct ir_op *op, const struct ir_op *box, struct x86_address at)
 {
 	const struct ir_op *to = box ? box : op;
 	uint8_t addend, d;
 	uint32_t site = check_access(l, op, at, &addend);
-	struct x86_far *f = slow(l, FAR_LOAD, site, at, op->field);
+	struct x86_far *f = x86_slow(l, FAR_LOAD, site, at, op->field);
 
 	d = x86_dst_xmm(l, to, 0);
 
@@ -235,7 +228,7 @@ static void load_xmm(struct x86_lower *l, const struct ir_op *op, const struct i
 
 void x86_ld(struct x86_lower *l, const struct ir_op *op)
 {
-	struct address at = address_of(l, x86_val_of(l, op->a), op->imm);
+	struct x86_address at = x86_address_of(l, x86_val_of(l, op->a), op->imm);
 	const struct ir_op *box = boxed_next(l, op);
 	bool fits_xmm = IRM_SIZE(op->field) == IRM_64 || (op->field & 7u) == IRM_32;
 
@@ -246,7 +239,7 @@ void x86_ld(struct x86_lower *l, const struct ir_op *op)
 
 	uint8_t addend;
 	uint32_t site = check_access(l, op, at, &addend);
-	struct x86_far *f = slow(l, FAR_LOAD, site, at, op->field);
+	struct x86_far *f = x86_slow(l, FAR_LOAD, site, at, op->field);
 	uint8_t d = x86_dst(l, op, RAX);
 	load_gpr(l, op->field, d, x86_mem_index(at.base, addend, 0, at.disp));
 	f->d = (struct x86_val){ .kind = V_GPR, .reg = d };
@@ -289,11 +282,11 @@ static void store_value(struct x86_lower *l, uint8_t mem, struct x86_val v, stru
 
 void x86_st(struct x86_lower *l, const struct ir_op *op)
 {
-	struct address at = address_of(l, x86_val_of(l, op->a), op->imm);
+	struct x86_address at = x86_address_of(l, x86_val_of(l, op->a), op->imm);
 	struct x86_val v = x86_val_of(l, op->b);
 	uint8_t addend;
 	uint32_t site = check_access(l, op, at, &addend);
-	struct x86_far *f = slow(l, FAR_STORE, site, at, op->field);
+	struct x86_far *f = x86_slow(l, FAR_STORE, site, at, op->field);
 
 	store_value(l, op->field, v, x86_mem_index(at.base, addend, 0, at.disp));
 	f->b = v;
@@ -303,13 +296,13 @@ void x86_st(struct x86_lower *l, const struct ir_op *op)
 
 void x86_zero(struct x86_lower *l, const struct ir_op *op)
 {
-	struct address at = { RAX, 0 };
+	struct x86_address at = { RAX, 0 };
 	uint32_t site;
 
 	x86_to_gpr(l, RAX, x86_val_of(l, op->a));
 	x86_alu_imm(&l->e, OP_AND | X86_W, x86_reg(RAX), -(int32_t)IR_ZERO_BYTES);
-	site = check(l, at, IRM_64, true);
-	struct x86_far *f = slow(l, FAR_ZERO, site, at, IRM_64);
+	site = x86_check(l, at, IRM_64, true);
+	struct x86_far *f = x86_slow(l, FAR_ZERO, site, at, IRM_64);
 	x86_xop3(l, OP_XORPS, 0, 0, x86_reg(0));
 	for (int32_t i = 0; i < (int32_t)IR_ZERO_BYTES; i += 16)
 		x86_xop(l, OP_MOVAPS_ST, 0, x86_mem_index(RAX, RCX, 0, i));
@@ -329,56 +322,4 @@ void x86_stenv(struct x86_lower *l, const struct ir_op *op)
 {
 	store_value(l, op->field, x86_val_of(l, op->a), x86_mem(R_ENV, (int32_t)op->imm - ENV_BIAS));
 	x86_free_dead(l, op);
-}
-
-/* --- Atomics: the engine does them. --- */
-
-static void atomic_prepare(struct x86_lower *l, uint32_t mem)
-{
-	x86_mov_imm(&l->e, RCX, (int64_t)l->pc);
-	x86_op(&l->e, OP_MOV_ST | X86_W, RCX, x86_mem(R_ENV, ENV_DISP(pc)));
-	x86_op_i32(&l->e, X86_OP(0xc7, 0, 0), 0, x86_mem(RSP, FRAME_TMP), (int32_t)mem);
-}
-
-static void atomic_call(struct x86_lower *l, const struct ir_op *op, uint32_t stub)
-{
-	uint16_t live;
-
-	x86_free_dead(l, op);
-	live = x86_xmm_live(l);
-	x86_xmm_temps(l, live, true);
-	x86_call(&l->e, stub);
-	x86_xmm_temps(l, live, false);
-	if (IRM_SIZE(op->field) == IRM_32)
-		x86_op(&l->e, op->field & IRM_SIGN ? OP_MOVSXD | X86_W : OP_MOV, RAX, x86_reg(RAX));
-	x86_dst(l, op, RAX);
-	x86_finish(l, op, RAX);
-}
-
-void x86_amo(struct x86_lower *l, const struct ir_op *op)
-{
-	atomic_prepare(l, (uint32_t)op->field | (uint32_t)op->aux << 8);
-	x86_to_gpr(l, RDX, x86_val_of(l, op->b));
-	x86_to_gpr(l, RAX, x86_val_of(l, op->a));
-	atomic_call(l, op, l->s->stubs.amo);
-}
-
-void x86_cas(struct x86_lower *l, const struct ir_op *op)
-{
-	atomic_prepare(l, op->field);
-	x86_to_gpr(l, RCX, x86_val_of(l, op->b));
-	x86_to_gpr(l, RDX, x86_val_of(l, op->c));
-	x86_to_gpr(l, RAX, x86_val_of(l, op->a));
-	atomic_call(l, op, l->s->stubs.cas);
-}
-
-/* Only a store before a load is reordered here. A locked op on the stack is cheaper than mfence. */
-void x86_fence(struct x86_lower *l, const struct ir_op *op)
-{
-	static const uint8_t lock = 0xf0;
-
-	if (!(op->aux & IR_ORDER_WR))
-		return;
-	x86_bytes(&l->e, &lock, 1);
-	x86_alu_imm(&l->e, OP_OR, x86_mem(RSP, FRAME_TMP), 0);
 }
