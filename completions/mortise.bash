@@ -39,7 +39,7 @@ _mortise() {
     -D | --define) return ;;
   esac
   case $verb in
-    run) options="--set --define --machine-path --quiet --gdb --wait --plugin-path --help" ;;
+    run) options="--set --define --machine-path --quiet --restore --gdb --wait --plugin-path --help" ;;
     check) options="--effective --map --dts --set --define --machine-path --json --format --plugin-path --help" ;;
     plugins) options="--long --why --json --format --plugin-path --help" ;;
     describe) options="--man --json --format --plugin-path --help" ;;
@@ -58,7 +58,7 @@ _mortise() {
       if [ "$COMP_CWORD" = 2 ]; then
         COMPREPLY=($(compgen -W "$(_mortise_names ctl)" -- "$cur"))
       else
-        COMPREPLY=($(compgen -W "status pause resume reset powerdown quit cpus devices block commands events" -- "$cur"))
+        COMPREPLY=($(compgen -W "status pause resume reset powerdown snapshot quit cpus devices block commands events" -- "$cur"))
       fi ;;
     help) COMPREPLY=($(compgen -W "run check plugins describe new ctl" -- "$cur")) ;;
   esac

@@ -58,6 +58,11 @@ static struct bnode *node_of(struct mt_inst *inst)
 	return node;
 }
 
+struct bnode *graph_node(struct mt_inst *inst)
+{
+	return inst_data_get(inst, &node_key);
+}
+
 static int node_info(struct bnode *node, struct mt_error *err)
 {
 	node->info = (struct mt_block_info){ .size = sizeof(node->info), .block_bytes = 512, .physical_bytes = 512 };

@@ -85,6 +85,9 @@ struct mt_block {
 	struct mt_block *next_front;
 };
 
+/* graph.c: the node of an instance, or NULL */
+struct bnode *graph_node(struct mt_inst *inst);
+
 /* [main] NULL with `err`. */
 struct mt_block *request_open(struct bnode *node, bool write, struct mt_error *err);
 /* [main] nothing may be in flight */

@@ -74,6 +74,7 @@ struct cli_machine {
 	char **plugin_dirs, **machine_dirs;
 };
 bool cli_machine_load(struct cli_machine *m, const struct cli_args *args, struct diag *d);
+bool cli_machine_load_file(struct cli_machine *m, const char *file, const struct cli_args *args, struct diag *d);
 void cli_machine_fini(struct cli_machine *m);
 
 extern const struct cli_verb cli_verb_run, cli_verb_check, cli_verb_plugins, cli_verb_describe, cli_verb_new,

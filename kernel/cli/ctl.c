@@ -29,6 +29,7 @@ static const struct word words[] = {
 	{ "resume", "cont", "cont", NULL, "" },
 	{ "reset", NULL, "system_reset", NULL, "" },
 	{ "powerdown", NULL, "system_powerdown", NULL, "" },
+	{ "snapshot", NULL, "snapshot", "dir", "" },
 	{ "quit", NULL, "quit", NULL, "" },
 	{ "cpus", NULL, "query-cpus", NULL, "index thread plugin pc" },
 	{ "devices", NULL, "query-devices", NULL, "id kind plugin summary" },

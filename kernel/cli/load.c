@@ -4,6 +4,11 @@
 
 bool cli_machine_load(struct cli_machine *m, const struct cli_args *args, struct diag *d)
 {
+	return cli_machine_load_file(m, cli_operand(args, 0), args, d);
+}
+
+bool cli_machine_load_file(struct cli_machine *m, const char *file, const struct cli_args *args, struct diag *d)
+{
 	struct config_options options = {
 		.settings = cli_values(args, "set"),
 		.defines = cli_values(args, "define"),
@@ -13,7 +18,7 @@ bool cli_machine_load(struct cli_machine *m, const struct cli_args *args, struct
 	m->machine_dirs = cli_machine_dirs(args);
 	options.machine_dirs = (const char *const *)m->machine_dirs;
 	m->registry = registry_create((const char *const *)m->plugin_dirs);
-	m->config = config_load(cli_operand(args, 0), &options, d);
+	m->config = config_load(file, &options, d);
 	return m->config != NULL;
 }
 

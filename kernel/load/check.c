@@ -38,10 +38,10 @@ static const struct note_prop check_monitor_props[] = {
 
 /* Kind 0: these sections have no plugin. */
 static const struct note_class check_core_classes[CONFIG_KINDS] = {
-	[CONFIG_MACHINE] = { "machine", "", "", 0, 0, check_machine_props, G_N_ELEMENTS(check_machine_props) },
-	[CONFIG_MEMORY] = { "memory", "", "", 0, 0, check_memory_props, G_N_ELEMENTS(check_memory_props) },
-	[CONFIG_MONITOR] = { "monitor", "", "", 0, 0, check_monitor_props, G_N_ELEMENTS(check_monitor_props) },
-	[CONFIG_SANDBOX] = { "sandbox", "", "", 0, 0, NULL, 0 },
+	[CONFIG_MACHINE] = { "machine", "", "", 0, 0, check_machine_props, G_N_ELEMENTS(check_machine_props), NULL },
+	[CONFIG_MEMORY] = { "memory", "", "", 0, 0, check_memory_props, G_N_ELEMENTS(check_memory_props), NULL },
+	[CONFIG_MONITOR] = { "monitor", "", "", 0, 0, check_monitor_props, G_N_ELEMENTS(check_monitor_props), NULL },
+	[CONFIG_SANDBOX] = { "sandbox", "", "", 0, 0, NULL, 0, NULL },
 };
 
 /* The kind of plugin that a kind of section takes, 0 for none. */

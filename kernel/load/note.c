@@ -242,10 +242,13 @@ struct note *note_parse(const void *desc, size_t len, struct mt_error *err)
 	note->caps = r.record.caps;
 	note->classes = owned->classes;
 	note->class_count = r.record.class_count;
-	if (note_take_all(&r, note, owned))
-		return note;
-	note_free(note);
-	return NULL;
+	if (!note_take_all(&r, note, owned)) {
+		note_free(note);
+		return NULL;
+	}
+	for (size_t i = 0; i < note->class_count; i++)
+		owned->classes[i].version = note->version;
+	return note;
 }
 
 void note_free(struct note *note)

@@ -24,6 +24,7 @@ struct note_class {
 	uint32_t kind, flags;                              /* MT_KIND_*, MT_CLASS_* */
 	const struct note_prop *props;
 	size_t prop_count;
+	const char *version;                               /* of the plugin; NULL: not known */
 };
 
 struct note {

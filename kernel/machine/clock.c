@@ -14,8 +14,10 @@
 
 #include "kernel/machine/loop.h"
 #include "kernel/machine/machine.h"
+#include "kernel/state/part.h"
 
 #define NS_PER_S 1000000000u
+#define GUEST_NS_MAX (UINT64_C(1) << 62)   /* 146 years: far from where sums of times overflow */
 
 struct mt_timer {
 	struct mt_inst *inst;
@@ -242,6 +244,22 @@ void clock_pause(struct guest_clock *clock)
 	clock_switch(clock, false);
 }
 
+void clock_set_guest_ns(struct guest_clock *clock, uint64_t guest_ns)
+{
+	struct mt_guest_time *time = &clock->time;
+
+	pthread_mutex_lock(&clock->lock);
+	__atomic_store_n(&time->seq, time->seq + 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&time->frozen_ns, guest_ns, __ATOMIC_RELEASE);
+	__atomic_store_n(&time->seq, time->seq + 1, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&clock->lock);
+}
+
+uint64_t clock_timebase_hz(const struct guest_clock *clock)
+{
+	return clock->time.timebase_hz;
+}
+
 struct guest_clock *clock_create(struct machine *m, uint64_t timebase_hz)
 {
 	struct guest_clock *clock = g_new0(struct guest_clock, 1);
@@ -259,6 +277,40 @@ void clock_destroy(struct guest_clock *clock)
 	pthread_mutex_destroy(&clock->lock);
 	g_free(clock);
 }
+
+/* Saved state: chips and vCPUs keep their own deadlines; the time that they count by is here. */
+
+static int state_save(struct machine *m, struct mt_state_out *out, const struct mt_state_writer *w,
+		      struct mt_error *err)
+{
+	uint64_t guest_ns = clock_guest_ns(m->clock);
+
+	(void)err;
+	w->put(out, "guest-ns", MT_STATE_U64, 0, &guest_ns, 1);
+	w->put(out, "timebase-hz", MT_STATE_U64, 0, &m->clock->time.timebase_hz, 1);
+	return 0;
+}
+
+static int state_load(struct machine *m, struct mt_state_in *in, const struct mt_state_reader *r,
+		      struct mt_error *err)
+{
+	uint64_t guest_ns = 0, timebase_hz = 0;
+	int code = r->get(in, "guest-ns", MT_STATE_U64, &guest_ns, 1);
+
+	(void)err;
+	if (code == 0)
+		code = r->get(in, "timebase-hz", MT_STATE_U64, &timebase_hz, 1);
+	if (code < 0)
+		return code;
+	if (timebase_hz != m->clock->time.timebase_hz)
+		return r->refuse(in, "timebase-hz", "is not that of this machine");
+	if (guest_ns > GUEST_NS_MAX)
+		return r->refuse(in, "guest-ns", "is beyond all guest time");
+	clock_set_guest_ns(m->clock, guest_ns);
+	return 0;
+}
+
+const struct state_part clock_state_part = { "clock", 1, state_save, state_load };
 
 /* The service */
 

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "kernel/machine/fault.h"
@@ -21,6 +22,7 @@
 #include "kernel/machine/space.h"
 #include "kernel/config/value.h"
 #include "kernel/machine/vcpu.h"
+#include "kernel/state/part.h"
 
 /* Either a sink's input or a vCPU's pin. */
 struct input {
@@ -36,6 +38,7 @@ struct input {
 struct mt_line {
 	struct input *input;
 	struct mt_inst *inst;          /* who asked for it */
+	char name[40];                 /* property and element, or pin and vCPU: "irq.0" */
 	uint32_t level;                /* atomic; written under the input's lock after the sink was told */
 	struct mt_line *next;          /* of the input */
 	struct loop_watch *watch;      /* of the bound eventfd */
@@ -196,10 +199,11 @@ static void line_release(void *arg)
 	g_free(line);
 }
 
-static struct mt_line *line_new(struct mt_inst *inst, struct input *input)
+static struct mt_line *line_new(struct mt_inst *inst, struct input *input, const char *name, uint32_t index)
 {
 	struct mt_line *line = g_new0(struct mt_line, 1);
 
+	g_snprintf(line->name, sizeof(line->name), "%s.%u", name, index);
 	line->input = input;
 	line->inst = inst;
 	line->resample_fd = -1;
@@ -249,7 +253,7 @@ static struct mt_line *line_get(struct mt_inst *inst, const char *prop, uint32_t
 		return line_refuse(inst, prop, element, "no such interrupt controller");
 	if (!input_exists(sink, role, number))
 		return line_refuse(inst, prop, element, "no such input");
-	return line_new(inst, input_get(sink, role, 0, (uint32_t)number));
+	return line_new(inst, input_get(sink, role, 0, (uint32_t)number), prop, index);
 }
 
 static struct mt_line *vcpu_pin(struct mt_inst *inst, uint32_t vcpu, const char *pin)
@@ -259,7 +263,7 @@ static struct mt_line *vcpu_pin(struct mt_inst *inst, uint32_t vcpu, const char 
 
 	if (number < 0)
 		return NULL;
-	return line_new(inst, input_get(m->cpu, NULL, vcpu, (uint32_t)number));
+	return line_new(inst, input_get(m->cpu, NULL, vcpu, (uint32_t)number), pin, vcpu);
 }
 
 static uint32_t vcpu_count(struct mt_inst *inst)
@@ -343,6 +347,108 @@ static void end_of_interrupt(struct mt_inst *sink, uint32_t number)
 	if (input)
 		input_resample(input);
 }
+
+/*
+ * Saved state: the lines that are raised. Sinks and vCPUs have saved the or-ed levels that they were told of, so
+ * that nobody is told when the levels come back.
+ */
+
+static void inputs_visit(struct machine *m, void (*fn)(struct mt_line *line, void *arg), void *arg)
+{
+	for (unsigned i = 0; i < m->insts->len; i++) {
+		const struct inputs *inputs = inst_data_get(g_ptr_array_index(m->insts, i), &inputs_key);
+
+		for (struct input *input = inputs ? inputs->first : NULL; input; input = input->next)
+			for (struct mt_line *line = input->lines; line; line = line->next)
+				fn(line, arg);
+	}
+}
+
+struct saving {
+	struct mt_state_out *out;
+	const struct mt_state_writer *w;
+};
+
+static void line_save(struct mt_line *line, void *arg)
+{
+	const struct saving *s = arg;
+	uint8_t resampling = line->resampling;
+
+	if (!line->level)
+		return;
+	s->w->begin(s->out, "raised", 0);
+	s->w->put(s->out, "source", MT_STATE_STRING, 0, line->inst->id, (uint32_t)strlen(line->inst->id));
+	s->w->put(s->out, "line", MT_STATE_STRING, 0, line->name, (uint32_t)strlen(line->name));
+	s->w->put(s->out, "resampling", MT_STATE_U8, 0, &resampling, 1);
+	s->w->end(s->out);
+}
+
+static int state_save(struct machine *m, struct mt_state_out *out, const struct mt_state_writer *w,
+		      struct mt_error *err)
+{
+	struct saving s = { out, w };
+
+	(void)err;
+	inputs_visit(m, line_save, &s);
+	return 0;
+}
+
+struct wanted_line {
+	char source[128], name[40];
+	struct mt_line *found;
+};
+
+static void line_match(struct mt_line *line, void *arg)
+{
+	struct wanted_line *wanted = arg;
+
+	if (!strcmp(line->inst->id, wanted->source) && !strcmp(line->name, wanted->name))
+		wanted->found = line;
+}
+
+static int line_load(struct machine *m, struct mt_state_in *in, const struct mt_state_reader *r)
+{
+	struct wanted_line wanted = { .found = NULL };
+	uint8_t resampling = 0;
+	int code = r->get(in, "source", MT_STATE_STRING, wanted.source, sizeof(wanted.source));
+
+	if (code == 0)
+		code = r->get(in, "line", MT_STATE_STRING, wanted.name, sizeof(wanted.name));
+	if (code == 0)
+		code = r->get(in, "resampling", MT_STATE_U8, &resampling, 1);
+	if (code < 0)
+		return code;
+	inputs_visit(m, line_match, &wanted);
+	if (!wanted.found)
+		return r->refuse(in, "line", "is none of this machine");
+	pthread_mutex_lock(&wanted.found->input->lock);
+	if (!wanted.found->level)
+		wanted.found->input->raised++;
+	wanted.found->resampling = resampling && wanted.found->resample_fd >= 0;
+	__atomic_store_n(&wanted.found->level, 1, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&wanted.found->input->lock);
+	return 0;
+}
+
+static int state_load(struct machine *m, struct mt_state_in *in, const struct mt_state_reader *r,
+		      struct mt_error *err)
+{
+	uint32_t type, count = 0;
+	int code = 0;
+
+	(void)err;
+	r->find(in, "raised", &type, &count);
+	for (uint32_t i = 0; code == 0 && i < count; i++) {
+		code = r->begin(in, "raised", i);
+		if (code < 0)
+			return code;
+		code = line_load(m, in, r);
+		r->end(in);
+	}
+	return code;
+}
+
+const struct state_part irq_state_part = { "irq", 1, state_save, state_load };
 
 const struct mt_irq_host irq_host = {
 	.line_get = line_get,

@@ -7,6 +7,8 @@
 
 #include "kernel/machine/inst.h"
 
+struct state_part;
 extern const struct mt_irq_host irq_host;
+extern const struct state_part irq_state_part;
 
 #endif

@@ -19,6 +19,7 @@
 #include "kernel/machine/services.h"
 #include "kernel/machine/space.h"
 #include "kernel/machine/vcpu.h"
+#include "kernel/virtio/vdev.h"
 
 #define TIMEBASE_HZ 10000000u
 #define VCPUS_MAX 1024u
@@ -355,19 +356,34 @@ struct machine *machine_create_from(struct config *config, struct machine_source
 	return m;
 }
 
+static struct mt_ram *memory_make(struct machine *m, const struct machine_memory *memory, struct mt_error *err)
+{
+	const char *id = memory->section->id;
+	struct mt_ram *ram;
+	int fd = -1;
+
+	if (m->ram_source.open) {
+		fd = m->ram_source.open(m->ram_source.arg, id, memory->len_bytes, err);
+		if (fd < 0)
+			return NULL;
+	}
+	ram = ram_create_from(m->system, id, memory->len_bytes, memory->share, fd, err);
+	if (fd >= 0)
+		close(fd);
+	return ram;
+}
+
 static int memory_realize(struct machine *m, struct mt_error *err)
 {
 	for (unsigned i = 0; i < m->memory->len; i++) {
-		const struct machine_memory *memory = &g_array_index(m->memory, struct machine_memory, i);
+		struct machine_memory *memory = &g_array_index(m->memory, struct machine_memory, i);
 		struct mt_inst place = { .section = memory->section };
-		struct mt_ram *ram = ram_create(m->system, memory->section->id, memory->len_bytes,
-						memory->share, err);
 		int code;
 
-		if (ram && memory->rom)
-			ram->flags |= MT_RAM_READONLY;
-		code = ram ? space_add_ram(m->system, ram, memory->gpa, err) : MT_ENOMEM;
-
+		memory->ram = memory_make(m, memory, err);
+		if (memory->ram && memory->rom)
+			memory->ram->flags |= MT_RAM_READONLY;
+		code = memory->ram ? space_add_ram(m->system, memory->ram, memory->gpa, err) : MT_ENOMEM;
 		if (code < 0)
 			return fault_locate(err, err->code < 0 ? err->code : code, &place);
 	}
@@ -494,6 +510,7 @@ void machine_start(struct machine *m)
 			inst->dev->resume(inst->self);
 			inst_leave(inst);
 		}
+		vdev_release(inst);
 		inst_move(&inst->state, INST_RUNNING);
 	}
 	clock_resume(m->clock);
@@ -512,6 +529,7 @@ void machine_pause(struct machine *m)
 	for (unsigned i = m->insts->len; i-- > 0;) {
 		struct mt_inst *inst = g_ptr_array_index(m->insts, i);
 
+		vdev_hold(inst);
 		if (inst->dev && inst->dev->quiesce) {
 			inst_enter(inst);
 			inst->dev->quiesce(inst->self);

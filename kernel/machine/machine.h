@@ -17,6 +17,7 @@ struct space;       /* ram.c, bus.c: regions, RAM blocks, flat views */
 struct guest_clock; /* clock.c */
 struct vcpus;       /* vcpu.c */
 struct fdt_state;   /* fdt.c */
+struct snapshot;    /* kernel/state */
 
 /* A [memory ID] section. */
 struct machine_memory {
@@ -24,6 +25,7 @@ struct machine_memory {
 	uint64_t gpa, len_bytes;
 	bool rom;                      /* type = rom: not told to the guest as memory */
 	bool share;                    /* share = on: a memfd behind it */
+	struct mt_ram *ram;            /* from realize on */
 };
 
 #define MACHINE_EVENT_RESET 1u         /* it was reset */
@@ -55,6 +57,11 @@ struct machine {
 	struct vcpus *vcpus;           /* from realize to unrealize */
 	struct fdt_state *fdt;
 	struct machine_source *source; /* owned when machine_create made it */
+	struct {                       /* where RAM comes from at realize; NULL: it is new */
+		/* a file of `len_bytes` with the contents, the caller's; or a negative code with `err` */
+		int (*open)(void *arg, const char *id, uint64_t len_bytes, struct mt_error *err);
+		void *arg;
+	} ram_source;
 	int signal_fd;                 /* a signalfd that machine_run heeds, or -1 */
 	struct {                       /* requests posted by guests and users, served by machine_run */
 		pthread_mutex_t lock;
@@ -90,6 +97,7 @@ struct run_options {
 	bool quiet;
 	bool guest_errors;             /* show what the guest does wrong (MT_LOG_GUEST) */
 	bool verbose;                  /* MT_LOG_DEBUG too */
+	struct snapshot *restore;      /* goes on from it; NULL: starts anew */
 };
 
 /* Beside MT_REQUEST_*: the machine cannot go on; `code` becomes the exit code. */

@@ -60,12 +60,14 @@ static int memfd_make(const char *name, uint64_t len_bytes, struct mt_error *err
 	return MT_ENOMEM;
 }
 
-static int ram_map(struct ram_block *block, struct mt_error *err)
+/* `contents` -1: there are none to map. */
+static int ram_map(struct ram_block *block, int contents, struct mt_error *err)
 {
 	struct mt_ram *ram = &block->ram;
-	int how = ram->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
-	uint64_t slack = ram->fd < 0 ? RAM_HUGE_BYTES : 0;
-	void *map = mmap(NULL, ram->len_bytes + slack, PROT_READ | PROT_WRITE, how | MAP_NORESERVE, ram->fd, 0);
+	int fd = ram->fd < 0 ? contents : ram->fd;
+	int how = ram->fd >= 0 ? MAP_SHARED : fd >= 0 ? MAP_PRIVATE : MAP_PRIVATE | MAP_ANONYMOUS;
+	uint64_t slack = fd < 0 ? RAM_HUGE_BYTES : 0;
+	void *map = mmap(NULL, ram->len_bytes + slack, PROT_READ | PROT_WRITE, how | MAP_NORESERVE, fd, 0);
 
 	if (map == MAP_FAILED)
 		return fault_set(err, MT_ENOMEM, "size", "check limits on address space (ulimit -v)",
@@ -84,8 +86,44 @@ static int ram_map(struct ram_block *block, struct mt_error *err)
 	return 0;
 }
 
+/* Holes of the file are skipped: the memory behind them is zero already. */
+static bool contents_copy(const struct mt_ram *ram, int fd)
+{
+	off_t data = 0, hole;
+
+	for (;;) {
+		data = lseek(fd, data, SEEK_DATA);
+		if (data < 0)
+			return errno == ENXIO;          /* nothing but a hole is left */
+		hole = lseek(fd, data, SEEK_HOLE);
+		if (hole < 0)
+			return false;
+		while (data < hole) {
+			ssize_t n = pread(fd, ram->hva + data, (size_t)(hole - data), data);
+
+			if (n == 0 || (n < 0 && errno != EINTR))
+				return false;
+			data += n > 0 ? n : 0;
+		}
+	}
+}
+
+static int ram_fill(struct ram_block *block, int fd, struct mt_error *err)
+{
+	if (contents_copy(&block->ram, fd))
+		return 0;
+	return fault_set(err, MT_EIO, NULL, NULL, "the contents of '%s' cannot be read: %s", block->name,
+			 strerror(errno));
+}
+
 struct mt_ram *ram_create(struct space *space, const char *name, uint64_t len_bytes, bool share,
 			  struct mt_error *err)
+{
+	return ram_create_from(space, name, len_bytes, share, -1, err);
+}
+
+struct mt_ram *ram_create_from(struct space *space, const char *name, uint64_t len_bytes, bool share, int fd,
+			       struct mt_error *err)
 {
 	struct ram_block *block;
 
@@ -100,7 +138,8 @@ struct mt_ram *ram_create(struct space *space, const char *name, uint64_t len_by
 	block->ram.size = sizeof(block->ram);
 	block->ram.len_bytes = len_bytes;
 	block->ram.fd = share ? memfd_make(name, len_bytes, err) : -1;
-	if ((share && block->ram.fd < 0) || ram_map(block, err) < 0) {
+	if ((share && block->ram.fd < 0) || ram_map(block, fd, err) < 0 ||
+	    (share && fd >= 0 && ram_fill(block, fd, err) < 0)) {
 		ram_destroy(&block->ram);
 		return NULL;
 	}

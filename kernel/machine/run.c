@@ -15,6 +15,7 @@
 #include "kernel/machine/fault.h"
 #include "kernel/machine/services.h"
 #include "kernel/machine/vcpu.h"
+#include "kernel/state/state.h"
 
 #define GOING_ON (-1)
 
@@ -233,6 +234,18 @@ static void options_apply(struct machine *m, const struct run_options *options)
 		m->log.level = MT_LOG_DEBUG;
 }
 
+/* Up to where it can start: reset, or with the state of a snapshot. */
+static int bring_up(struct machine *m, struct snapshot *restore, struct mt_error *err)
+{
+	int code = restore ? snapshot_bind(restore, m, err) : 0;
+
+	if (code == 0)
+		code = machine_realize(m, err);
+	if (code == 0)
+		code = restore ? snapshot_load(restore, m, err) : machine_reset(m, MT_RESET_COLD, err);
+	return code;
+}
+
 static int run_machine(struct config *config, struct registry *registry, const struct run_options *options,
 		       int signal_fd)
 {
@@ -250,7 +263,7 @@ static int run_machine(struct config *config, struct registry *registry, const s
 	}
 	options_apply(m, options);
 	m->signal_fd = signal_fd;
-	if (machine_realize(m, &err) < 0 || machine_reset(m, MT_RESET_COLD, &err) < 0)
+	if (bring_up(m, options ? options->restore : NULL, &err) < 0)
 		return fail(m, &err);
 	if (options && options->attach && options->attach(m, options, &start, &err) < 0)
 		return fail(m, &err);

@@ -26,6 +26,12 @@ void space_destroy(struct space *space);
  */
 struct mt_ram *ram_create(struct space *space, const char *name, uint64_t len_bytes, bool share,
 			  struct mt_error *err);
+/*
+ * The same, with what a file of `len_bytes` holds to start with: mapped copy on write, so that it is quick and the file
+ * is never written; copied where the RAM is shared. The file must not change while the RAM lives. fd -1: zeros.
+ */
+struct mt_ram *ram_create_from(struct space *space, const char *name, uint64_t len_bytes, bool share, int fd,
+			       struct mt_error *err);
 void ram_destroy(struct mt_ram *ram);
 const char *ram_name(const struct mt_ram *ram);
 int space_add_ram(struct space *space, struct mt_ram *ram, uint64_t gpa, struct mt_error *err);

@@ -373,11 +373,11 @@ static const void *get_class(const char *name, const char *id)
 
 static const struct mt_plugin plugin = { sizeof(plugin), MT_ABI_MAJOR, get_class };
 
-#define DEV(name, kind, flags) { name, "", "", kind, flags, dev_props, G_N_ELEMENTS(dev_props) }
+#define DEV(name, kind, flags) { name, "", "", kind, flags, dev_props, G_N_ELEMENTS(dev_props), NULL }
 static const struct note_class classes[] = {
 	DEV("fake-dev", MT_KIND_DEVICE, 0), DEV("fake-irq", MT_KIND_DEVICE, MT_CLASS_PARALLEL),
 	DEV("fake-boot", MT_KIND_BOOT, 0), DEV("fake-none", MT_KIND_DEVICE, 0),
-	{ "fake-cpu", "", "", MT_KIND_CPU, MT_CLASS_PARALLEL, cpu_props, G_N_ELEMENTS(cpu_props) },
+	{ "fake-cpu", "", "", MT_KIND_CPU, MT_CLASS_PARALLEL, cpu_props, G_N_ELEMENTS(cpu_props), NULL },
 };
 
 static const struct mt_plugin *source_find(struct machine_source *source, const char *class_name,

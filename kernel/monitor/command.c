@@ -11,6 +11,7 @@
 #include "kernel/config/json.h"
 #include "kernel/machine/fault.h"
 #include "kernel/monitor/monitor.h"
+#include "kernel/state/state.h"
 
 #include <mortise/draft/power.h>
 
@@ -213,6 +214,17 @@ char *command_line(struct monitor *mon, enum monitor_role role, const char *line
 	return text;
 }
 
+/* The machine stands still meanwhile, and clients wait. */
+static int run_snapshot(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err)
+{
+	const char *dir = json_text(json_get(arguments, "dir"));
+
+	(void)out;
+	if (!dir || !g_path_is_absolute(dir))
+		return fault_set(err, MT_EINVAL, "dir", NULL, "'dir' must be an absolute path");
+	return machine_snapshot(mon->m, dir, err);
+}
+
 static const struct command commands[] = {
 	{ "query-status", MONITOR_VIEWER, "", query_status },
 	{ "query-version", MONITOR_VIEWER, "", query_version },
@@ -225,6 +237,7 @@ static const struct command commands[] = {
 	{ "cont", MONITOR_ADMIN, "", run_cont },
 	{ "system_reset", MONITOR_ADMIN, "", run_reset },
 	{ "system_powerdown", MONITOR_ADMIN, "", run_powerdown },
+	{ "snapshot", MONITOR_ADMIN, "dir", run_snapshot },
 	{ "quit", MONITOR_ADMIN, "", run_quit },
 };
 

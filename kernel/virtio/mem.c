@@ -69,3 +69,15 @@ uint64_t vmem_piece(struct vmem_hold *hold, uint64_t gpa, uint64_t len_bytes, bo
 				  .ram_offset = range->ram_offset + at };
 	return len_bytes;
 }
+
+uint64_t vmem_gpa(const struct vmem_hold *hold, const struct mt_iov *piece)
+{
+	for (uint32_t i = 0; i < hold->view->count; i++) {
+		const struct mt_flat_range *range = range_at(hold->view, i);
+
+		if (range->kind != MT_FLAT_IO && range->ram == piece->ram && piece->ram_offset >= range->ram_offset &&
+		    piece->ram_offset - range->ram_offset < range->len_bytes)
+			return range->gpa + (piece->ram_offset - range->ram_offset);
+	}
+	return UINT64_MAX;             /* cannot be: pieces come from ranges of the view */
+}

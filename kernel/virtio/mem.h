@@ -34,4 +34,7 @@ void vmem_hold_put(const struct vmem *mem, struct vmem_hold *hold);
  */
 uint64_t vmem_piece(struct vmem_hold *hold, uint64_t gpa, uint64_t len_bytes, bool write, struct mt_iov *piece);
 
+/* The guest-physical address of a piece that was made from the hold's view. */
+uint64_t vmem_gpa(const struct vmem_hold *hold, const struct mt_iov *piece);
+
 #endif

@@ -24,7 +24,7 @@ static void report_broken(struct mt_vq *vq)
 
 static uint32_t queue_pop(struct mt_vq *vq, struct mt_vq_elem **elems, uint32_t max)
 {
-	uint32_t n = vring_pop(&vq->ring, elems, max);
+	uint32_t n = vq->vdev->held ? 0 : vring_pop(&vq->ring, elems, max);
 
 	if (vq->ring.broken)
 		report_broken(vq);

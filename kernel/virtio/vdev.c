@@ -77,6 +77,43 @@ void vdev_notify_later(struct mt_vq *vq)
 	loop_post(vq->vdev->dev->loop, notify_posted, vq);
 }
 
+static void vdev_set_held(struct mt_vdev *vdev, bool held)
+{
+	inst_enter(vdev->dev);
+	vdev->held = held;
+	for (uint32_t i = 0; !held && vdev->running && i < vdev->desc.queue_count; i++)
+		if (vdev->queues[i].enabled)
+			vdev_notify_later(&vdev->queues[i]);
+	inst_leave(vdev->dev);
+}
+
+void vdev_hold(struct mt_inst *inst)
+{
+	struct mt_vdev *vdev = vdev_of_device(inst);
+
+	if (vdev && vdev->dev == inst)
+		vdev_set_held(vdev, true);
+}
+
+void vdev_release(struct mt_inst *inst)
+{
+	struct mt_vdev *vdev = vdev_of_device(inst);
+
+	if (vdev && vdev->dev == inst)
+		vdev_set_held(vdev, false);
+}
+
+void vdev_loaded(struct mt_inst *inst)
+{
+	struct mt_vdev *vdev = vdev_of_device(inst);
+
+	if (!vdev || vdev->dev != inst || !vdev->running)
+		return;
+	inst_enter(inst);
+	vdev->ops->start(inst->self, vdev->driver_features);
+	inst_leave(inst);
+}
+
 /* Making and finding */
 
 /* What a transport sees that may not master its bus. */
@@ -347,13 +384,18 @@ static void queue_set(struct mt_vdev *vdev, uint32_t queue, uint32_t ring_size, 
 	inst_leave(vdev->dev);
 }
 
+void vdev_ring_features(const struct mt_vdev *vdev, struct vring_config *config)
+{
+	config->event_idx = vdev->driver_features & MT_VIRTIO_F_EVENT_IDX;
+	config->indirect = vdev->driver_features & MT_VIRTIO_F_INDIRECT_DESC;
+	config->packed = vdev->driver_features & MT_VIRTIO_F_RING_PACKED;
+}
+
 static void queue_enable_locked(struct mt_vdev *vdev, struct mt_vq *vq)
 {
 	if (vq->enabled || vdev->running || vdev->gone || !(status_load(vdev) & MT_VIRTIO_FEATURES_OK))
 		return;
-	vq->config.event_idx = vdev->driver_features & MT_VIRTIO_F_EVENT_IDX;
-	vq->config.indirect = vdev->driver_features & MT_VIRTIO_F_INDIRECT_DESC;
-	vq->config.packed = vdev->driver_features & MT_VIRTIO_F_RING_PACKED;
+	vdev_ring_features(vdev, &vq->config);
 	if (vq->config.size > vdev->desc.queue_max[vq->index] || !vring_start(&vq->ring, &vq->config))
 		vdev_broken(vdev, "a queue was enabled with an illegal size or address");
 	else

@@ -29,6 +29,7 @@ struct mt_vdev {
 	const struct dma_gate *gate;         /* of the bus; NULL: it has none */
 	uint64_t driver_features;
 	bool gone, running;
+	bool held;                           /* the machine is paused: queues give nothing out */
 	uint32_t refs;                       /* atomic: bus, and posted calls */
 	uint32_t status, generation;         /* atomic: read and set from any thread */
 	struct mt_vq *queues;
@@ -39,6 +40,9 @@ struct mt_vdev *vdev_of_bus(struct mt_inst *bus);
 /* [any] The device of a device's instance; NULL before the bus asked for it. */
 struct mt_vdev *vdev_of_device(struct mt_inst *dev);
 
+/* What the driver agreed to, of the features that make a difference to a ring. */
+void vdev_ring_features(const struct mt_vdev *vdev, struct vring_config *config);
+
 /* [any] */
 void vdev_broken(struct mt_vdev *vdev, const char *why);
 void vdev_config_changed(struct mt_vdev *vdev);
@@ -46,5 +50,17 @@ void vdev_config_changed(struct mt_vdev *vdev);
 void vdev_interrupt(struct mt_vdev *vdev, uint32_t source);
 /* Calls the device's notify from its loop: there is room again. */
 void vdev_notify_later(struct mt_vq *vq);
+
+/*
+ * [main] around quiesce and resume of an instance that may be a virtio device: meanwhile its queues give out nothing,
+ * so that what a posted call would begin waits. vdev_release notifies of all queues.
+ */
+void vdev_hold(struct mt_inst *inst);
+void vdev_release(struct mt_inst *inst);
+/* [main] after the state of an instance was loaded: a device whose driver was at work starts. */
+void vdev_loaded(struct mt_inst *inst);
+
+struct state_part;
+extern const struct state_part vdev_state_part;
 
 #endif

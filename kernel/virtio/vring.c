@@ -10,6 +10,7 @@
 void vring_init(struct vring *ring, const struct vmem *mem)
 {
 	*ring = (struct vring){ .mem = mem, .layout = &vring_split };
+	ring->redo_end = &ring->redo;
 }
 
 void vring_fini(struct vring *ring)
@@ -56,6 +57,8 @@ void vring_stop(struct vring *ring)
 	}
 	vmem_hold_put(ring->mem, ring->current);
 	ring->current = NULL;
+	ring->redo = NULL;
+	ring->redo_end = &ring->redo;
 	ring->started = ring->mapped = ring->starved = ring->quiet = false;
 	ring->broken = NULL;
 	memset(&ring->split, 0, sizeof(ring->split));
@@ -257,8 +260,21 @@ static void elem_commit(struct vring *ring, struct vring_elem *elem)
 	elem->hold = ring->current;
 	elem->hold->refs++;
 	elem->live = true;
+	elem->order = ring->next_order++;
 	ring->in_flight++;
 	ring->pieces_in_flight += elem->pub.out_count + elem->pub.in_count;
+}
+
+static enum vring_fetch pop_again(struct vring *ring, struct mt_vq_elem **out)
+{
+	struct vring_elem *elem = ring->redo;
+
+	ring->redo = elem->next_free;
+	if (!ring->redo)
+		ring->redo_end = &ring->redo;
+	elem->next_free = NULL;
+	*out = &elem->pub;
+	return VRING_GOT;
 }
 
 static enum vring_fetch pop_one(struct vring *ring, struct mt_vq_elem **out)
@@ -266,6 +282,8 @@ static enum vring_fetch pop_one(struct vring *ring, struct mt_vq_elem **out)
 	struct vring_elem *elem;
 	enum vring_fetch got;
 
+	if (ring->redo)
+		return pop_again(ring, out);
 	elem = elem_take(ring);
 	if (!elem)
 		return VRING_LATER;
@@ -278,6 +296,51 @@ static enum vring_fetch pop_one(struct vring *ring, struct mt_vq_elem **out)
 	elem->next_free = ring->free;
 	ring->free = elem;
 	return got;
+}
+
+static bool redo_fill(struct vring *ring, struct vring_elem *elem, const struct vring_saved *saved)
+{
+	bool later = false;
+
+	for (uint32_t i = 0; i < saved->count; i++)
+		if (!vring_elem_add(ring, elem, saved->gpa[i], saved->len_bytes[i], i >= saved->out_count, &later))
+			return false;
+	return true;
+}
+
+/* Packed rings count what they have given out in slots. */
+static bool redo_fits(const struct vring *ring, const struct vring_saved *saved)
+{
+	uint32_t size = ring->config.size;
+
+	if (!ring->config.packed)
+		return ring->in_flight < size;
+	return saved->slots && ring->packed.slots_in_flight <= size && saved->slots <= size - ring->packed.slots_in_flight;
+}
+
+bool vring_redo(struct vring *ring, const struct vring_saved *saved)
+{
+	struct vring_elem *elem = NULL;
+	bool fine = false;
+
+	if (view_enter(ring, true) && redo_fits(ring, saved))
+		elem = elem_take(ring);
+	if (elem) {
+		elem->head = saved->head;
+		elem->slots = saved->slots;
+		fine = redo_fill(ring, elem, saved);
+	}
+	if (fine) {
+		elem_commit(ring, elem);
+		ring->packed.slots_in_flight += ring->config.packed ? elem->slots : 0;
+		*ring->redo_end = elem;
+		ring->redo_end = &elem->next_free;
+	} else if (elem) {
+		elem->next_free = ring->free;
+		ring->free = elem;
+	}
+	view_leave(ring);
+	return fine;
 }
 
 uint32_t vring_pop(struct vring *ring, struct mt_vq_elem **elems, uint32_t max)

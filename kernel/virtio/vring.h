@@ -29,7 +29,8 @@ struct vring_elem {
 	uint16_t head;                       /* of the chain; packed: the driver's id of it */
 	uint16_t slots;                      /* packed: descriptors of the ring that it took */
 	bool live;
-	struct vring_elem *next_free;
+	uint64_t order;                      /* in which it was popped */
+	struct vring_elem *next_free;        /* or the next to be popped again */
 };
 
 struct vring_config {
@@ -87,6 +88,8 @@ struct vring {
 	uint32_t pool_count, pool_capacity;
 	struct vring_elem *free;
 	uint32_t in_flight, pieces_in_flight;
+	uint64_t next_order;
+	struct vring_elem *redo, **redo_end; /* live ones that the device has yet to see: in flight when it was saved */
 };
 
 void vring_init(struct vring *ring, const struct vmem *mem);
@@ -102,6 +105,19 @@ void vring_push(struct vring *ring, struct mt_vq_elem *const *elems, const uint3
 void vring_unpop(struct vring *ring, struct mt_vq_elem *const *elems, uint32_t count);
 bool vring_wants_signal(struct vring *ring);
 bool vring_kicks(struct vring *ring, bool wanted);
+
+/* A request that was in flight when the ring was saved. */
+struct vring_saved {
+	uint16_t head, slots;                /* as in vring_elem */
+	uint32_t out_count, count;           /* pieces: those that the device reads come first */
+	const uint64_t *gpa, *len_bytes;
+};
+
+/*
+ * For a ring that was started: the device gets the request from the next pops, in the order of these calls. False: no
+ * memory of the guest, or beyond a bound.
+ */
+bool vring_redo(struct vring *ring, const struct vring_saved *saved);
 
 /* For layouts: one descriptor's memory joins the element. False: the ring is broken (or *later). */
 bool vring_elem_add(struct vring *ring, struct vring_elem *elem, uint64_t gpa, uint64_t len_bytes, bool write,

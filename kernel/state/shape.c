@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine file of a snapshot; see shape.h. Types of properties come from the notes of the machine's classes. */
+#include "kernel/state/shape.h"
+
+#include <string.h>
+
+#include "kernel/config/ini.h"
+#include "kernel/machine/fault.h"
+
+static const struct mt_inst *inst_of(const struct machine *m, const struct config_section *section)
+{
+	for (unsigned i = 0; i < m->insts->len; i++) {
+		const struct mt_inst *inst = g_ptr_array_index(m->insts, i);
+
+		if (inst->section == section)
+			return inst;
+	}
+	return NULL;
+}
+
+/* Of the property that a key sets; "hostfwd.1" is one of "hostfwd". 0: none. */
+static uint32_t type_of(const struct mt_inst *inst, const char *key)
+{
+	char *name = g_strndup(key, strcspn(key, "."));
+	const struct note_prop *prop = inst ? note_prop_find(inst->cls, name) : NULL;
+
+	g_free(name);
+	return prop ? prop->type : 0;
+}
+
+static void key_print(const struct mt_inst *inst, const struct config_key *key, FILE *out)
+{
+	char *path = type_of(inst, key->name) == MT_PROP_PATH ? key_path(key) : NULL;
+	char *form = ini_quote(path ? path : key->value);
+
+	fprintf(out, "%s = %s\n", key->name, form ? form : "");
+	g_free(form);
+	g_free(path);
+}
+
+/* A later plugin may have other defaults. Classes cannot tell a default from the same value in the file. */
+static void defaults_print(const struct mt_inst *inst, FILE *out)
+{
+	for (size_t i = 0; i < inst->cls->prop_count; i++) {
+		const struct note_prop *prop = &inst->cls->props[i];
+		char *form = ini_quote(prop->deflt);
+
+		if (*prop->deflt && form && prop->type != MT_PROP_LIST && !section_get(inst->section, prop->name))
+			fprintf(out, "%s = %s\n", prop->name, form);
+		g_free(form);
+	}
+}
+
+void shape_print(const struct machine *m, FILE *out)
+{
+	for (size_t i = 0; i < config_section_count(m->config); i++) {
+		const struct config_section *section = config_section_at(m->config, i);
+		const struct mt_inst *inst = inst_of(m, section);
+
+		fprintf(out, "%s[%s]\n", i ? "\n" : "", section->label);
+		for (unsigned k = 0; k < section->keys->len; k++)
+			key_print(inst, g_ptr_array_index(section->keys, k), out);
+		if (inst)
+			defaults_print(inst, out);
+	}
+}
+
+/* Whether the guest has seen it: then it stays. */
+static bool key_is_fixed(const struct config_section *section, const struct mt_inst *inst, const char *key)
+{
+	uint32_t type = type_of(inst, key);
+
+	if (section->kind == CONFIG_MACHINE)
+		return strcmp(key, "name") && strncmp(key, "x-", 2);
+	return !strcmp(key, "plugin") || type == MT_PROP_ADDR || type == MT_PROP_IRQ || type == MT_PROP_REF;
+}
+
+static int key_refuse(const struct config_section *section, const char *key, struct mt_error *err)
+{
+	return fault_set(err, MT_EINVAL, key, "set files, terminals and other things of the host only",
+			 "[%s] %s is not what it is in the snapshot, and the guest knows it", section->label, key);
+}
+
+static int section_check(const struct machine *m, const struct config_section *section,
+			 const struct config_section *saved, struct mt_error *err)
+{
+	const struct mt_inst *inst = inst_of(m, section);
+
+	for (unsigned k = 0; k < section->keys->len; k++) {
+		const struct config_key *key = g_ptr_array_index(section->keys, k);
+
+		if (key_is_fixed(section, inst, key->name) &&
+		    strcmp(section_get_text(saved, key->name, ""), key->value))
+			return key_refuse(section, key->name, err);
+	}
+	for (unsigned k = 0; k < saved->keys->len; k++) {
+		const struct config_key *key = g_ptr_array_index(saved->keys, k);
+
+		if (key_is_fixed(section, inst, key->name) && !section_get(section, key->name))
+			return key_refuse(section, key->name, err);
+	}
+	return 0;
+}
+
+int shape_check(const struct machine *m, const struct config *saved, struct mt_error *err)
+{
+	int code = 0;
+
+	for (size_t i = 0; code == 0 && i < config_section_count(m->config); i++) {
+		const struct config_section *section = config_section_at(m->config, i);
+		const struct config_section *before = config_section_find(saved, section->id);
+
+		if (!before)
+			return fault_set(err, MT_EINVAL, section->id, NULL, "[%s] is not in the snapshot", section->label);
+		code = section_check(m, section, before, err);
+	}
+	return code;
+}
