@@ -50,26 +50,31 @@
 #define QUEUE_HIGH  (QUEUE_BYTES / 2)
 #define QUEUE_LOW   (QUEUE_BYTES / 4)
 #define SPEED_MBPS  10000u
+#define OFFLOADS    (MT_NET_SEND_CSUM | MT_NET_SEND_TSO4 | MT_NET_SEND_TSO6 | MT_NET_RECEIVE_CSUM)
 #define NS_PER_MS   1000000u
 #define ETHERNET_BYTES 14u
 
 /* What libslirp calls */
 
-/* Drops when the guest does not fetch: libslirp's TCP sends it again. */
+/* Drops when the guest does not fetch: libslirp's TCP sends it again. Its checksums are right. */
 static ssize_t slirp_frame(const void *frame, size_t len, void *opaque)
 {
+	struct mt_net_header header = { 0 };
 	struct user *u = opaque;
+	uint32_t header_bytes = u->header ? (uint32_t)sizeof(header) : 0;
 	uint8_t *to;
 
 	if (len > MT_NET_FRAME_MAX || !u->attached)
 		return (ssize_t)len;
-	to = mt_net_queue_room(&u->queue, (uint32_t)len);
+	to = mt_net_queue_room(&u->queue, header_bytes + (uint32_t)len);
 	if (!to) {
 		u->dropped++;
 		return (ssize_t)len;
 	}
-	memcpy(to, frame, len);
-	mt_net_queue_put(&u->queue, (uint32_t)len);
+	header.flags = u->offloads & MT_NET_RECEIVE_CSUM ? MT_NET_HDR_CSUM_VALID : 0;
+	memcpy(to, &header, header_bytes);
+	memcpy(to + header_bytes, frame, len);
+	mt_net_queue_put(&u->queue, header_bytes + (uint32_t)len);
 	return (ssize_t)len;
 }
 
@@ -158,6 +163,7 @@ static void user_info(void *self, struct mt_net_info *out)
 
 	out->flags = MT_NET_LINK;
 	out->queues = 1;
+	out->offloads = OFFLOADS;
 	out->mtu_bytes = (uint32_t)u->config.if_mtu;
 	out->speed_mbps = SPEED_MBPS;
 }
@@ -166,15 +172,29 @@ static int user_setup(void *self, const struct mt_net_setup *setup)
 {
 	struct user *u = self;
 
-	if (setup->flags & MT_NET_HEADER || setup->offloads || setup->queues > 1)
+	if (setup->offloads & ~OFFLOADS || setup->queues > 1)
 		return MT_ENOTSUP;
 	u->attached = setup->queues;
+	u->header = setup->flags & MT_NET_HEADER;
+	u->offloads = setup->offloads;
 	u->parts = setup->flags & MT_NET_PARTS;
 	u->told = u->stalled = 0;
 	mt_net_queue_clear(&u->queue);
 	if (u->slirp)
 		user_settle(u);
 	return 0;
+}
+
+static void frame_input(struct user *u, const struct mt_net_buf *buf)
+{
+	uint32_t len = mt_net_gather(buf, 0, u->frame, sizeof(u->frame)), skip = 0;
+
+	if (len == sizeof(u->frame) || (u->header && !user_frame_finish(u->frame, len)))
+		return;
+	if (u->header)
+		skip = sizeof(struct mt_net_header);
+	if (len >= skip + ETHERNET_BYTES)
+		slirp_input(u->slirp, u->frame + skip, (int)(len - skip));
 }
 
 static int64_t user_send(void *self, uint32_t queue, const struct mt_net_buf *bufs, uint32_t count)
@@ -184,12 +204,8 @@ static int64_t user_send(void *self, uint32_t queue, const struct mt_net_buf *bu
 	(void)queue;
 	if (!u->running)
 		return count;
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t len = mt_net_gather(&bufs[i], 0, u->frame, sizeof(u->frame));
-
-		if (len >= ETHERNET_BYTES && len < sizeof(u->frame))
-			slirp_input(u->slirp, u->frame, (int)len);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		frame_input(u, &bufs[i]);
 	user_settle(u);
 	user_announce(u);
 	return count;

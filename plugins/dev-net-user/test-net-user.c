@@ -188,6 +188,38 @@ START_TEST(arp)
 }
 END_TEST
 
+/* Against the plain sum of 16-bit words, at every length and place. */
+START_TEST(checksums)
+{
+	uint8_t frame[12 + 80], want[80];
+	struct mt_net_header h = { .flags = MT_NET_HDR_NEEDS_CSUM };
+
+	for (uint32_t len = 20; len < 80; len++) {
+		memcpy(frame, &h, 12);
+		for (uint32_t i = 0; i < 80; i++)
+			frame[12 + i] = want[i] = (uint8_t)(i < len ? i * 41 + len : 0);
+		h.csum_start = (uint16_t)(len % 9 * 2);
+		h.csum_offset = 2;
+		memcpy(frame, &h, 12);
+		memset(frame + 12 + h.csum_start + 2, 0, 2);
+		checksum(want + h.csum_start, len - h.csum_start, 2);
+		ck_assert_int_eq(user_frame_finish(frame, 12 + len), 1);
+		ck_assert_int_eq(memcmp(frame + 12, want, len), 0);
+	}
+	h.csum_start = 60;
+	memcpy(frame, &h, 12);
+	ck_assert_int_eq(user_frame_finish(frame, 12 + 60), 0);       /* behind the end */
+	ck_assert_int_eq(user_frame_finish(frame, 12 + 63), 0);
+	ck_assert_int_eq(user_frame_finish(frame, 11), 0);
+	h.csum_start = 0xffff, h.csum_offset = 0xffff;
+	memcpy(frame, &h, 12);
+	ck_assert_int_eq(user_frame_finish(frame, 12 + 60), 0);
+	h.flags = 0, h.gso_type = MT_NET_GSO_UDP;                      /* was not offered */
+	memcpy(frame, &h, 12);
+	ck_assert_int_eq(user_frame_finish(frame, 12 + 60), 0);
+}
+END_TEST
+
 static int udp_server(uint16_t *port)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -401,6 +433,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, discover_and_offer);
 	tcase_add_test(tc, arp);
+	tcase_add_test(tc, checksums);
 	tcase_add_test(tc, udp_out_and_back);
 	tcase_add_test(tc, forward_in);
 	tcase_add_test(tc, port_in_use);

@@ -61,14 +61,17 @@ struct user {
 
 	/* frames to the guest */
 	struct mt_net_queue queue;
-	uint32_t attached, parts;            /* by the front's setup */
+	uint32_t attached, parts, header, offloads;  /* by the front's setup */
 	uint32_t told;                       /* the front knows of frames */
 	uint32_t dropped;
-	uint8_t frame[MT_NET_FRAME_MAX + 64];
+	uint8_t frame[sizeof(struct mt_net_header) + MT_NET_FRAME_MAX + 64];
 };
 
 /* plugin.c: tells the front of frames, after whatever may have made some */
 void user_announce(struct user *u);
+
+/* offload.c: does on a frame behind its header what the guest left to do; 0: it is malformed */
+int user_frame_finish(uint8_t *frame, uint32_t len);
 
 /* poll.c: 0 or a negative code */
 int user_poll_open(struct user *u, struct mt_error *err);

@@ -61,9 +61,10 @@ class Machine:
     """A guest and the board that it runs on, whichever emulator is to run it."""
 
     def __init__(self, kernel, initrd=None, append="", harts=1, disk=None, board="virt-riscv64", memory="1G",
-                 bare=False, bus="bus1"):
+                 bare=False, bus="bus1", network=False):
         self.kernel, self.initrd, self.append, self.harts = kernel, initrd, append, harts
         self.disk, self.board, self.memory, self.bare, self.bus = disk, board, memory, bare, bus
+        self.network = network        # a card on a user network, which this emulator's own board always has
 
     def command(self, emulator=EMULATOR, folder=None):
         """The command line; a folder is needed for a machine with a disk, whose file is written there."""
@@ -78,6 +79,9 @@ class Machine:
                  "-serial", "mon:stdio", "-bios", "none" if self.bare else FIRMWARE, "-kernel", self.kernel]
         words += ["-initrd", self.initrd] if self.initrd else []
         words += ["-append", self.append] if self.append else []
+        if self.network:
+            words += ["-global", "virtio-mmio.force-legacy=false", "-netdev", "user,id=n",
+                      "-device", "virtio-net-device,netdev=n"]
         if self.disk:
             device = "virtio-blk-device" if self.bus.startswith("bus") else "virtio-blk-pci"
             words += ["-drive", f"if=none,id=d,format=raw,file={self.disk}", "-device", device + ",drive=d"]
