@@ -5,6 +5,9 @@
 
 #include <mortise/draft/pci.h>
 
+struct state_part;
+
+extern const struct state_part pci_state_part;
 extern const struct mt_pci_host pci_host;                  /* MT_IFACE_PCI */
 extern const struct mt_pci_bridge pci_bridge_host;         /* MT_IFACE_PCI_BRIDGE */
 

@@ -98,7 +98,12 @@ static const char board[] =
 	"[device vda]\nplugin = dev-virtio-blk\nbus = bus1\nblock = disk\n"
 	"[device rng]\nplugin = dev-virtio-rng\nbus = bus2\n"
 	"[device con1]\nplugin = dev-char-socket\npath = socket\n"
-	"[device hvc0]\nplugin = dev-virtio-console\nbus = bus3\nchar = con1\n";
+	"[device hvc0]\nplugin = dev-virtio-console\nbus = bus3\nchar = con1\n"
+	"[device pci]\nplugin = dev-pci-host\nat = 0x30000000\nmem32 = 0x40000000\nmem64 = 0x4000000000\n"
+	"irq = plic:32, plic:33, plic:34, plic:35\n"
+	"[device slot1]\nplugin = dev-virtio-pci\nbus = pci\n"
+	"[device slot2]\nplugin = dev-virtio-pci\nbus = pci\n"
+	"[device rng1]\nplugin = dev-virtio-rng\nbus = slot1\n";
 
 /* A machine and its file. */
 struct run {

@@ -26,7 +26,7 @@
 	P(c, msi, "msi", MT_PROP_REF, "", "mortise.msi-target/1", "", 0, \
 	  "what takes the functions' messages; without it guests use the lines")
 #define MT_NOTE_CLASSES(C) \
-	C(pci, "dev-pci-host", MT_KIND_DEVICE, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	C(pci, "dev-pci-host", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
 	  "mortise.pci-bus/1 mortise.fdt-node/1", PCI_PROPS)
 
 #include <mortise/note-emit.h>
@@ -35,9 +35,11 @@
 #include <mortise/draft/fdt.h>
 #include <mortise/draft/pci.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #define ECAM_BYTES 0x100000u           /* one bus: 256 functions of 4 KiB */
 #define PINS 4u
@@ -220,6 +222,12 @@ static const struct mt_device_class bridge_device = {
 	.destroy = bridge_destroy,
 };
 
+/* What guests write to functions is the kernel's; a bridge without registers keeps nothing else. */
+static const struct mt_state_class state_class = {
+	.schema = "pci-host-ecam", .version = 1, .version_min = 1,
+	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
+};
+
 static const void *get_class(const char *class_name, const char *id)
 {
 	(void)class_name;
@@ -227,6 +235,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &bridge_device;
 	if (strcmp(id, MT_IFACE_FDT_NODE) == 0)
 		return &bridge_fdt;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	return NULL;
 }
 

@@ -19,18 +19,20 @@
 	P(c, slot, "slot", MT_PROP_INT, "", "0..31", "", 0, "slot on the bus; the first free one if none is given") \
 	P(c, function, "function", MT_PROP_INT, "", "0..7", "", 0, "function of the slot")
 #define MT_NOTE_CLASSES(C) \
-	C(slot, "dev-virtio-pci", MT_KIND_DEVICE, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	C(slot, "dev-virtio-pci", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
 	  "mortise.virtio-bus/1 mortise.pci-function/1", SLOT_PROPS)
 
 #include <mortise/note-emit.h>
 
 #include <mortise/draft/device.h>
 #include <mortise/draft/pci.h>
+#include <mortise/draft/state.h>
 #include <mortise/draft/virtio.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
+#include <util/state.h>
 
 #define VENDOR_VIRTIO  0x1af4u
 #define DEVICE_VIRTIO  0x1040u         /* and the device's number, 4.1.2 */
@@ -502,6 +504,56 @@ static int slot_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error
 	return 0;
 }
 
+static const struct mt_state_field ring_fields[] = {
+	MT_STATE_VAR(struct ring, size, UINT32_MAX),
+	MT_STATE_VAR(struct ring, vector, UINT16_MAX),
+	MT_STATE_VAR(struct ring, desc, UINT64_MAX),
+	MT_STATE_VAR(struct ring, driver, UINT64_MAX),
+	MT_STATE_VAR(struct ring, device, UINT64_MAX),
+};
+static const struct mt_state_table ring_table = MT_STATE_TABLE(struct ring, ring_fields);
+
+static const struct mt_state_field slot_fields[] = {
+	MT_STATE_VAR(struct slot, isr, ISR_RING | ISR_CONFIG),
+	MT_STATE_VAR(struct slot, config_vector, UINT16_MAX),
+	MT_STATE_VAR(struct slot, features_sel, UINT32_MAX),
+	MT_STATE_VAR(struct slot, driver_features_sel, UINT32_MAX),
+	MT_STATE_VAR(struct slot, queue_sel, UINT32_MAX),
+	MT_STATE_VAR(struct slot, driver_features, UINT64_MAX),
+	MT_STATE_STRUCTS(struct slot, rings, &ring_table),
+};
+static const struct mt_state_table slot_table = MT_STATE_TABLE(struct slot, slot_fields);
+
+static int slot_save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
+{
+	struct slot *s = self;
+
+	(void)err;
+	pthread_mutex_lock(&s->lock);
+	mt_state_save(out, w, &slot_table, s);
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+static int slot_load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+		     struct mt_error *err)
+{
+	struct slot *s = self;
+	int code;
+
+	(void)err;
+	s->vdev = s->virtio->device(s->inst);
+	identify(s);
+	pthread_mutex_lock(&s->lock);
+	code = mt_state_load(in, r, &slot_table, version, s);
+	pthread_mutex_unlock(&s->lock);
+	return code;
+}
+
+static const struct mt_state_class state_class = {
+	.schema = "virtio-pci", .version = 1, .version_min = 1, .save = slot_save, .load = slot_load,
+};
+
 static void slot_unrealize(void *self)
 {
 	struct slot *s = self;
@@ -540,6 +592,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return &slot_device;
 	if (strcmp(id, MT_IFACE_VIRTIO_BUS) == 0)
 		return &slot_bus;
+	if (strcmp(id, MT_IFACE_STATE) == 0)
+		return &state_class;
 	if (strcmp(id, MT_IFACE_PCI_FUNCTION) == 0)
 		return &slot_function;
 	return NULL;
