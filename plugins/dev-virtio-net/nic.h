@@ -82,6 +82,8 @@ struct nic {
 	uint32_t rx_work, tx_work;           /* bit a queue pair */
 	uint32_t pairs_max, pairs;           /* pairs: that the driver uses */
 	uint32_t queue_size, offload, running, ctrl_index;
+	uint32_t paused;                     /* nothing moves */
+	uint32_t loaded;                     /* start goes on from a saved state */
 	uint64_t offered, features, guest_offloads;
 	uint32_t header;                     /* the back end takes and gives headers */
 	struct nic_config config;

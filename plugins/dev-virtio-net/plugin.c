@@ -99,6 +99,8 @@ static void nic_work(void *arg)
 	struct nic *n = arg;
 	uint32_t rx = n->rx_work, tx = n->tx_work;
 
+	if (n->paused)
+		return;                      /* resume schedules all */
 	n->rx_work = n->tx_work = 0;
 	for (uint32_t i = 0; i < n->pairs_max; i++) {
 		if (tx & 1u << i)
@@ -112,7 +114,7 @@ static void nic_receivable(void *self, uint32_t queue)
 {
 	struct nic *n = self;
 
-	if (queue < n->pairs_max)
+	if (queue < n->pairs_max && !n->paused)
 		nic_receive(n, queue);
 }
 
@@ -120,7 +122,7 @@ static void nic_sendable(void *self, uint32_t queue)
 {
 	struct nic *n = self;
 
-	if (queue < n->pairs_max)
+	if (queue < n->pairs_max && !n->paused)
 		nic_transmit(n, queue);
 }
 
@@ -186,13 +188,17 @@ static void nic_start(void *self, uint64_t features)
 	uint32_t pairs = features & F_MQ ? n->pairs_max : 1;
 
 	n->features = features;
-	n->guest_offloads = features & F_GUEST_OFFLOADS;
 	n->ctrl_index = features & F_CTRL_VQ ? 2 * pairs : UINT32_MAX;
 	for (uint32_t i = 0; i < pairs; i++)
 		queue_start(n, i);
-	nic_filter_reset(n);
+	if (!n->loaded) {
+		n->guest_offloads = features;
+		n->pairs = 1;
+		nic_filter_reset(n);
+	}
+	n->guest_offloads &= features & F_GUEST_OFFLOADS;
 	n->running = 1;
-	if (nic_setup(n, 1) < 0)
+	if (nic_setup(n, n->pairs && n->pairs <= pairs ? n->pairs : 1) < 0)
 		n->virtio->broken(n->inst, "the network back end refuses what it had offered");
 }
 
@@ -351,6 +357,7 @@ static void nic_quiesce(void *self)
 {
 	struct nic *n = self;
 
+	n->paused = 1;
 	for (uint32_t i = 0; i < n->pairs_max; i++) {
 		struct nic_queue *q = &n->queues[i];
 
@@ -365,6 +372,7 @@ static void nic_resume(void *self)
 {
 	struct nic *n = self;
 
+	n->paused = n->loaded = 0;
 	link_look(n);
 	if (!n->running)
 		return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Saved state of the card: what the driver set by the control queue. Rings and features are the kernel's, frames on
- * their way stay with the back end. [main], quiesced.
+ * their way stay with the back end. [main], quiesced. The kernel starts the device after load, if it was running.
  */
 #include <util/state.h>
 
@@ -50,6 +50,7 @@ static int nic_load(void *self, struct mt_state_in *in, const struct mt_state_re
 	n->pairs = loaded.pairs;
 	n->guest_offloads = loaded.guest_offloads;
 	n->filter = loaded.filter;
+	n->loaded = 1;
 	return 0;
 }
 

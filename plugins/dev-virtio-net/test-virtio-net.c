@@ -362,6 +362,38 @@ START_TEST(state)
 }
 END_TEST
 
+/* As the kernel does it: load, start, resume. */
+START_TEST(goes_on_from_a_state)
+{
+	static const uint64_t features = F_CTRL_VQ | F_CTRL_RX | F_CTRL_MAC_ADDR | F_MQ;
+	static const uint8_t mac[6] = { 0x02, 9, 8, 7, 6, 5 };
+	uint8_t two[4] = { 4, 0, 2, 0 }, set_mac[8] = { 1, 1 }, read[6];
+	const struct mt_state_class *class_;
+	struct fake_state *saved;
+
+	fake_free(f);
+	f = make();
+	begin(features);
+	memcpy(set_mac + 2, mac, 6);
+	fake_vq_offer(f, 4, two, 4, 1);
+	fake_vq_offer(f, 4, set_mac, 8, 1);
+	fake_vq_kick(f, 4);
+	saved = fake_save(f);
+	fake_virtio_stop(f);
+	fake_free(f);
+	f = make();
+	ck_assert_int_eq(fake_create(f, NULL), 0);
+	ck_assert_int_eq(fake_realize(f, NULL), 0);
+	class_ = fake_role(f, MT_IFACE_STATE);
+	ck_assert_int_eq(class_->load(fake_self(f), fake_state_in(saved), &fake_state_reader, 1, NULL), 0);
+	fake_virtio_start(f, features);
+	ck_assert_uint_eq(fake_net_setup(f)->queues, 2);
+	config(0, read, 6);
+	ck_assert_int_eq(memcmp(read, mac, 6), 0);
+	fake_state_free(saved);
+}
+END_TEST
+
 /* What the back end did not take is in the ring again, and goes out afterwards. */
 START_TEST(quiesce_holds_nothing)
 {
@@ -460,6 +492,7 @@ int main(void)
 	tcase_add_test(tc, offloads);
 	tcase_add_test(tc, hardware_address);
 	tcase_add_test(tc, state);
+	tcase_add_test(tc, goes_on_from_a_state);
 	tcase_add_test(tc, quiesce_holds_nothing);
 	tcase_add_loop_test(tc, hostile, 0, 3);
 	tcase_add_loop_test(tc, fuzz, 0, 2);
