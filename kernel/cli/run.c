@@ -56,7 +56,7 @@ static int run_verb(const struct cli_args *args)
 	if (dir)
 		return run_restore(args, dir);
 	if (!cli_operand(args, 0))
-		return cli_fail("run: FILE or NAME is missing; or --restore DIR");
+		return cli_fail("wanted: mortise run FILE|NAME, or run --restore DIR");
 	return run_file(args, cli_operand(args, 0), cli_operand(args, 0), NULL);
 }
 

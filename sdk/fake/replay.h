@@ -61,13 +61,15 @@ static inline size_t replay_mutate(uint8_t *data, size_t size, uint64_t *s)
 
 static inline void replay_limit(uint32_t seconds)
 {
-	setitimer(ITIMER_VIRTUAL, &(struct itimerval){ .it_value.tv_sec = seconds }, NULL);
+	struct itimerval limit = { { 0, 0 }, { seconds, 0 } };
+
+	setitimer(ITIMER_VIRTUAL, &limit, NULL);
 }
 
 static inline int replay_file(const char *path, uint32_t mutations)
 {
 	FILE *f = fopen(path, "rb");
-	uint8_t *data = malloc(REPLAY_INPUT_MAX), *copy = malloc(REPLAY_INPUT_MAX);
+	uint8_t *data = (uint8_t *)malloc(REPLAY_INPUT_MAX), *copy = (uint8_t *)malloc(REPLAY_INPUT_MAX);
 	uint64_t seed = 0x9e3779b97f4a7c15u;
 	size_t size;
 

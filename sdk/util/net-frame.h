@@ -97,7 +97,9 @@ struct mt_net_queue {
 /* `size_bytes`: a multiple of 4. 0, or -1: no memory. */
 static inline int mt_net_queue_init(struct mt_net_queue *q, uint32_t size_bytes)
 {
-	*q = (struct mt_net_queue){ .data = (uint8_t *)malloc(size_bytes), .size_bytes = size_bytes };
+	memset(q, 0, sizeof(*q));
+	q->data = (uint8_t *)malloc(size_bytes);
+	q->size_bytes = size_bytes;
 	return q->data ? 0 : -1;
 }
 

@@ -46,7 +46,9 @@ static inline int32_t mt_source_memory_read(void *arg, uint64_t offset, void *bu
 /* `bytes` stay the caller's and outlive the source. */
 static inline struct mt_source mt_source_memory(const void *bytes, uint64_t len_bytes)
 {
-	return (struct mt_source){ mt_source_memory_read, (void *)(uintptr_t)bytes, len_bytes };
+	struct mt_source source = { mt_source_memory_read, (void *)(uintptr_t)bytes, len_bytes };
+
+	return source;
 }
 
 #endif
