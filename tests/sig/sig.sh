@@ -24,10 +24,10 @@ build() {
 # The terminal adds carriage returns on some emulators
 compare() {
   build "$1" || return 1
-  timeout 20 "$qemu" -M virt -cpu rv64,zba=on,zbb=on,zbs=on -bios "$folder/$1.elf" -nographic -serial mon:stdio \
+  timeout 20 "$qemu" -M virt -cpu rv64,zba=on,zbb=on,zbs=on,svnapot=on,svpbmt=on -bios "$folder/$1.elf" -nographic -serial mon:stdio \
     </dev/null 2>&1 | tr -d '\r' >"$folder/$1.theirs"
   for backend in ${SIG_BACKENDS:-auto interp}; do
-    timeout 20 "$mortise" run virt-riscv64 -s boot.firmware="$folder/$1.elf" -s cpu.backend=$backend \
+    timeout 20 "$mortise" run virt-riscv64 -s boot.firmware="$folder/$1.elf" -s cpu.backend=$backend -s cpu.mmu=sv57 \
       </dev/null 2>&1 | tr -d '\r' >"$folder/$1.ours"
     if [ ! -s "$folder/$1.theirs" ] || ! cmp -s "$folder/$1.theirs" "$folder/$1.ours"; then
       echo "FAIL: $1, back end $backend (- the other emulator, + mortise)"
@@ -39,7 +39,7 @@ compare() {
 }
 
 failed=0
-for name in ${1:-int fp csr traps paging pmp}; do
+for name in ${1:-int fp csr traps paging wide pmp}; do
   compare "$name" || failed=1
 done
 exit $failed

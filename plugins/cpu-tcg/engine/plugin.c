@@ -28,6 +28,7 @@
 	P(c, isa, "isa", MT_PROP_STRING, RV_ISA_DEFAULT, "", "", 0, \
 	  "instruction set: base and extensions, as in a device tree, or a profile and more") \
 	P(c, ext_off, "ext-off", MT_PROP_LIST, "", "", "", 0, "extensions to leave out of isa") \
+	P(c, mmu, "mmu", MT_PROP_ENUM, "sv48", "sv39|sv48|sv57", "", 0, "the largest page table that there is") \
 	P(c, backend, "backend", MT_PROP_ENUM, "auto", "auto|x86_64|interp", "", 0, \
 	  "how blocks are run: machine code of this host, or the portable interpreter") \
 	P(c, code_cache, "code-cache", MT_PROP_SIZE, "48M", "1M..1G", "bytes", 0, "memory for translated code") \

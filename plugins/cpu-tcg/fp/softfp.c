@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Binary32 and binary64 on integers, one implementation for both: values are unpacked into sign, exponent and
+ * Binary16, binary32 and binary64 on integers, one implementation for all: values are unpacked into sign, exponent and
  * a 64-bit significand whose top bit is set, operations work on 128 bits with a sticky lowest bit, and one
  * function rounds and packs. IEEE 754-2019; NaN and conversion rules of the RISC-V F and D extensions.
  */
@@ -16,6 +16,7 @@ struct format {
 	uint64_t nan;           /* canonical */
 };
 
+static const struct format half = { 10, 5, 0x7e00u };
 static const struct format single = { 23, 8, 0x7fc00000u };
 static const struct format real64 = { 52, 11, 0x7ff8000000000000u };
 
@@ -446,6 +447,7 @@ static struct number minus(struct number n)
 	return n;
 }
 
+#define H(x) unpack(&half, x)
 #define S(x) unpack(&single, x)
 #define D(x) unpack(&real64, x)
 
@@ -577,4 +579,84 @@ uint32_t sf_d_to_s(uint64_t a, uint32_t rm, uint32_t *flags)
 uint64_t sf_s_to_d(uint32_t a, uint32_t *flags)
 {
 	return convert(&real64, S(a), 0, flags);
+}
+
+uint32_t sf_add_h(uint32_t a, uint32_t b, uint32_t rm, uint32_t *flags)
+{
+	return (uint32_t)add(&half, H(a), H(b), rm, flags);
+}
+
+uint32_t sf_sub_h(uint32_t a, uint32_t b, uint32_t rm, uint32_t *flags)
+{
+	return (uint32_t)add(&half, H(a), minus(H(b)), rm, flags);
+}
+
+uint32_t sf_mul_h(uint32_t a, uint32_t b, uint32_t rm, uint32_t *flags)
+{
+	return (uint32_t)mul(&half, H(a), H(b), rm, flags);
+}
+
+uint32_t sf_div_h(uint32_t a, uint32_t b, uint32_t rm, uint32_t *flags)
+{
+	return (uint32_t)div(&half, H(a), H(b), rm, flags);
+}
+
+uint32_t sf_sqrt_h(uint32_t a, uint32_t rm, uint32_t *flags)
+{
+	return (uint32_t)root(&half, H(a), rm, flags);
+}
+
+uint32_t sf_fma_h(uint32_t a, uint32_t b, uint32_t c, uint32_t signs, uint32_t rm, uint32_t *flags)
+{
+	return (uint32_t)fma_any(&half, H(a), H(b), H(c), signs, rm, flags);
+}
+
+uint32_t sf_min_h(uint32_t a, uint32_t b, uint32_t *flags)
+{
+	return (uint32_t)extreme(&half, a, b, false, flags);
+}
+
+uint32_t sf_max_h(uint32_t a, uint32_t b, uint32_t *flags)
+{
+	return (uint32_t)extreme(&half, a, b, true, flags);
+}
+
+uint32_t sf_cmp_h(uint32_t a, uint32_t b, uint32_t cmp, uint32_t *flags)
+{
+	return compare(H(a), H(b), cmp, flags);
+}
+
+uint32_t sf_class_h(uint32_t a)
+{
+	return classify(&half, a);
+}
+
+uint64_t sf_to_int_h(uint32_t a, uint32_t kind, uint32_t rm, uint32_t *flags)
+{
+	return to_int(H(a), kind, rm, flags);
+}
+
+uint32_t sf_from_int_h(uint64_t a, uint32_t kind, uint32_t rm, uint32_t *flags)
+{
+	return (uint32_t)from_int(&half, a, kind, rm, flags);
+}
+
+uint32_t sf_s_to_h(uint32_t a, uint32_t rm, uint32_t *flags)
+{
+	return (uint32_t)convert(&half, S(a), rm, flags);
+}
+
+uint32_t sf_d_to_h(uint64_t a, uint32_t rm, uint32_t *flags)
+{
+	return (uint32_t)convert(&half, D(a), rm, flags);
+}
+
+uint32_t sf_h_to_s(uint32_t a, uint32_t *flags)
+{
+	return (uint32_t)convert(&single, H(a), 0, flags);
+}
+
+uint64_t sf_h_to_d(uint32_t a, uint32_t *flags)
+{
+	return convert(&real64, H(a), 0, flags);
 }

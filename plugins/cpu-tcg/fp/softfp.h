@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * IEEE 754 binary32 and binary64 arithmetic on integers: the oracle of the hosts' FP code, the interpreter's
+ * IEEE 754 binary16, binary32 and binary64 arithmetic on integers: the oracle of the hosts' FP code, the interpreter's
  * FP, and what a host calls for what its hardware cannot do (rounding to nearest, ties away).
- * RISC-V rules: result NaNs are canonical (0x7fc00000, 0x7ff8000000000000), tininess is detected after
+ * RISC-V rules: result NaNs are canonical (0x7e00, 0x7fc00000,
+ * 0x7ff8000000000000), tininess is detected after
  * rounding, conversions saturate, fma(inf, 0, qNaN) raises invalid. Any thread; no state but *flags, into
  * which flags are or-ed in RISC-V's order.
  */
@@ -44,11 +45,28 @@ uint64_t sf_max_d(uint64_t a, uint64_t b, uint32_t *flags);
 uint32_t sf_cmp_d(uint64_t a, uint64_t b, uint32_t cmp, uint32_t *flags);
 uint32_t sf_class_d(uint64_t a);
 
+uint32_t sf_add_h(uint32_t a, uint32_t b, uint32_t rm, uint32_t *flags);
+uint32_t sf_sub_h(uint32_t a, uint32_t b, uint32_t rm, uint32_t *flags);
+uint32_t sf_mul_h(uint32_t a, uint32_t b, uint32_t rm, uint32_t *flags);
+uint32_t sf_div_h(uint32_t a, uint32_t b, uint32_t rm, uint32_t *flags);
+uint32_t sf_sqrt_h(uint32_t a, uint32_t rm, uint32_t *flags);
+uint32_t sf_fma_h(uint32_t a, uint32_t b, uint32_t c, uint32_t signs, uint32_t rm, uint32_t *flags);
+uint32_t sf_min_h(uint32_t a, uint32_t b, uint32_t *flags);
+uint32_t sf_max_h(uint32_t a, uint32_t b, uint32_t *flags);
+uint32_t sf_cmp_h(uint32_t a, uint32_t b, uint32_t cmp, uint32_t *flags);
+uint32_t sf_class_h(uint32_t a);
+
 /* kind as enum ir_cvt: 0 i32, 1 u32, 2 i64, 3 u64; 32-bit results are sign-extended to 64 bits */
 uint64_t sf_to_int_s(uint32_t a, uint32_t kind, uint32_t rm, uint32_t *flags);
 uint64_t sf_to_int_d(uint64_t a, uint32_t kind, uint32_t rm, uint32_t *flags);
 uint32_t sf_from_int_s(uint64_t a, uint32_t kind, uint32_t rm, uint32_t *flags);
 uint64_t sf_from_int_d(uint64_t a, uint32_t kind, uint32_t rm, uint32_t *flags);
+uint64_t sf_to_int_h(uint32_t a, uint32_t kind, uint32_t rm, uint32_t *flags);
+uint32_t sf_from_int_h(uint64_t a, uint32_t kind, uint32_t rm, uint32_t *flags);
+uint32_t sf_s_to_h(uint32_t a, uint32_t rm, uint32_t *flags);
+uint32_t sf_d_to_h(uint64_t a, uint32_t rm, uint32_t *flags);
+uint32_t sf_h_to_s(uint32_t a, uint32_t *flags);
+uint64_t sf_h_to_d(uint32_t a, uint32_t *flags);
 uint32_t sf_d_to_s(uint64_t a, uint32_t rm, uint32_t *flags);
 uint64_t sf_s_to_d(uint32_t a, uint32_t *flags);
 

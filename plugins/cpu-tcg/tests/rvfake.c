@@ -31,11 +31,14 @@ uint64_t rv_fake_random(uint64_t *state)
 
 /* --- services --- */
 
+const char *rv_fake_mmu;
 static const char *isa_text;
 
 static const char *get_str(struct mt_inst *inst, const char *name)
 {
 	(void)inst;
+	if (!strcmp(name, "mmu"))
+		return rv_fake_mmu;
 	return strcmp(name, "isa") ? NULL : isa_text;
 }
 

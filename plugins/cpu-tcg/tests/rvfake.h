@@ -27,6 +27,8 @@ struct rv_fake {
 	bool cas_loses;                 /* the next compare-and-swap of a table entry finds it changed */
 };
 
+/* The property `mmu` of those made from now on; NULL: absent. */
+extern const char *rv_fake_mmu;
 struct rv_fake *rv_fake_new(const char *isa);
 void rv_fake_free(struct rv_fake *f);
 /* Little-endian words in RAM; addresses are physical. */

@@ -2,7 +2,7 @@
 /*
  * The FP arithmetic against an oracle that shares nothing with it: results by MPFR with an unbounded exponent,
  * brought into the format by IEEE 754-2019's rules; flags, NaNs and conversions by the RISC-V F and D chapters.
- * All pairs of boundary operands, then random ones, in the five rounding modes and both widths.
+ * All pairs of boundary operands, then random ones, in the five rounding modes and three widths.
  *   test-mpfr [COUNT [SEED]]    COUNT random operand sets of each kind (60000; under MORTISE_LONG 5 millions)
  */
 #include <stdio.h>
@@ -24,8 +24,8 @@ int main(void)
 
 enum { RNE, RTZ, RDN, RUP, RMM, MODES };
 
-enum op { ADD, SUB, MUL, DIV, FMA, SQRT, TO_SINGLE, TO_DOUBLE, FROM_INT };
-static const char *const op_names[] = { "add", "sub", "mul", "div", "fma", "sqrt", "d-to-s", "s-to-d", "from-int" };
+enum op { ADD, SUB, MUL, DIV, FMA, SQRT, TO_HALF, TO_SINGLE, TO_DOUBLE, FROM_INT };
+static const char *const op_names[] = { "add", "sub", "mul", "div", "fma", "sqrt", "to-h", "to-s", "to-d", "from-int" };
 
 struct width {
 	const char *name;
@@ -36,6 +36,7 @@ struct width {
 };
 
 static const struct width widths[] = {
+	{ "h", 11, 5, -14, 15, 0x7e00u },
 	{ "s", 24, 8, -126, 127, 0x7fc00000u },
 	{ "d", 53, 11, -1022, 1023, 0x7ff8000000000000u },
 };
@@ -261,7 +262,18 @@ static void check_result(const char *name, const struct width *w, const uint64_t
 	printf(" gives %#" PRIx64 " flags %#x, want %#" PRIx64 " flags %#x\n", got, got_flags, want, want_flags);
 }
 
-#define CALL(w, name, ...) ((w) == widths ? (uint64_t)sf_##name##_s(__VA_ARGS__) : sf_##name##_d(__VA_ARGS__))
+enum { HALF, SINGLE, DOUBLE, WIDTHS };
+#define CALL(w, name, ...) ((w) == &widths[HALF] ? (uint64_t)sf_##name##_h(__VA_ARGS__) : \
+			    (w) == &widths[SINGLE] ? (uint64_t)sf_##name##_s(__VA_ARGS__) : sf_##name##_d(__VA_ARGS__))
+
+static uint64_t convert(enum op op, const struct width *w, uint64_t x, uint32_t rm, uint32_t *flags)
+{
+	if (op == TO_HALF)
+		return w == &widths[SINGLE] ? sf_s_to_h((uint32_t)x, rm, flags) : sf_d_to_h(x, rm, flags);
+	if (op == TO_SINGLE)
+		return w == &widths[HALF] ? sf_h_to_s((uint32_t)x, flags) : sf_d_to_s(x, rm, flags);
+	return w == &widths[HALF] ? sf_h_to_d((uint32_t)x, flags) : sf_s_to_d((uint32_t)x, flags);
+}
 
 /* the macro hands 64-bit operands to the 32-bit functions: their upper halves are zero */
 static uint64_t run(enum op op, const struct width *w, const uint64_t *x, uint32_t rm, uint32_t *flags)
@@ -273,14 +285,13 @@ static uint64_t run(enum op op, const struct width *w, const uint64_t *x, uint32
 	case DIV:       return CALL(w, div, x[0], x[1], rm, flags);
 	case FMA:       return CALL(w, fma, x[0], x[1], x[2], 0, rm, flags);
 	case SQRT:      return CALL(w, sqrt, x[0], rm, flags);
-	case TO_SINGLE: return sf_d_to_s(x[0], rm, flags);
-	default:        return sf_s_to_d((uint32_t)x[0], flags);
+	default:        return convert(op, w, x[0], rm, flags);
 	}
 }
 
 static void check_op(enum op op, const struct width *w, const uint64_t *x, int count)
 {
-	const struct width *to = op == TO_SINGLE ? &widths[0] : op == TO_DOUBLE ? &widths[1] : w;
+	const struct width *to = op >= TO_HALF && op <= TO_DOUBLE ? &widths[op - TO_HALF] : w;
 
 	for (int rm = 0; rm < MODES; rm++) {
 		uint32_t got_flags = 0, want_flags = 0;
@@ -428,7 +439,9 @@ static void check_from_int(const struct width *w, uint64_t n)
 static void check_one(const struct width *w, uint64_t bits)
 {
 	check_op(SQRT, w, &bits, 1);
-	check_op(w == widths ? TO_DOUBLE : TO_SINGLE, w, &bits, 1);
+	for (enum op op = TO_HALF; op <= TO_DOUBLE; op++)
+		if (w != &widths[op - TO_HALF])
+			check_op(op, w, &bits, 1);
 	check_to_int(w, bits);
 	check_from_int(w, bits);
 	check_from_int(w, bits << 32 | bits >> 11);
@@ -452,7 +465,7 @@ static void list_boundaries(const struct width *w)
 	for (int sign = 0; sign < 2; sign++) {
 		for (size_t e = 0; e < sizeof(exponents) / sizeof(*exponents); e++)
 			for (size_t f = 0; f < sizeof(fractions) / sizeof(*fractions); f++)
-				boundary[boundaries++] = make(w, sign, exponents[e], fractions[f]);
+				boundary[boundaries++] = make(w, sign, exponents[e] & top, fractions[f]);
 		for (size_t f = 0; f < sizeof(specials) / sizeof(*specials); f++)
 			boundary[boundaries++] = make(w, sign, top, specials[f]);
 	}
@@ -545,11 +558,13 @@ int main(int argc, char **argv)
 
 	random_state = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
 	mpfr_inits2(64, value[0], value[1], value[2], scratch, result, (mpfr_ptr)NULL);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < WIDTHS; i++) {
 		list_boundaries(&widths[i]);
 		check_boundaries(&widths[i]);
 		check_random(&widths[i], count);
 	}
+	for (uint32_t bits = 0; bits < 0x10000; bits += getenv("MORTISE_LONG") ? 1 : 13)
+		check_one(&widths[HALF], bits);
 	mpfr_clears(value[0], value[1], value[2], scratch, result, (mpfr_ptr)NULL);
 	mpfr_free_cache();
 	printf("%" PRIu64 " results, %" PRIu64 " wrong\n", checked, wrong);

@@ -113,6 +113,10 @@ START_TEST(known_words)
 		{ 0x9016, "add zero,zero,t0" },
 		{ 0x28c5a52f, "amocas.w a0,a2,(a1)" }, { 0x2ec5b52f, "amocas.d.aqrl a0,a2,(a1)" },
 		{ 0x2cc5c52f, "amocas.q.aq a0,a2,(a1)" },
+		/* Zfh */
+		{ 0x04c5f553, "fadd.h fa0,fa1,fa2" }, { 0x6cc59543, "fmadd.h fa0,fa1,fa2,fa3,rtz" },
+		{ 0x40258553, "fcvt.s.h fa0,fa1,rne" }, { 0x4405f553, "fcvt.h.s fa0,fa1" }, { 0xc4259553, "fcvt.l.h a0,fa1,rtz" },
+		{ 0xe4058553, "fmv.x.h a0,fa1" }, { 0x00259507, "flh fa0,2(a1)" }, { 0x00a59127, "fsh fa0,2(a1)" },
 		/* Zcb */
 		{ 0x8148, "lbu a0,1(a0)" }, { 0x8128, "lbu a0,2(a0)" }, { 0x85ac, "lhu a1,2(a1)" },
 		{ 0x85cc, "lh a1,0(a1)" }, { 0x8968, "sb a0,3(a0)" }, { 0x8d28, "sh a0,2(a0)" },
@@ -132,7 +136,7 @@ START_TEST(reserved_is_illegal)
 		0x00000000, 0xffffffff, 0x0000, 0x0000001f, 0x00007063 & ~0x4000u, 0x00002063, 0x0000700f, 0x00007003,
 		0x00004023, 0x02001013 | 1u << 27, 0x0200101b, 0x04000033, 0xfe000033, 0x0000102f, 0x3000202f,
 		0x7c001073 & ~0x7000u, 0x30300073, 0x00200073, 0x10400073, 0x12000f73, 0x2001, 0x6101, 0x8002, 0x4002,
-		0x9c79, 0x8c40, 0x0030200f, 0x0040208f, 0x00e00073, 0x04000053, 0xd0400053, 0xc0401053, 0x30059013,
+		0x9c79, 0x8c40, 0x0030200f, 0x0040208f, 0x00e00073, 0x06000053, 0xd0400053, 0xc0401053, 0x30059013,
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)

@@ -158,13 +158,13 @@ static uint64_t pte_of(uint64_t phys, uint64_t bits)
 	return phys >> 12 << 10 | bits;
 }
 
-/* Tables for vaddr with a leaf at `level` in Sv39 (3) or Sv48 (4); the address of the leaf. */
+/* Tables for vaddr with a leaf at `level` in Sv39 (3), Sv48 (4) or Sv57 (5); the address of the leaf. */
 static uint64_t map(uint32_t levels, uint64_t vaddr, uint32_t level, uint64_t leaf)
 {
 	uint64_t table = TABLES, entry;
 
-	memset(f->ram + (TABLES - FAKE_RAM), 0, 4096 * 4);
-	f->s->satp = (levels == 4 ? UINT64_C(9) : UINT64_C(8)) << 60 | TABLES >> 12;
+	memset(f->ram + (TABLES - FAKE_RAM), 0, 4096 * 5);
+	f->s->satp = (UINT64_C(5) + levels) << 60 | TABLES >> 12;
 	for (uint32_t l = levels - 1;; l--) {
 		entry = table + (vaddr >> (12 + 9 * l) & 511) * 8;
 		if (l == level)
@@ -215,8 +215,9 @@ static bool walk(uint64_t vaddr, enum tcg_access access, uint32_t mmu, struct tc
 static void check_walk(uint32_t levels, uint32_t level, uint64_t bits, enum tcg_access access, uint32_t mmu,
 		       bool mxr, bool adue)
 {
-	uint64_t vaddr = levels == 4 ? UINT64_C(0xffff812345678abc) : UINT64_C(0x0000002345678abc);
-	uint64_t size = UINT64_C(1) << (12 + 9 * level), target = UINT64_C(0x123) << 39;
+	static const uint64_t vaddrs[] = { 0x0000002345678abc, 0xffff812345678abc, 0xff01812345678abc };
+	uint64_t vaddr = vaddrs[levels - 3];
+	uint64_t size = UINT64_C(1) << (12 + 9 * level), target = UINT64_C(0x12) << 48;
 	uint64_t pte = pte_of(target, bits), entry = map(levels, vaddr, level, pte), after;
 	struct tcg_walk w;
 
@@ -252,7 +253,7 @@ static void check_walk(uint32_t levels, uint32_t level, uint64_t bits, enum tcg_
 START_TEST(walk_matrix)
 {
 	open_memory();
-	for (uint32_t levels = 3; levels <= 4; levels++)
+	for (uint32_t levels = 3; levels <= 5; levels++)
 		for (uint32_t level = 0; level < levels; level++)
 			for (uint64_t bits = 0; bits < 256; bits++) {
 				if (level && !(bits & (PTE_R | PTE_W | PTE_X)))
@@ -306,13 +307,14 @@ static uint32_t fault_of(uint64_t vaddr, enum tcg_access access)
 START_TEST(malformed_tables)
 {
 	open_memory();
-	for (int bit = 54; bit < 64; bit++) {           /* reserved, Svpbmt, Svnapot */
+	f->s->menvcfg |= MENVCFG_PBMTE;
+	for (int bit = 54; bit < 61; bit++) {           /* reserved */
 		map(3, 0x1000, 0, pte_of(FAKE_RAM, LEAF) | UINT64_C(1) << bit);
 		ck_assert_uint_eq(fault_of(0x1000, TCG_LOAD), 13);
 	}
-	for (uint32_t level = 1; level < 4; level++)
+	for (uint32_t level = 1; level < 5; level++)
 		for (uint32_t bit = 12; bit < 12 + 9 * level; bit++) {
-			map(4, 0x1000, level, pte_of(UINT64_C(1) << bit, LEAF));
+			map(5, 0x1000, level, pte_of(UINT64_C(1) << bit, LEAF));
 			ck_assert_uint_eq(fault_of(0x1000, TCG_STORE), 15);
 		}
 	/* A, D and U of a pointer are reserved */
@@ -334,6 +336,59 @@ START_TEST(malformed_tables)
 }
 END_TEST
 
+/* Every value of PBMT and N in a leaf and in a pointer, at each level; with PBMTE and without. */
+START_TEST(high_bits)
+{
+	for (uint64_t high = 0; high < 8; high++)
+		for (uint32_t level = 0; level < 3; level++)
+			for (uint32_t kind = 0; kind < 8; kind++) {
+				bool pbmte = kind & 1, pointer = kind & 2, napot = kind & 4;
+				uint64_t bits = high << 61, n = high >> 2, pbmt = high & 3;
+				uint64_t ppn_end = napot && level == 0 ? 0x8000 : 0;
+				bool legal = (!pbmt || (pbmte && pbmt < 3 && !pointer)) &&
+					     (!n || (ppn_end && !pointer));
+				open_memory();
+				f->s->menvcfg = pbmte ? MENVCFG_PBMTE : 0;
+				uint64_t entry = map(3, 0x1000, level, pte_of(ppn_end, LEAF) | (pointer ? 0 : bits));
+				if (pointer) {  /* the entry above; at the top the leaf itself becomes one */
+					uint64_t at = level == 2 ? entry : TABLES + (1 - level) * 4096;
+					uint64_t old = level == 2 ? pte_of(TABLES + 4096, PTE_V) : rv_fake_get(f, at, 8);
+					rv_fake_put(f, at, old | bits, 8);
+				}
+				uint32_t cause = fault_of(0x1000, TCG_LOAD);
+				/* a pointer made of the top leaf leads to an empty table */
+				ck_assert_msg((cause == 13) == (!legal || (pointer && level == 2)),
+					      "high %lu level %u kind %u: %u", high, level, kind, cause);
+			}
+}
+END_TEST
+
+/* 64 KiB of sixteen entries alike: the address's own bits stand for the last four of the PPN. */
+START_TEST(napot)
+{
+	uint64_t leaf = pte_of(0x120000 | 0x8000, LEAF) | UINT64_C(1) << 63;
+	struct tcg_walk w;
+
+	open_memory();
+	for (uint64_t page = 0; page < 16; page++) {
+		uint64_t vaddr = 0x40000 + page * 4096 + 0xabc;
+		map(4, vaddr, 0, leaf);
+		ck_assert(walk(vaddr, TCG_LOAD, RV_MMU_S, &w));
+		ck_assert_uint_eq(w.phys, 0x120000 + page * 4096 + 0xabc);
+		ck_assert_uint_eq(w.page_bytes, 0x10000);
+	}
+	for (uint64_t end = 0; end < 16; end++) {       /* other sizes are reserved */
+		map(4, 0x40000, 0, pte_of(0x120000 | end << 12, LEAF) | UINT64_C(1) << 63);
+		ck_assert_uint_eq(fault_of(0x40000, TCG_STORE), end == 8 ? 0 : 15);
+	}
+	rv_fake_free(f);
+	f = rv_fake_new("rv64gc");
+	open_memory();
+	map(4, 0x40000, 0, leaf);
+	ck_assert_uint_eq(fault_of(0x40000, TCG_FETCH), 12);
+}
+END_TEST
+
 START_TEST(canonical_addresses)
 {
 	open_memory();
@@ -345,6 +400,11 @@ START_TEST(canonical_addresses)
 	map(4, UINT64_C(0xffff800000001000), 3, pte_of(0, LEAF));
 	ck_assert_uint_eq(fault_of(UINT64_C(0xffff800000001000), TCG_LOAD), 0);
 	ck_assert_uint_eq(fault_of(UINT64_C(0x0000800000001000), TCG_LOAD), 13);
+	map(5, UINT64_C(0xff00000000001000), 4, pte_of(0, LEAF));
+	ck_assert_uint_eq(fault_of(UINT64_C(0xff00000000001000), TCG_LOAD), 0);
+	ck_assert_uint_eq(fault_of(UINT64_C(0x0100000000001000), TCG_LOAD), 13);
+	map(5, UINT64_C(0x00ff000000001000), 4, pte_of(0, LEAF));
+	ck_assert_uint_eq(fault_of(UINT64_C(0x00ff000000001000), TCG_LOAD), 0);
 }
 END_TEST
 
@@ -450,7 +510,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		pmp_matching, pmp_registers, walk_matrix, looks_change_nothing, malformed_tables, canonical_addresses,
+		pmp_matching, pmp_registers, walk_matrix, looks_change_nothing, malformed_tables, high_bits, napot,
+		canonical_addresses,
 		bare_and_machine, lost_update, protected_tables, instructions_through_tables,
 	};
 	Suite *suite = suite_create("rv-mmu");

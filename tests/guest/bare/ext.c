@@ -285,6 +285,44 @@ static void swapping(void)
 	CHECK("amocas.q of two harts, high", pair.high, -2 * n);
 }
 
+/* --- Zfh: by a few values; the arithmetic has tests of its own --- */
+
+#define HALF_OP(name, text) \
+	static uint64_t name(uint64_t a, uint64_t b, uint64_t *flags) \
+	{ \
+		uint64_t r; \
+		__asm__ volatile("fmv.d.x ft0, %2\n\tfmv.d.x ft1, %3\n\tfsflags x0\n\t" text "\n\tfmv.x.d %0, ft2\n\tfrflags %1" \
+				 : "=r"(r), "=r"(*flags) : "r"(a), "r"(b) : "ft0", "ft1", "ft2", "memory"); \
+		return r; \
+	}
+HALF_OP(half_add, ".insn r 0x53, 7, 0x02, ft2, ft0, ft1")
+HALF_OP(half_div_up, ".insn r 0x53, 3, 0x0e, ft2, ft0, ft1")
+HALF_OP(half_to_single, ".insn r 0x53, 7, 0x20, ft2, ft0, ft2")
+HALF_OP(single_to_half, ".insn r 0x53, 7, 0x22, ft2, ft0, ft0")
+
+static void halves(void)
+{
+	static volatile uint16_t cell[4] = { 0x1111, 0x3c00, 0x2222 };
+	const uint64_t box = ~0xffffull, one = box | 0x3c00, three = box | 0x4200;
+	uint64_t flags, r;
+
+	CHECK("fadd.h", half_add(one, three, &flags), box | 0x4400);
+	CHECK("exact", flags, 0);
+	CHECK("fdiv.h, up", half_div_up(one, three, &flags), box | 0x3556);
+	CHECK("inexact", flags, 1);
+	CHECK("fadd.h of what is not boxed", half_add(0x3c00, one, &flags), box | 0x7e00);
+	CHECK("no flags", flags, 0);
+	__asm__ volatile("fsrm %0" :: "r"(2));
+	CHECK("fcvt.h.s, down by frm", single_to_half(0xffffffff47800000ull, 0, &flags), box | 0x7bff);
+	CHECK("overflow", flags, 5);
+	__asm__ volatile("fsrm x0");
+	CHECK("fcvt.s.h", half_to_single(box | 0x0001, 0, &flags), 0xffffffff33800000);
+	__asm__ volatile(".insn i 0x07, 1, ft2, %1, 2\n\tfmv.x.d %0, ft2" : "=r"(r) : "r"(cell) : "ft2", "memory");
+	CHECK("flh", r, one);
+	__asm__ volatile(".insn s 0x27, 1, ft2, 4(%0)" :: "r"(cell) : "memory");
+	CHECK("fsh", cell[2], 0x3c00);
+}
+
 void run(void)
 {
 	conditional();
@@ -293,4 +331,5 @@ void run(void)
 	cbo_rights();
 	waiting();
 	swapping();
+	halves();
 }

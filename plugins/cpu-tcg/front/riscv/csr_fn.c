@@ -377,7 +377,7 @@ void rv_write_satp(struct tcg_env *env, uint32_t number, uint64_t value)
 
 	(void)number;
 	/* "if satp is written with an unsupported MODE, the entire write has no effect" */
-	if (mode != SATP_BARE && mode != SATP_SV39 && mode != SATP_SV48)
+	if (mode != SATP_BARE && (mode < SATP_SV39 || mode > s->config->satp_mode))
 		return;
 	s->satp = value;
 	if (mode != old_mode)
@@ -481,7 +481,8 @@ void rv_write_menvcfg(struct tcg_env *env, uint32_t number, uint64_t value)
 {
 	struct rv_state *s = rv_state(env);
 	uint64_t bits = envcfg_bits(s, value) | (rv_has(s, RV_EXT_SSTC) ? MENVCFG_STCE : 0) |
-			(rv_has(s, RV_EXT_SVADU) ? MENVCFG_ADUE : 0);
+			(rv_has(s, RV_EXT_SVADU) ? MENVCFG_ADUE : 0) |
+			(rv_has(s, RV_EXT_SVPBMT) ? MENVCFG_PBMTE : 0);
 	uint64_t old = s->menvcfg;
 
 	(void)number;

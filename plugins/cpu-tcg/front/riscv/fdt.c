@@ -21,6 +21,7 @@ static void write_isa(const struct tcg_front_config *c, struct mt_fdt *fdt, cons
 static void write_cpu(struct tcg_front_config *c, uint32_t hart, struct mt_fdt *fdt,
 		      const struct mt_fdt_writer *w)
 {
+	static const char *const modes[] = { "riscv,sv39", "riscv,sv48", "riscv,sv57" };
 	char name[32];
 	uint32_t phandle = w->vcpu_phandle(fdt, hart), one = 1, block = CACHE_BLOCK_BYTES;
 	snprintf(name, sizeof(name), "cpu@%x", hart);
@@ -31,7 +32,7 @@ static void write_cpu(struct tcg_front_config *c, uint32_t hart, struct mt_fdt *
 	w->str(fdt, "status", "okay");
 	w->str(fdt, "compatible", "riscv");
 	write_isa(c, fdt, w);
-	w->str(fdt, "mmu-type", "riscv,sv48");
+	w->str(fdt, "mmu-type", modes[c->satp_mode - SATP_SV39]);
 	if (c->exts & RV_BIT(ZICBOM))
 		w->u32s(fdt, "riscv,cbom-block-size", &block, 1);
 	if (c->exts & RV_BIT(ZICBOP))

@@ -91,6 +91,14 @@ void rv_update_context(struct tcg_env *env)
 
 /* --- Life --- */
 
+/* The property `mmu`: each mode brings the smaller ones. */
+static uint32_t satp_mode(const char *mmu)
+{
+	if (mmu && !strcmp(mmu, "sv39"))
+		return SATP_SV39;
+	return mmu && !strcmp(mmu, "sv57") ? SATP_SV57 : SATP_SV48;
+}
+
 static int rv_create(const struct tcg_services *services, uint32_t vcpu_count, struct tcg_front_config **out,
 		     struct mt_error *err)
 {
@@ -111,6 +119,7 @@ static int rv_create(const struct tcg_services *services, uint32_t vcpu_count, s
 		free(config);
 		return rc;
 	}
+	config->satp_mode = satp_mode(services->props->get_str(services->inst, "mmu"));
 	config->misa = rv_isa_misa(config->exts);
 	rv_isa_text(config->exts, config->isa_text, sizeof(config->isa_text));
 	rv_decode_init();

@@ -260,6 +260,8 @@ static uint64_t rvh_fclass_d(struct tcg_env *env, uint64_t a, uint64_t b, uint64
 	return sf_class_d(a);
 }
 
+uint64_t rvh_half(struct tcg_env *env, uint64_t insn, uint64_t op, uint64_t mode);
+
 const struct ir_helper rv_helpers[] = {
 #define RVH(id, fn, flags) [RVH_##id] = { #fn, fn, flags },
 #include "helpers.def"

@@ -22,8 +22,8 @@ enum rv_ext {
 /* All that there is, but for Svade: hardware sets A and D, which costs guests no traps. */
 #define RV_ISA_DEFAULT \
 	"rv64imafdc_zic64b_zicbom_zicbop_zicboz_ziccamoa_ziccif_zicclsm_ziccrse_zicntr_zicond_zicsr_zifencei_" \
-	"zihintntl_zihintpause_zihpm_za64rs_zacas_zawrs_zca_zcb_zcd_zba_zbb_zbs_zkt_" \
-	"ssccptr_sscounterenw_sstc_sstvala_sstvecd_svadu_svbare_svinval"
+	"zihintntl_zihintpause_zihpm_za64rs_zacas_zawrs_zfh_zfhmin_zca_zcb_zcd_zba_zbb_zbs_zkt_" \
+	"ssccptr_sscounterenw_sstc_sstvala_sstvecd_svadu_svbare_svinval_svnapot_svpbmt"
 #define RV_ISA_TEXT_BYTES 512u
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address translation: Sv39 and Sv48 with Svade or Svadu, then PMP. Privileged ISA, "Virtual Address
- * Translation Process". Regimes (env->mmu) name the privilege of loads and stores, so that MPRV and SUM
- * need no look here; a fetch has the privilege of the hart, whatever MPRV says.
+ * Address translation: Sv39, Sv48 and Sv57 with Svade or Svadu, Svnapot and Svpbmt, then PMP. Privileged ISA,
+ * "Virtual Address Translation Process". Regimes (env->mmu) name the privilege of loads and stores, so that MPRV
+ * and SUM need no look here; a fetch has the privilege of the hart, whatever MPRV says.
  */
 #include "pmp.h"
 #include "state.h"
@@ -15,7 +15,10 @@
 #define PTE_A (UINT64_C(1) << 6)
 #define PTE_D (UINT64_C(1) << 7)
 #define PTE_PPN(pte) ((pte) >> 10 & ((UINT64_C(1) << 44) - 1))
-#define PTE_RESERVED (UINT64_C(0x3ff) << 54)    /* Svpbmt, Svnapot and what is not defined: must be 0 */
+#define PTE_RESERVED (UINT64_C(0x7f) << 54)     /* must be 0 */
+#define PTE_PBMT (UINT64_C(3) << 61)
+#define PTE_N (UINT64_C(1) << 63)
+#define NAPOT_BYTES UINT64_C(0x10000)           /* the one size that there is: its PPN ends in 1000 */
 
 struct walk {
 	struct tcg_env *env;
@@ -87,6 +90,21 @@ static enum update update_pte(const struct walk *w, uint64_t addr, uint64_t pte,
 	return bus_error ? FAULT : CHANGED;
 }
 
+/*
+ * Bits that leaves may have and pointers not. Memory types change nothing here: all of memory is coherent, and devices
+ * are not cached. 3 is reserved ("Svpbmt"), and the field where it is off.
+ */
+static bool high_bits_legal(const struct walk *w, uint64_t pte, int level)
+{
+	bool is_leaf = pte & (PTE_R | PTE_X);
+
+	if (pte & PTE_RESERVED)
+		return false;
+	if ((pte & PTE_PBMT) && (!is_leaf || (pte & PTE_PBMT) == PTE_PBMT || !(w->s->menvcfg & MENVCFG_PBMTE)))
+		return false;
+	return !(pte & PTE_N) || (rv_has(w->s, RV_EXT_SVNAPOT) && is_leaf && level == 0 && (PTE_PPN(pte) & 15) == 8);
+}
+
 static bool leaf(const struct walk *w, uint64_t addr, uint64_t *pte, int level, bool *again)
 {
 	uint32_t rights = leaf_rights(w, *pte);
@@ -116,7 +134,7 @@ static bool walk_table(const struct walk *w, int levels, struct tcg_walk *out, b
 		uint64_t pte;
 		if (!read_pte(w, addr, &pte))
 			return access_fault(w);
-		if (!(pte & PTE_V) || ((pte & (PTE_R | PTE_W)) == PTE_W) || (pte & PTE_RESERVED))
+		if (!(pte & PTE_V) || ((pte & (PTE_R | PTE_W)) == PTE_W) || !high_bits_legal(w, pte, level))
 			return page_fault(w);
 		if (!(pte & (PTE_R | PTE_X))) {
 			if (pte & (PTE_A | PTE_D | PTE_U))
@@ -126,7 +144,7 @@ static bool walk_table(const struct walk *w, int levels, struct tcg_walk *out, b
 		}
 		if (!leaf(w, addr, &pte, level, again))
 			return false;
-		uint64_t size = UINT64_C(1) << (12 + 9 * level);
+		uint64_t size = pte & PTE_N ? NAPOT_BYTES : UINT64_C(1) << (12 + 9 * level);
 		uint32_t rights = leaf_rights(w, pte);
 		out->phys = ((PTE_PPN(pte) << 12) & ~(size - 1)) | (w->vaddr & (size - 1));
 		out->page_bytes = size;
@@ -160,7 +178,7 @@ static bool walk(const struct walk *w, uint32_t width, struct tcg_walk *out)
 	*out = (struct tcg_walk){ w->vaddr, TCG_PAGE_SIZE, 1, 1, 1, 0 };
 	if (w->priv == RV_M || mode == SATP_BARE)
 		return protect(w, width, out);
-	int levels = mode == SATP_SV48 ? 4 : 3;
+	int levels = 3 + (int)(mode - SATP_SV39);
 	int sign = 64 - (12 + 9 * levels);
 	if ((uint64_t)((int64_t)(w->vaddr << sign) >> sign) != w->vaddr)
 		return page_fault(w);

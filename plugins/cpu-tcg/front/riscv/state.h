@@ -54,6 +54,7 @@ enum rv_irq { RV_SSI = 1, RV_MSI = 3, RV_STI = 5, RV_MTI = 7, RV_SEI = 9, RV_MEI
 #define MENVCFG_CBIE (UINT64_C(3) << MENVCFG_CBIE_SHIFT)
 #define MENVCFG_CBCFE (UINT64_C(1) << 6)
 #define MENVCFG_CBZE (UINT64_C(1) << 7)
+#define MENVCFG_PBMTE (UINT64_C(1) << 62)
 #define MENVCFG_ADUE (UINT64_C(1) << 61)
 #define MENVCFG_STCE (UINT64_C(1) << 63)
 
@@ -73,6 +74,7 @@ enum rv_irq { RV_SSI = 1, RV_MSI = 3, RV_STI = 5, RV_MTI = 7, RV_SEI = 9, RV_MEI
 #define SATP_BARE 0u
 #define SATP_SV39 8u
 #define SATP_SV48 9u
+#define SATP_SV57 10u
 
 /* Regimes of loads and stores: env->mmu. */
 enum rv_mmu { RV_MMU_U, RV_MMU_S, RV_MMU_S_SUM, RV_MMU_M };
@@ -119,6 +121,7 @@ struct tcg_front_config {
 	uint32_t vcpu_count;
 	uint64_t exts;          /* set of enum rv_ext */
 	uint64_t misa;
+	uint32_t satp_mode;     /* the largest that there is */
 	char isa_text[RV_ISA_TEXT_BYTES];
 };
 

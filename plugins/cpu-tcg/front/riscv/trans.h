@@ -25,6 +25,11 @@ enum rv_helper {
 /* arg of an AMO line: which, and the size */
 #define AMO_ARG(amo, mem) ((uint32_t)(amo) << 8 | (mem))
 
+/* arg of a half-precision line: the result is an F register; it is exact, without a rounding mode; it needs D */
+#define RV_HALF_F     1u
+#define RV_HALF_EXACT 2u
+#define RV_HALF_D     4u
+
 struct rv_trans {
 	struct ir_block *b;
 	uint64_t exts;

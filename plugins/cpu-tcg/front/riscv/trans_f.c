@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * F and D (Unprivileged ISA, "F" and "D" Extension). Single-precision values live NaN-boxed in the 64-bit
- * registers: arithmetic unboxes its operands and boxes its result, moves and stores take the bits as they
- * are.
+ * F and D (Unprivileged ISA, "F" and "D" Extension) and Zfh. Single-precision values live NaN-boxed in the
+ * 64-bit registers: arithmetic unboxes its operands and boxes its result, moves and stores take the bits as
+ * they are. Half precision, which programs hardly compute in, is a helper's matter but for moves.
  *
  * Easy to break: each handler first asks fp_ready(), which refuses the instruction when mstatus.FS is off,
  * and in a context that has FS not yet dirty marks it so and starts the instruction again in the new
@@ -342,4 +342,54 @@ void rv_t_fmv_d_x(struct rv_trans *t, const struct rv_insn *i, uint32_t arg)
 		ir_op1(t->b, IR_mov, RV_GLOBAL_F(i->rd), RV_GLOBAL_X(i->rs1));
 	else
 		ir_movi(t->b, RV_GLOBAL_F(i->rd), 0);
+}
+
+/* --- half precision --- */
+
+static void h_box(struct rv_trans *t, uint32_t reg, ir_val value)
+{
+	ir_val low = ir_op1(t->b, IR_ext16u, IR_NONE, value);
+	ir_op2i(t->b, IR_or, RV_GLOBAL_F(reg), low, -65536);
+}
+
+void rv_t_fload_h(struct rv_trans *t, const struct rv_insn *i, uint32_t arg)
+{
+	int64_t disp;
+
+	(void)arg;
+	if (!fp_ready(t, i))
+		return;
+	ir_val base = f_address(t, i, &disp);
+	ir_val value = ir_ld(t->b, IR_NONE, base, disp, f_mem(i, IRM_16));
+	ir_op2i(t->b, IR_or, RV_GLOBAL_F(i->rd), value, -65536);
+}
+
+void rv_t_fmv_x_h(struct rv_trans *t, const struct rv_insn *i, uint32_t arg)
+{
+	(void)arg;
+	if (fp_readable(t, i) && i->rd)
+		ir_op1(t->b, IR_ext16s, rv_dst(t, i->rd), RV_GLOBAL_F(i->rs1));
+}
+
+void rv_t_fmv_h_x(struct rv_trans *t, const struct rv_insn *i, uint32_t arg)
+{
+	(void)arg;
+	if (fp_ready(t, i))
+		h_box(t, i->rd, rv_src(t, i->rs1));
+}
+
+/* The helper reads its operands from the registers that the word names. */
+void rv_t_half(struct rv_trans *t, const struct rv_insn *i, uint32_t kind)
+{
+	uint32_t rm = IR_RM_RNE;
+
+	if ((kind & RV_HALF_D) && !(t->exts & RV_BIT(D))) {
+		rv_illegal(t, i);
+		return;
+	}
+	if (kind & RV_HALF_EXACT ? !fp_ready(t, i) : !fp_rounded(t, i, &rm))
+		return;
+	ir_val word = ir_movi(t->b, IR_NONE, i->raw), op = ir_movi(t->b, IR_NONE, i->op);
+	ir_val mode = ir_movi(t->b, IR_NONE, rm);
+	ir_call(t->b, kind & RV_HALF_F ? RV_GLOBAL_F(i->rd) : x_dst(t, i->rd), RVH_HALF, word, op, mode);
 }
