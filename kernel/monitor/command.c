@@ -69,8 +69,8 @@ static int run_powerdown(struct monitor *mon, const struct json *arguments, FILE
 			server_event(mon, "POWERDOWN", NULL);
 		return code;
 	}
-	return fault_set(err, MT_ENOTSUP, NULL, NULL, "no device of this machine can ask the guest to shut down "
-			 "(quit ends the machine at once)");
+	return fault_set(err, MT_ENOTSUP, NULL, "add a power button, or quit, which ends the machine at once",
+			 "no device of this machine can ask the guest to shut down");
 }
 
 /* Lines and replies */

@@ -55,7 +55,7 @@ def test(folder):
             ("print $pc == " + hex(call), r"\$1 = 1"),
             ("info registers priv", r"Supervisor"),
             ("x/2i $pc", rf"=> 0x{call:x}"),
-            ("print $satp >> 60", r"= (8|9|10)\n"),
+            ("print ($satp >> 60) & 15", r"= (8|9|10)\n"),
             (f"monitor translate {call:x}", r"^0x[0-9a-f]{8}$"),
             ("stepi 10", r"0x"),
             ("thread apply all print $pc", r"Thread 2(.|\n)*Thread 1"),
