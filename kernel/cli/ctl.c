@@ -308,7 +308,8 @@ static char *names_of(const GPtrArray *list, const char *among)
 		const struct place_machine *m = g_ptr_array_index(list, i);
 
 		if (!among || machine_is(m, among))
-			g_string_append_printf(text, "%s%s.%ld", text->len ? ", " : "", m->name, (long)m->pid);
+			g_string_append_printf(text, "%s%s.%ld", text->len ? ", " : "", m->name,
+					       (long)m->pid);
 	}
 	return g_string_free(text, FALSE);
 }
@@ -423,7 +424,9 @@ static int ctl_verb(const struct cli_args *args)
 
 	if (!cli_format(args, &json, &code))
 		return code;
-	return name ? ctl_machine(name, what ? what : "status", cli_operand(args, 2), json) : machines_list(json);
+	if (!name)
+		return machines_list(json);
+	return ctl_machine(name, what ? what : "status", cli_operand(args, 2), json);
 }
 
 static const struct cli_option *const ctl_tables[] = { cli_options_format, cli_options_common, NULL };

@@ -29,7 +29,8 @@ static int run_cont(struct monitor *mon, const struct json *arguments, FILE *out
 {
 	(void)arguments, (void)out;
 	if (!strcmp(monitor_status(mon), "debug"))
-		return fault_set(err, MT_EBUSY, NULL, NULL, "the debugger has stopped the machine; it goes on from there");
+		return fault_set(err, MT_EBUSY, NULL, NULL,
+				 "the debugger has stopped the machine; it goes on from there");
 	monitor_go(mon);
 	return 0;
 }
@@ -55,13 +56,15 @@ static int run_powerdown(struct monitor *mon, const struct json *arguments, FILE
 	(void)arguments, (void)out;
 	for (unsigned i = 0; i < m->insts->len; i++) {
 		struct mt_inst *inst = g_ptr_array_index(m->insts, i);
-		const struct mt_power_button *button = inst->dev ? inst_role(inst, MT_IFACE_POWER_BUTTON) : NULL;
+		const struct mt_power_button *button;
 		int code;
 
+		button = inst->dev ? inst_role(inst, MT_IFACE_POWER_BUTTON) : NULL;
 		if (!button)
 			continue;
 		if (m->state != INST_RUNNING)
-			return fault_set(err, MT_EBUSY, NULL, NULL, "the machine is paused: its guest would not hear it");
+			return fault_set(err, MT_EBUSY, NULL, NULL,
+					 "the machine is paused: its guest would not hear it");
 		inst_enter(inst);
 		code = button->press(inst->self, err);
 		inst_leave(inst);
@@ -94,7 +97,8 @@ static void reply_error(FILE *out, const char *class, const char *text, const st
 
 static void reply_fault(FILE *out, const struct mt_error *err, const struct json *id)
 {
-	char *text = err->hint[0] ? g_strdup_printf("%s (%s)", err->message, err->hint) : g_strdup(err->message);
+	bool hint = err->hint[0] != 0;
+	char *text = g_strconcat(err->message, hint ? " (" : "", err->hint, hint ? ")" : "", NULL);
 
 	reply_error(out, err->code == MT_ENOENT ? "DeviceNotFound" : "GenericError",
 		    *text ? text : "the command failed", id);
@@ -178,13 +182,15 @@ static void request_run(struct monitor *mon, enum monitor_role role, const struc
 	if (request->type != JSON_OBJECT)
 		text = g_strdup("a request is an object: {\"execute\": \"query-status\"}");
 	else if ((unknown = unknown_member(request)))
-		text = g_strdup_printf("a request has no member '%s'; there are execute, arguments and id", unknown);
+		text = g_strdup_printf("a request has no member '%s'; there are execute, arguments and id",
+				       unknown);
 	else if (!name)
 		text = g_strdup("the request has no \"execute\" with the name of a command");
 	if (text)
 		reply_error(out, "GenericError", text, id);
 	else if (!c)
-		reply_error(out, "CommandNotFound", text = g_strdup_printf("there is no command '%s'", name), id);
+		reply_error(out, "CommandNotFound",
+			    text = g_strdup_printf("there is no command '%s'", name), id);
 	else if (c->role > role)
 		reply_error(out, "NotPermitted", text = g_strdup_printf("%s is not for viewers", name), id);
 	else

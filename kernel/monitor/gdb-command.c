@@ -172,7 +172,8 @@ static void write_memory(struct gdb *g, const char *p)
 	uint8_t buf[PACKET_BYTES / 2];
 	uint64_t vaddr, len;
 
-	if (!take_range(&p, &vaddr, &len) || !packet_take(&p, ':') || len > sizeof(buf) || !packet_take_hex(&p, buf, len))
+	if (!take_range(&p, &vaddr, &len) || !packet_take(&p, ':') || len > sizeof(buf) ||
+	    !packet_take_hex(&p, buf, len))
 		gdb_error(g, E_ARGUMENT);
 	else
 		store(g, vaddr, buf, len);
@@ -182,7 +183,8 @@ static void write_binary(struct gdb *g, const char *p)
 {
 	uint64_t vaddr, len;
 
-	if (!take_range(&p, &vaddr, &len) || !packet_take(&p, ':') || len != g->reader.len - (size_t)(p - g->reader.data))
+	if (!take_range(&p, &vaddr, &len) || !packet_take(&p, ':') ||
+	    len != g->reader.len - (size_t)(p - g->reader.data))
 		gdb_error(g, E_ARGUMENT);
 	else
 		store(g, vaddr, (char *)p, len);
@@ -193,7 +195,8 @@ static void write_binary(struct gdb *g, const char *p)
 static bool take_point(const char *p, struct gdb_point *point)
 {
 	static const uint32_t kinds[] = {
-		MT_DEBUG_EXECUTE, MT_DEBUG_EXECUTE, MT_DEBUG_WRITE, MT_DEBUG_READ, MT_DEBUG_READ | MT_DEBUG_WRITE,
+		MT_DEBUG_EXECUTE, MT_DEBUG_EXECUTE, MT_DEBUG_WRITE, MT_DEBUG_READ,
+		MT_DEBUG_READ | MT_DEBUG_WRITE,
 	};
 	uint64_t type;
 
@@ -236,7 +239,8 @@ static void remove_point(struct gdb *g, const char *p)
 	for (unsigned i = 0; i < g->points->len; i++) {
 		const struct gdb_point *have = &g_array_index(g->points, struct gdb_point, i);
 
-		if (have->type != point.type || have->vaddr != point.vaddr || have->len_bytes != point.len_bytes)
+		if (have->type != point.type || have->vaddr != point.vaddr ||
+		    have->len_bytes != point.len_bytes)
 			continue;
 		g->debug->point_remove(g->m->cpu->self, point.kind, point.vaddr, point.len_bytes);
 		g_array_remove_index_fast(g->points, i);
@@ -318,8 +322,9 @@ static void verbose(struct gdb *g, const char *p)
 static const struct { char letter; void (*serve)(struct gdb *g, const char *p); } commands[] = {
 	{ '?', why_stopped }, { 'c', go_on }, { 'D', detach }, { 'g', read_general }, { 'G', write_general },
 	{ 'H', set_thread }, { 'k', kill_machine }, { 'm', read_memory }, { 'M', write_memory },
-	{ 'p', read_register }, { 'P', write_register }, { 'q', gdb_query }, { 'Q', gdb_query }, { 's', step },
-	{ 'T', thread_alive }, { 'v', verbose }, { 'X', write_binary }, { 'z', remove_point }, { 'Z', insert_point },
+	{ 'p', read_register }, { 'P', write_register }, { 'q', gdb_query }, { 'Q', gdb_query },
+	{ 's', step }, { 'T', thread_alive }, { 'v', verbose }, { 'X', write_binary }, { 'z', remove_point },
+	{ 'Z', insert_point },
 };
 
 void gdb_command(struct gdb *g, const char *p)

@@ -54,7 +54,8 @@ static void info_memory(struct gdb *g, const char *rest)
 
 	(void)rest;
 	for (uint32_t i = 0; i < view->count; i++) {
-		const struct mt_flat_range *r = (const void *)((const uint8_t *)view->ranges + (size_t)i * view->stride);
+		const uint8_t *at = (const uint8_t *)view->ranges + (size_t)i * view->stride;
+		const struct mt_flat_range *r = (const void *)at;
 
 		print(g, "0x%016" G_GINT64_MODIFIER "x..0x%016" G_GINT64_MODIFIER "x %s\n", r->gpa,
 		      r->gpa + (r->len_bytes - 1),
@@ -89,7 +90,8 @@ static void reset(struct gdb *g, const char *rest)
 {
 	(void)rest;
 	machine_request(g->m, MT_REQUEST_RESET, 0);
-	print(g, "the machine is being reset; what GDB knows of its registers is old: maint flush register-cache\n");
+	print(g, "the machine is being reset; what GDB knows of its registers is old: "
+		 "maint flush register-cache\n");
 }
 
 static void quit(struct gdb *g, const char *rest)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* General queries of the protocol: what this side supports, the threads, the documents that are read in pieces. */
+/* General queries of the protocol: what this side supports, the threads, documents that are read in pieces. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +9,8 @@ static void supported(struct gdb *g, const char *p)
 {
 	g->told_swbreak = strstr(p, "swbreak+") != NULL;
 	g->told_hwbreak = strstr(p, "hwbreak+") != NULL;
-	g_string_append_printf(g->reply, "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;qXfer:threads:read+;"
-			       "vContSupported+;swbreak+;hwbreak+", PACKET_BYTES);
+	g_string_append_printf(g->reply, "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;"
+			       "qXfer:threads:read+;vContSupported+;swbreak+;hwbreak+", PACKET_BYTES);
 }
 
 static void start_silent(struct gdb *g, const char *p)
@@ -95,7 +95,8 @@ static void threads(struct gdb *g, const char *p)
 	GString *text = g_string_new("<?xml version=\"1.0\"?>\n<threads>\n");
 
 	for (uint32_t i = 0; i < vcpus_count(g->vcpus); i++)
-		g_string_append_printf(text, "<thread id=\"%x\" core=\"%u\" name=\"vcpu%u\"/>\n", i + 1, i, i);
+		g_string_append_printf(text, "<thread id=\"%x\" core=\"%u\" name=\"vcpu%u\"/>\n", i + 1,
+				       i, i);
 	g_string_append(text, "</threads>\n");
 	transfer(g, text->str, p);
 	g_string_free(text, TRUE);
@@ -116,7 +117,8 @@ static void command(struct gdb *g, const char *p)
 
 static const struct { const char *name; void (*serve)(struct gdb *g, const char *p); } queries[] = {
 	{ "qSupported", supported }, { "QStartNoAckMode", start_silent }, { "qAttached", attached },
-	{ "qfThreadInfo", threads_first }, { "qsThreadInfo", threads_next }, { "qThreadExtraInfo,", thread_text },
+	{ "qfThreadInfo", threads_first }, { "qsThreadInfo", threads_next },
+	{ "qThreadExtraInfo,", thread_text },
 	{ "qXfer:features:read:", features }, { "qXfer:threads:read::", threads }, { "qRcmd,", command },
 };
 

@@ -119,7 +119,7 @@ static bool stop_tell(struct gdb *g)
 	return false;
 }
 
-/* Only a watchpoint's stop is worth keeping: a breakpoint comes again, and a step that others overtook is void. */
+/* Only a watchpoint's stop is worth keeping: a breakpoint comes again, a step that others overtook is void. */
 static void stops_forget(struct gdb *g)
 {
 	for (uint32_t i = 0; i < cpu_count(g); i++)

@@ -238,7 +238,8 @@ int gdb_create(struct monitor *mon, const char *address, const char *dir, struct
 	int fd;
 
 	if (!vcpus_debug(mon->m->vcpus) || !vcpus_regs(mon->m->vcpus))
-		return fault_set(err, MT_ENOTSUP, "gdb", NULL, "%s cannot be debugged", mon->m->cpu->cls->name);
+		return fault_set(err, MT_ENOTSUP, "gdb", NULL, "%s cannot be debugged",
+				 mon->m->cpu->cls->name);
 	mon->gdb = gdb_new(mon);
 	fd = listen_at(mon->gdb, address, dir, err);
 	if (fd < 0) {

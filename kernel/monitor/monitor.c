@@ -156,7 +156,8 @@ static int listen_default(struct monitor *mon)
 	char *dir = place_dir(true, &err), *path = dir ? place_path(dir, mon->name) : NULL;
 
 	if (!path || server_listen(mon, path, MONITOR_ADMIN, &err) < 0)
-		log_message(mon->m, NULL, MT_LOG_DEBUG, "mortise ctl will not find this machine: %s", err.message);
+		log_message(mon->m, NULL, MT_LOG_DEBUG, "mortise ctl will not find this machine: %s",
+			    err.message);
 	g_free(dir);
 	g_free(path);
 	return 0;
@@ -183,8 +184,8 @@ static int listen_at(struct monitor *mon, const struct config_section *section, 
 	return fault_locate(err, code, &place);
 }
 
-static int listen_gdb(struct monitor *mon, const struct config_section *section, const struct run_options *options,
-		      bool *start, struct mt_error *err)
+static int listen_gdb(struct monitor *mon, const struct config_section *section,
+		      const struct run_options *options, bool *start, struct mt_error *err)
 {
 	const struct config_key *key = section_get(section, "gdb");
 	struct mt_inst place = { .section = section };
@@ -194,7 +195,8 @@ static int listen_gdb(struct monitor *mon, const struct config_section *section,
 	section_get_bool(section, "wait", &wait, NULL);
 	*start = !(wait || options->wait);
 	if (!options->gdb && !key)
-		return *start ? 0 : fault_set(err, MT_EINVAL, "wait", NULL, "nothing to wait for: no gdb address is given");
+		return *start ? 0 : fault_set(err, MT_EINVAL, "wait", NULL,
+					      "nothing to wait for: no gdb address is given");
 	code = gdb_create(mon, options->gdb ? options->gdb : key->value, options->gdb ? NULL : key->dir, err);
 	g_strlcpy(err->culprit, "gdb", sizeof(err->culprit));
 	return code < 0 && !options->gdb ? fault_locate(err, code, &place) : code;
@@ -224,8 +226,8 @@ static struct monitor *monitor_new(struct machine *m)
 	mon->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	server_init(mon);
 	m->watcher = (struct machine_watcher){
-		.fd = mon->epoll_fd, .arg = mon, .serve = monitor_serve, .event = monitor_event, .end = monitor_end,
-		.destroy = monitor_destroy,
+		.fd = mon->epoll_fd, .arg = mon, .serve = monitor_serve, .event = monitor_event,
+		.end = monitor_end, .destroy = monitor_destroy,
 	};
 	return mon;
 }

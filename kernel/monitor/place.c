@@ -122,11 +122,12 @@ static int bind_at(const char *path, struct mt_error *err)
 	int fd;
 
 	if (!address(path, &un))
-		return fault_set(err, MT_EINVAL, "socket", NULL, "%s: a socket's path is at most %zu bytes long", path,
-				 sizeof(un.sun_path) - 1);
+		return fault_set(err, MT_EINVAL, "socket", NULL, "%s: a socket's path is at most %zu bytes long",
+				 path, sizeof(un.sun_path) - 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* the mode before the name is there: no moment in which others could connect */
-	if (fd >= 0 && fchmod(fd, 0600) == 0 && bind(fd, (struct sockaddr *)&un, sizeof(un)) == 0 && listen(fd, 16) == 0)
+	if (fd >= 0 && fchmod(fd, 0600) == 0 && bind(fd, (struct sockaddr *)&un, sizeof(un)) == 0 &&
+	    listen(fd, 16) == 0)
 		return fd;
 	fault_set(err, MT_EHOST, "socket", NULL, "cannot listen at %s: %s", path, strerror(errno));
 	if (fd >= 0)

@@ -21,7 +21,8 @@ int query_status(struct monitor *mon, const struct json *arguments, FILE *out, s
 	const char *status = monitor_status(mon);
 
 	(void)arguments, (void)err;
-	fprintf(out, "{\"status\": \"%s\", \"running\": %s}", status, strcmp(status, "running") ? "false" : "true");
+	fprintf(out, "{\"status\": \"%s\", \"running\": %s}", status,
+		strcmp(status, "running") ? "false" : "true");
 	return 0;
 }
 

@@ -85,7 +85,8 @@ static void client_send(struct client *c, const char *text)
 	if (c->gone)
 		return;
 	if (c->out->len + len > OUT_MAX) {
-		log_message(c->mon->m, NULL, MT_LOG_WARN, "monitor: a client that takes no answers is let go");
+		log_message(c->mon->m, NULL, MT_LOG_WARN,
+			    "monitor: a client that takes no answers is let go");
 		client_end(c);
 		return;
 	}
@@ -187,7 +188,8 @@ static void listener_ready(struct source *s, uint32_t events)
 	if (fd < 0)
 		return;
 	if (l->mon->clients->len >= CLIENTS_MAX) {
-		log_message(l->mon->m, NULL, MT_LOG_WARN, "monitor: more than %u clients; one is turned away", CLIENTS_MAX);
+		log_message(l->mon->m, NULL, MT_LOG_WARN, "monitor: more than %u clients; one is turned away",
+			    CLIENTS_MAX);
 		close(fd);
 		return;
 	}
@@ -207,9 +209,9 @@ void server_reap(struct monitor *mon)
 void server_event(struct monitor *mon, const char *event, const char *data)
 {
 	int64_t now_us = g_get_real_time();
-	char *line = g_strdup_printf("{\"event\": \"%s\", \"data\": %s, \"timestamp\": {\"seconds\": %" G_GINT64_FORMAT
-				     ", \"microseconds\": %" G_GINT64_FORMAT "}}\n", event, data ? data : "{}",
-				     now_us / 1000000, now_us % 1000000);
+	char *line = g_strdup_printf("{\"event\": \"%s\", \"data\": %s, \"timestamp\": {\"seconds\": %lld, "
+				     "\"microseconds\": %lld}}\n", event, data ? data : "{}",
+				     (long long)(now_us / 1000000), (long long)(now_us % 1000000));
 
 	for (unsigned i = 0; i < mon->clients->len; i++)
 		client_send(g_ptr_array_index(mon->clients, i), line);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dev-virtio-button: the power button as a virtio input device. `mortise ctl NAME powerdown` presses it; the guest's own
- * software decides what that means. Events wait until the driver has given buffers for them.
+ * dev-virtio-button: the power button as a virtio input device. `mortise ctl NAME powerdown` presses it; the guest's
+ * own software decides what that means. Events wait until the driver has given buffers for them.
  */
 #define MT_NOTE_NAME     "dev-virtio-button"
 #define MT_NOTE_VERSION  MORTISE_VERSION

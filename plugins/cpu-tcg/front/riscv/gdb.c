@@ -40,7 +40,8 @@ static const char *type_of(const struct mt_reg_desc *d)
 {
 	if (!strcmp(d->name, "pc") || !strcmp(d->name, "ra"))
 		return "code_ptr";
-	if (!strcmp(d->name, "sp") || !strcmp(d->name, "gp") || !strcmp(d->name, "tp") || !strcmp(d->name, "s0"))
+	if (!strcmp(d->name, "sp") || !strcmp(d->name, "gp") || !strcmp(d->name, "tp") ||
+	    !strcmp(d->name, "s0"))
 		return "data_ptr";
 	return strcmp(d->group, "float") ? "int" : "riscv_double";
 }
@@ -56,8 +57,8 @@ static void put_reg(struct text *t, const struct mt_reg_desc *d)
 	/* GDB calls x8 fp */
 	const char *name = strcmp(d->name, "s0") ? d->name : "fp";
 
-	put(t, "<reg name=\"%s\" bitsize=\"%u\" regnum=\"%u\" type=\"%s\"/>\n", name, d->width_bytes * 8, d->number,
-	    type_of(d));
+	put(t, "<reg name=\"%s\" bitsize=\"%u\" regnum=\"%u\" type=\"%s\"/>\n", name, d->width_bytes * 8,
+	    d->number, type_of(d));
 }
 
 uint64_t rv_gdb_xml(struct tcg_front_config *config, char *text, uint64_t text_bytes)
@@ -74,7 +75,8 @@ uint64_t rv_gdb_xml(struct tcg_front_config *config, char *text, uint64_t text_b
 		if (rv_reg_describe(config, i, &d) < 0)
 			continue;
 		if (!open || strcmp(open, feature_of(&d))) {
-			put(&t, "%s<feature name=\"org.gnu.gdb.riscv.%s\">\n", open ? "</feature>\n" : "", feature_of(&d));
+			put(&t, "%s<feature name=\"org.gnu.gdb.riscv.%s\">\n", open ? "</feature>\n" : "",
+			    feature_of(&d));
 			open = feature_of(&d);
 			if (!strcmp(open, "fpu"))
 				put_types(&t);
