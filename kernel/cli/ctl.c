@@ -19,7 +19,7 @@
 struct word {
 	const char *name, *alias;
 	const char *execute;       /* NULL: events */
-	const char *argument;      /* what the operand behind the word is called, NULL: there is none */
+	const char *argument;      /* what the path behind the word is called, NULL: there is none */
 	const char *columns;       /* of the answer, blank separated; "" prints nothing */
 };
 
@@ -206,9 +206,13 @@ static char *request_of(const struct word *word, const char *operand)
 		g_error("no memory for a request");
 	fprintf(out, "{\"execute\": \"%s\"", word->execute);
 	if (word->argument) {
+		/* the machine has another current folder */
+		char *path = g_canonicalize_filename(operand, NULL);
+
 		fprintf(out, ", \"arguments\": {\"%s\": ", word->argument);
-		json_print_string(out, operand);
+		json_print_string(out, path);
 		putc('}', out);
+		g_free(path);
 	}
 	putc('}', out);
 	fclose(out);

@@ -123,6 +123,10 @@ def words(folder, elf):
     m.check("no device of this machine can ask the guest" in ctl("lab", "powerdown", status=1), "powerdown")
     m.check("did you mean 'status'" in ctl("lab", "statsu", status=2), "a suggestion")
     m.check("one word too many" in ctl("lab", "pause", "now", status=2), "a word too many")
+    m.check("needs a word more: dir" in ctl("lab", "snapshot", status=2), "a word too few")
+    ctl("lab", "snapshot", os.path.relpath(os.path.join(folder, "saved")))
+    m.check(os.path.isdir(os.path.join(folder, "saved")) and ctl("lab") == "running\n", "a snapshot")
+    m.check("saved" in ctl("lab", "snapshot", os.path.join(folder, "saved"), status=1), "a snapshot that is there already")
     commands = {c["name"] for c in json.loads(ctl("lab", "commands", "--json"))}
     m.check({"query-status", "stop", "cont", "quit"} <= commands, f"commands: {commands}")
     ctl("lab", "quit")
