@@ -3,6 +3,7 @@
  * The fake host's life and its table of services; see fake.h. One thread. Calls into the plugin keep the order
  * of mortise/draft/device.h, and a test that breaks it ends at once: the order is what plugins may rely on.
  */
+#include "block-internal.h"
 #include "internal.h"
 
 #include <stdio.h>
@@ -42,6 +43,8 @@ static const struct { const char *id; const void *table; } services[] = {
 	{ MT_IFACE_DMA, &fake_dma_host },
 	{ MT_IFACE_BOOT, &fake_boot_host },
 	{ MT_IFACE_PCI, &fake_pci_host },
+	{ MT_IFACE_BLOCK_NODE, &fake_block_node },
+	{ MT_IFACE_BLOCK_CACHE, &fake_block_cache },
 	{ MT_IFACE_LOG, &log_host },
 	{ MT_IFACE_THREAD_CHECK, &thread_check },
 };
@@ -106,6 +109,7 @@ void fake_free(struct fake *f)
 	fake_pci_end(f);
 	fake_virtio_free(f);
 	fake_net_free(f);
+	fake_block_end(f);
 	free(f->jobs);
 	free(f->chr.out);
 	free(f->fdt_text);

@@ -167,6 +167,7 @@ struct fake {
 	uint64_t ram_gpa;
 	struct mt_dma dma;
 	struct mt_pci pci;
+	struct fake_blocks *blocks;   /* NULL: none yet */
 
 	char *fdt_text;
 	uint8_t *boot_tree;

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fake host's part for block formats: files and a backing disk in memory, the cache of metadata, and what a kernel
+ * does with a disk: it reads through extents, writes in place or by reserve and commit, zeroes and discards, flushes
+ * in the order of the ranks. A power cut leaves each file with what was flushed and any of the sectors written since.
+ */
+#ifndef MTSDK_FAKE_BLOCK_H
+#define MTSDK_FAKE_BLOCK_H
+
+#include <mortise/draft/block-create.h>
+#include <mortise/draft/block-format.h>
+
+#include "fake.h"
+
+/*
+ * A file, made when it is asked for first; PATH properties and names in images name it. Contents may be set before
+ * realize and looked at any time; they are the host's, so a second instance gets them by fake_block_move.
+ */
+uint8_t *fake_block_file(struct fake *f, const char *name, uint64_t *len_bytes);
+void fake_block_file_set(struct fake *f, const char *name, const void *bytes, uint64_t len_bytes);
+void fake_block_file_load(struct fake *f, const char *name, const char *path);
+void fake_block_file_save(struct fake *f, const char *name, const char *path);
+void fake_block_move(struct fake *to, struct fake *from);    /* all files; `from` has none then */
+
+/* The disk below; `bytes` are the test's. Without, backing_open says MT_ENOENT. */
+void fake_block_backing(struct fake *f, const void *bytes, uint64_t len_bytes);
+const char *fake_block_backing_name(struct fake *f);         /* what the image asked for; NULL: nothing */
+/* Gets of pages say MT_EAGAIN at first, one in `one_in`; 0: never. */
+void fake_block_misses(struct fake *f, uint32_t one_in);
+
+/* The role's create into file `name`. `values` pairs of name and value, NULL at the end. */
+int fake_block_make(struct fake *f, const char *name, uint64_t disk_bytes, const char *backing,
+		    const char *const *values, struct mt_error *err);
+
+/* The disk. 0, or what the format returned. */
+void fake_block_info(struct fake *f, struct mt_block_info *out);
+int fake_block_read(struct fake *f, uint64_t offset, void *buf, uint64_t len_bytes);
+int fake_block_write(struct fake *f, uint64_t offset, const void *buf, uint64_t len_bytes);
+int fake_block_zero(struct fake *f, uint64_t offset, uint64_t len_bytes, uint32_t op, uint32_t flags);
+int fake_block_flush(struct fake *f);
+/* The next reservation is aborted. */
+void fake_block_abort_next(struct fake *f);
+/*
+ * The host stops now. The files are what they may be after it; the instance is not to be used any more (its
+ * unrealize may still be called: it writes into the void).
+ */
+void fake_block_power_cut(struct fake *f, uint64_t seed);
+
+/*
+ * Random operations on a realized disk, held against `model` (of the disk's bytes). `durable` is what the disk had
+ * at the last flush; `touched` has a byte for each sector, not 0 where something was written since. After a power cut
+ * and reopening, fake_block_script_check: what was not touched is as it was.
+ */
+struct fake_script {
+	uint64_t seed, disk_bytes;
+	uint8_t *model, *durable, *touched;
+};
+void fake_script_begin(struct fake_script *s, struct fake *f, uint64_t seed);
+void fake_script_run(struct fake_script *s, struct fake *f, uint32_t operations, uint64_t max_bytes);
+void fake_script_compare(const struct fake_script *s, struct fake *f);
+/* After a power cut: takes over what the disk has now. */
+void fake_script_recover(struct fake_script *s, struct fake *f);
+void fake_script_end(struct fake_script *s);
+
+#endif
