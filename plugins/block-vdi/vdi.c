@@ -325,16 +325,20 @@ int32_t vdi_map(const struct vdi *v, uint64_t offset, uint64_t len_bytes, struct
 
 /* Allocation */
 
-/* MT_ENOSPC: as many blocks as the disk has are taken, so the map was changed behind our back. */
+/*
+ * While blocks that were given up wait for their release, there may be more numbers than blocks of the disk; closing
+ * brings them back below.
+ */
 static int64_t number_take(struct vdi *v, int *fresh)
 {
 	*fresh = 0;
 	if (v->spare_count)
 		return v->spare[--v->spare_count];
-	if (v->allocated >= v->blocks)
+	if (v->allocated == 2 * VDI_BLOCKS_MAX)
 		return MT_ENOSPC;
 	*fresh = v->allocated >= v->handed;
 	v->handed = mt_max_u32(v->handed, v->allocated + 1);
+	v->numbers = mt_max_u32(v->numbers, v->allocated + 1);
 	return v->allocated++;
 }
 
