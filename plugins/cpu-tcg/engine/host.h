@@ -96,7 +96,8 @@ extern const struct tcg_host host_x86_64;
  * environment. *exit (or the result of tcg_slow_store) is TCG_EXIT_NONE to go on, else the reason to leave:
  * TCG_EXIT_EXCEPTION with env->pc unchanged (nothing was written to d), or TCG_EXIT_LEAVE after the access was
  * done: then d is written, and the block leaves with env->pc = pc of the next instruction (a back end may go on
- * and rely on env->poll, which is set too). `mem` is the op's mem field; for amo, IR_AMO_* << 8 is or-ed in.
+ * and rely on env->poll, which is set too), or TCG_EXIT_POLL with env->pc unchanged and nothing done: it is done
+ * again after the poll. `mem` is the op's mem field; for amo, IR_AMO_* << 8 is or-ed in.
  * Inline fast path: a load or store without IRM_ALIGN whose last byte lies in another page must go the slow way;
  * with IRM_ALIGN (and for amo and cas) a misaligned one must. Regime: the row of env->tlb is chosen at translation
  * time by b->mmu. An inline amo or cas tells the line, see tcg_line_index.

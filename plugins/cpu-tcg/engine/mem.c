@@ -270,10 +270,24 @@ bool mem_misaligned(struct tcg_env *env, uint64_t vaddr, uint32_t mem, enum tcg_
 	return true;
 }
 
+/*
+ * The map of memory may have changed: by an access of this block, which goes on to its end, or by another vCPU, whose
+ * word that it did may be what this block has just read. Either way this vCPU is wanted out of `run`; the instruction
+ * is done again with the new map.
+ */
+static bool map_is_old(const struct tcg_vcpu *v)
+{
+	return v->leave || __atomic_load_n(&v->kick, __ATOMIC_SEQ_CST);
+}
+
 /* The regime is the current one: a block runs in the context that it was made for. */
 uint64_t tcg_slow_load(struct tcg_env *env, uint64_t vaddr, uint32_t mem, uint32_t *exit)
 {
 	uint64_t value = 0;
+	if (map_is_old(env->vcpu)) {
+		*exit = TCG_EXIT_POLL;
+		return 0;
+	}
 	if (mem_misaligned(env, vaddr, mem, TCG_LOAD) || !tcg_load(env, vaddr, 1u << IRM_SIZE(mem), env->mmu, &value))
 		*exit = env->exit_reason;
 	else
@@ -283,6 +297,8 @@ uint64_t tcg_slow_load(struct tcg_env *env, uint64_t vaddr, uint32_t mem, uint32
 
 uint32_t tcg_slow_store(struct tcg_env *env, uint64_t vaddr, uint64_t value, uint32_t mem)
 {
+	if (map_is_old(env->vcpu))
+		return TCG_EXIT_POLL;
 	if (mem_misaligned(env, vaddr, mem, TCG_STORE) || !tcg_store(env, vaddr, 1u << IRM_SIZE(mem), env->mmu, value))
 		return env->exit_reason;
 	return env->vcpu->leave ? TCG_EXIT_LEAVE : TCG_EXIT_NONE;

@@ -176,7 +176,7 @@ static uint32_t op_ld(struct frame *f, const struct ir_op *op)
 	uint32_t exit = TCG_EXIT_NONE;
 	f->env->pc = f->pc;
 	uint64_t value = tcg_slow_load(f->env, addr, op->field, &exit);
-	if (exit != TCG_EXIT_EXCEPTION)
+	if (exit == TCG_EXIT_NONE || exit == TCG_EXIT_LEAVE)
 		set(f, op->d, alu_extend(value, op->field));
 	return exit;
 }
