@@ -61,10 +61,12 @@ class Machine:
     """A guest and the board that it runs on, whichever emulator is to run it."""
 
     def __init__(self, kernel, initrd=None, append="", harts=1, disk=None, board="virt-riscv64", memory="1G",
-                 bare=False, bus="bus1", network=False):
+                 bare=False, bus="bus1", network=False, more=""):
+        """`bus`: the slot that the disk is on; `more`: sections of the machine file beside."""
         self.kernel, self.initrd, self.append, self.harts = kernel, initrd, append, harts
         self.disk, self.board, self.memory, self.bare, self.bus = disk, board, memory, bare, bus
         self.network = network        # a card on a user network, which this emulator's own board always has
+        self.more = more
 
     def command(self, emulator=EMULATOR, folder=None):
         """The command line; a folder is needed for a machine with a disk, whose file is written there."""
@@ -89,12 +91,12 @@ class Machine:
 
     def _mortise(self, emulator, folder):
         board = self.board
-        if self.disk:
+        if self.disk or self.more:
             board = os.path.join(folder, "machine.ini")
+            disk = (f"[block disk]\nplugin = block-raw\nfile = \"{self.disk}\"\n"
+                    f"[device vda]\nplugin = dev-virtio-blk\nbus = {self.bus}\nblock = disk\n") if self.disk else ""
             with open(board, "w", encoding="utf-8") as f:
-                f.write(f"[machine]\nschema = 1\nbase = {self.board}\n"
-                        f"[block disk]\nplugin = block-raw\nfile = \"{self.disk}\"\n"
-                        "[device vda]\nplugin = dev-virtio-blk\nbus = " + self.bus + "\nblock = disk\n")
+                f.write(f"[machine]\nschema = 1\nbase = {self.board}\n{disk}{self.more}")
         settings = {"boot.kernel": self.kernel, "boot.initrd": self.initrd, "boot.append": self.append,
                     "cpu.count": str(self.harts), "ram.size": self.memory,
                     "boot.firmware": "" if self.bare else FIRMWARE}
