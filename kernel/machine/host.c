@@ -34,6 +34,7 @@ static const struct mt_thread_check thread_check = {
 	I(MT_IFACE_LOG, &log_host) \
 	I(MT_IFACE_LOOP, &loop_host) \
 	I(MT_IFACE_MMIO, &bus_mmio_host) \
+	I(MT_IFACE_MSI_HOST, &msi_host) \
 	I(MT_IFACE_NET_HOST, &net_host) \
 	I(MT_IFACE_PCI, &pci_host) \
 	I(MT_IFACE_PCI_BRIDGE, &pci_bridge_host) \

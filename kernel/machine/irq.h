@@ -4,11 +4,13 @@
 #define MORTISE_KERNEL_IRQ_H
 
 #include <mortise/draft/irq.h>
+#include <mortise/draft/msi.h>
 
 #include "kernel/machine/inst.h"
 
 struct state_part;
 extern const struct mt_irq_host irq_host;
 extern const struct state_part irq_state_part;
+extern const struct mt_msi_host msi_host;   /* msi.c */
 
 #endif

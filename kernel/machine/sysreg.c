@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System registers that devices own: hands a device's handlers to the accelerator. All on [main]; the accelerator
- * calls the handlers by itself, the kernel is not between. The rule that is easy to break: the vCPUs of a machine
- * end with the accelerator's instance, so a binding that is released later finds none and has nothing to undo.
+ * System registers that devices own: hands a device's handlers to the accelerator. All on [main]; the
+ * accelerator calls the handlers by itself, the kernel is not between. The rule that is easy to break: the
+ * vCPUs of a machine end with the accelerator's instance, so a binding that is released later finds none and
+ * has nothing to undo.
  */
 #include "kernel/machine/sysreg.h"
 

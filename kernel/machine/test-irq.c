@@ -31,7 +31,42 @@ static void sink_set(void *self, uint32_t input, uint32_t level)
 
 static const struct mt_irq_sink sink_role = { sink_count, sink_set, NULL };
 
-const struct bench_role bench_roles[] = { { "sink", MT_IFACE_IRQ_SINK, &sink_role }, { 0 } };
+static int target_window(void *self, struct mt_msi_window *out)
+{
+	*out = *(const struct mt_msi_window *)self;
+	return out->stride_bytes ? 0 : MT_EINVAL;
+}
+
+static const struct mt_msi_target target_role = { target_window };
+
+const struct bench_role bench_roles[] = {
+	{ "sink", MT_IFACE_IRQ_SINK, &sink_role }, { "target", MT_IFACE_MSI_TARGET, &target_role }, { 0 },
+};
+
+START_TEST(targets_of_messages)
+{
+	struct machine *m = bench_create();
+	struct mt_msi_window window = { .size = sizeof(window), .gpa = 0x28000000, .stride_bytes = 0x1000, .identities = 63 };
+	struct mt_msi_window out = { .size = 24, .identities = 5 };
+	struct mt_error err = { .size = sizeof(err) };
+	struct mt_inst *bus;
+
+	bench_inst(m, "files", "target", MT_CLASS_PARALLEL, &window, NULL);
+	bench_inst(m, "plic", "sink", MT_CLASS_PARALLEL, NULL, NULL);
+	bus = bench_inst(m, "bus", "dev", 0, NULL, "msi", "files", "wrong", "plic", NULL);
+	ck_assert_int_eq(msi_host.window(bus, "msi", &out, &err), 0);
+	ck_assert_uint_eq(out.gpa, 0x28000000);
+	/* no more than the caller has room for */
+	ck_assert_uint_eq(out.size, 24);
+	ck_assert_uint_eq(out.identities, 5);
+	ck_assert_int_eq(msi_host.window(bus, "wrong", &out, &err), MT_EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.message, "takes no messages"));
+	ck_assert_int_eq(msi_host.window(bus, "absent", &out, &err), MT_ENOENT);
+	window.stride_bytes = 0;
+	ck_assert_int_eq(msi_host.window(bus, "msi", &out, &err), MT_EINVAL);
+	bench_destroy(m);
+}
+END_TEST
 
 START_TEST(sources_are_or_ed)
 {
@@ -209,6 +244,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, sources_are_or_ed);
+	tcase_add_test(tc, targets_of_messages);
 	tcase_add_test(tc, absent_and_wrong_lines);
 	tcase_add_test(tc, threads_end_with_the_or);
 	tcase_add_test(tc, eventfd_is_an_edge);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* System registers that a device owns: bound, called on the vCPU's thread, refused, undone with the device. */
+/*
+ * System registers that a device owns: bound, called on the vCPU's thread, refused, undone with the device.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -111,7 +113,9 @@ START_TEST(test_refusals)
 }
 END_TEST
 
-/* An instance that goes gives its registers back; the accelerator's fake holds the ranges against each other. */
+/*
+ * An instance that goes gives its registers back; the accelerator's fake holds the ranges against each other.
+ */
 START_TEST(test_release)
 {
 	struct machine *m = fake_ready(MACHINE);

@@ -13,6 +13,7 @@
 #include <mortise/draft/boot.h>
 #include <mortise/draft/char.h>
 #include <mortise/draft/clock.h>
+#include <mortise/draft/cpu-sysreg.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/dma.h>
 #include <mortise/draft/fdt.h>
@@ -20,6 +21,7 @@
 #include <mortise/draft/log.h>
 #include <mortise/draft/loop.h>
 #include <mortise/draft/mmio.h>
+#include <mortise/draft/msi.h>
 #include <mortise/draft/net.h>
 #include <mortise/draft/pci.h>
 #include <mortise/draft/props.h>
@@ -54,7 +56,7 @@ uint64_t fake_get(struct fake *f, uint64_t offset, uint32_t width);
 void fake_put(struct fake *f, uint64_t offset, uint32_t width, uint64_t value);
 /*
  * Random accesses of random widths, offsets and values to every region, with time, posted calls, interrupt
- * inputs and received bytes in between. Ends when `count` accesses were made; a finding is a crash, a
+ * inputs, system registers and received bytes in between. Ends when `count` accesses were made; a finding is a crash, a
  * sanitizer report or an abort. The same seed does the same.
  */
 void fake_fuzz_region(struct fake *f, uint64_t seed, uint32_t count);
@@ -67,6 +69,15 @@ uint32_t fake_pin(struct fake *f, uint32_t vcpu, const char *pin);
 void fake_input(struct fake *f, uint32_t input, uint32_t level);             /* to a sink */
 uint32_t fake_ends_of_interrupt(struct fake *f, uint32_t input);
 void fake_vcpus(struct fake *f, uint32_t count);                             /* before create; default 1 */
+/* Before create: the REF property `prop` names a target of messages with this window. */
+void fake_msi_target(struct fake *f, const char *prop, const struct mt_msi_window *window);
+uint32_t fake_messages(struct fake *f);              /* how many were sent so far */
+uint32_t fake_message(struct fake *f, uint32_t index, uint64_t *addr);       /* data of one of the last 256 */
+/* System registers of a vCPU that the plugin serves: MT_SYSREG_*, ILLEGAL where it serves none. */
+uint32_t fake_sysreg_read(struct fake *f, uint32_t vcpu, uint64_t number, uint64_t *value);
+uint32_t fake_sysreg_write(struct fake *f, uint32_t vcpu, uint64_t number, uint64_t value);
+uint32_t fake_sysreg_modify(struct fake *f, uint32_t vcpu, uint64_t number, uint64_t keep, uint64_t bits,
+			    uint64_t *old);
 
 /* Time, in ns of every clock together; starts at 0 (REALTIME: at 1 000 000 000 s). */
 uint64_t fake_now(struct fake *f);

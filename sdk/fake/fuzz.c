@@ -101,6 +101,8 @@ void fake_fuzz_region(struct fake *f, uint64_t seed, uint32_t count)
 		fake_die("fuzz: nothing to fuzz, or not running");
 	while (count--) {
 		one_access(f, &seed);
+		if (f->sysreg_count)
+			fake_sysreg_fuzz(f, &seed);
 		if (fake_random(&seed) % 4 == 0)
 			one_event(f, &seed, sink);
 		if (fake_random(&seed) % 4096 == 0 && fake_reset(f, MT_RESET_WARM, NULL))

@@ -19,6 +19,9 @@
 #define FAKE_REGS    256
 #define FAKE_CHAR_QUEUE 4096
 #define FAKE_PCI_CAPS 16
+#define FAKE_SYSREGS 128
+#define FAKE_MESSAGES 256
+#define FAKE_MSI_TARGETS 4
 
 struct mt_inst {
 	struct fake *fake;
@@ -124,6 +127,16 @@ struct fake_prop {
 	char *text;
 };
 
+struct fake_sysreg {
+	struct mt_sysreg_range range;
+	uint32_t vcpu;
+};
+
+struct fake_message {
+	uint64_t addr;
+	uint32_t data;
+};
+
 enum fake_life { FAKE_NEW, FAKE_CREATED, FAKE_REALIZED, FAKE_RUNNING, FAKE_DEAD };
 
 struct fake {
@@ -144,6 +157,12 @@ struct fake {
 	struct mt_line lines[FAKE_LINES];
 	uint32_t line_count, vcpu_count;
 	uint32_t ends_of_interrupt[1024];
+	struct fake_sysreg sysregs[FAKE_SYSREGS];
+	uint32_t sysreg_count;
+	struct { char prop[48]; struct mt_msi_window window; } msi_targets[FAKE_MSI_TARGETS];
+	uint32_t msi_target_count;
+	struct fake_message messages[FAKE_MESSAGES];
+	uint32_t message_count;
 
 	uint64_t now_ns, timebase_hz;
 	struct mt_guest_time guest_time;
@@ -210,6 +229,8 @@ const char *fake_prop_text(struct fake *f, const char *name);
 const char *fake_prop_range(struct fake *f, const char *name);
 
 uint32_t fake_char_pump(struct fake *f);
+void fake_sysreg_fuzz(struct fake *f, uint64_t *seed);
+uint32_t fake_message_send(struct mt_inst *inst, uint64_t addr, uint32_t data);
 void fake_ram_make(struct fake *f);
 void fake_ram_free(struct fake *f);
 void fake_pci_end(struct fake *f);
@@ -228,5 +249,7 @@ extern const struct mt_virtqueue_host fake_virtqueue_host;
 extern const struct mt_dma_host fake_dma_host;
 extern const struct mt_boot_host fake_boot_host;
 extern const struct mt_pci_host fake_pci_host;
+extern const struct mt_sysreg_host fake_sysreg_host;
+extern const struct mt_msi_host fake_msi_host;
 
 #endif

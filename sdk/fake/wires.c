@@ -61,12 +61,6 @@ static int line_bind_eventfd(struct mt_line *line, int fd, int resample_fd, stru
 	return MT_ENOTSUP;
 }
 
-static uint32_t message_send(struct mt_inst *inst, uint64_t addr, uint32_t data)
-{
-	(void)inst, (void)addr, (void)data;
-	return MT_BUS_DECODE;
-}
-
 static void end_of_interrupt(struct mt_inst *sink, uint32_t input)
 {
 	if (input < 1024)
@@ -79,7 +73,7 @@ const struct mt_irq_host fake_irq_host = {
 	.vcpu_count = vcpu_count,
 	.line_set = line_set,
 	.line_bind_eventfd = line_bind_eventfd,
-	.message_send = message_send,
+	.message_send = fake_message_send,
 	.end_of_interrupt = end_of_interrupt,
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where message-signalled interrupts go. A class that takes messages (an IMSIC, an ITS) has the role
- * "mortise.msi-target/1"; a bus whose devices send them has a REF property `msi` with that role, and writes the
- * target into its device-tree node (`msi-parent`) by mt_fdt_writer.ref. The messages themselves are writes
- * (mt_irq_host.message_send) to addresses that the guest chooses; nobody has to ask here first.
+ * "mortise.msi-target/1"; a bus whose devices send them has a REF property `msi` with that role, and writes
+ * the target into its device-tree node (`msi-parent`) by mt_fdt_writer.ref. The messages themselves are
+ * writes (mt_irq_host.message_send) to addresses that the guest chooses; nobody has to ask here first.
  */
 #ifndef MORTISE_MSI_H
 #define MORTISE_MSI_H
@@ -11,6 +11,7 @@
 #include "../plugin.h"
 
 #define MT_IFACE_MSI_TARGET "mortise.msi-target/1"
+#define MT_IFACE_MSI_HOST   "mortise.msi-host/1"
 
 struct mt_msi_window {
 	uint32_t size;
@@ -24,6 +25,15 @@ struct mt_msi_window {
 struct mt_msi_target {
 	/* [main] after create. The caller has set `size`. 0, or a negative code. */
 	int (*window)(void *self, struct mt_msi_window *out);
+};
+
+/* Host service, for who sends messages to addresses that are not the guest's choice. */
+struct mt_msi_host {
+	/*
+	 * [main] after create: the window of the target that the REF property `prop` names. The caller has
+	 * set `out->size`. 0, or a negative code with `err` filled; MT_ENOENT: the property is absent.
+	 */
+	int (*window)(struct mt_inst *inst, const char *prop, struct mt_msi_window *out, struct mt_error *err);
 };
 
 #endif
