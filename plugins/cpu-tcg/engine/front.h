@@ -7,6 +7,7 @@
 #define TCG_FRONT_H
 
 #include <mortise/draft/clock.h>
+#include <mortise/draft/cpu-sysreg.h>
 #include <mortise/draft/cpu.h>
 #include <mortise/draft/fdt.h>
 #include <mortise/draft/props.h>
@@ -86,6 +87,9 @@ struct tcg_front {
 	 * calls tcg_poll_request. */
 	int32_t (*pin_find)(const char *name);
 	void (*pin_set)(struct tcg_env *env, uint32_t pin, uint32_t level);
+	/* system registers that a device serves, [main] while not running; as in mt_cpu_sysreg */
+	int (*sysreg_bind)(struct tcg_env *env, const struct mt_sysreg_range *range, struct mt_error *err);
+	void (*sysreg_unbind)(struct tcg_env *env, const struct mt_sysreg_range *range);
 	/* registers, [main] while not running */
 	uint32_t (*reg_count)(struct tcg_front_config *config);
 	int (*reg_describe)(struct tcg_front_config *config, uint32_t index, struct mt_reg_desc *out);
@@ -144,6 +148,8 @@ static inline void tcg_pause(void)
 	__asm__ volatile("yield");
 #endif
 }
+/* Back to the kernel after this instruction (MT_SYSREG_LEAVE). */
+void tcg_leave_request(struct tcg_env *env);
 /* The context changed: new flags, new mmu regime. `space` identifies the address space (satp, or 0): the same
  * triple may get its cached jumps back. */
 void tcg_set_context(struct tcg_env *env, uint32_t flags, uint32_t mmu, uint64_t space);

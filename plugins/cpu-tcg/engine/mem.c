@@ -122,12 +122,16 @@ fault:
 	return false;
 }
 
+void tcg_leave_request(struct tcg_env *env)
+{
+	env->vcpu->leave = 1;
+	tcg_poll_request(env);
+}
+
 static bool bus_result(struct tcg_vcpu *v, uint32_t result, uint64_t vaddr, enum tcg_access access)
 {
-	if (result & MT_BUS_LEAVE) {
-		v->leave = 1;
-		tcg_poll_request(v->env);
-	}
+	if (result & MT_BUS_LEAVE)
+		tcg_leave_request(v->env);
 	if ((result & MT_BUS_RESULT) == MT_BUS_OK)
 		return true;
 	v->tcg->front->bus_fault(v->env, vaddr, access);

@@ -268,6 +268,18 @@ static void tcg_pin_set(void *vcpu, uint32_t pin, uint32_t level)
 	v->tcg->front->pin_set(v->env, pin, level);
 }
 
+static int tcg_sysreg_bind(void *vcpu, const struct mt_sysreg_range *range, struct mt_error *err)
+{
+	struct tcg_vcpu *v = vcpu;
+	return v->tcg->front->sysreg_bind(v->env, range, err);
+}
+
+static void tcg_sysreg_unbind(void *vcpu, const struct mt_sysreg_range *range)
+{
+	struct tcg_vcpu *v = vcpu;
+	v->tcg->front->sysreg_unbind(v->env, range);
+}
+
 static uint32_t tcg_reg_count(void *self)
 {
 	struct tcg *t = self;
@@ -334,6 +346,8 @@ static const struct mt_cpu_class tcg_class = {
 
 static const struct mt_cpu_pins tcg_pins = { .find = tcg_pin_find, .set = tcg_pin_set };
 
+static const struct mt_cpu_sysreg tcg_sysreg = { .bind = tcg_sysreg_bind, .unbind = tcg_sysreg_unbind };
+
 static const struct mt_cpu_regs tcg_regs = {
 	.count = tcg_reg_count,
 	.describe = tcg_reg_describe,
@@ -355,6 +369,8 @@ static const void *tcg_get_class(const char *class_name, const char *id)
 		return &tcg_class;
 	if (!strcmp(id, MT_IFACE_CPU_PINS))
 		return &tcg_pins;
+	if (!strcmp(id, MT_IFACE_CPU_SYSREG))
+		return &tcg_sysreg;
 	if (!strcmp(id, MT_IFACE_CPU_REGS))
 		return &tcg_regs;
 	if (!strcmp(id, MT_IFACE_CPU_STATE))

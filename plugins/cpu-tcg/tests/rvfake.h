@@ -20,7 +20,7 @@ struct rv_fake {
 	struct tcg_front_config *config;
 	uint8_t *ram;
 	uint64_t ticks;                 /* what `time` shows; guest ns = ticks * 100 */
-	uint32_t flushes, page_flushes, polls, contexts, fences;
+	uint32_t flushes, page_flushes, polls, contexts, fences, leaves;
 	uint64_t flushed_page;
 	uint32_t line_version;
 	uint64_t break_at;              /* where a breakpoint is; 0: none */

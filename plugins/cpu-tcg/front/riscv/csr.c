@@ -14,6 +14,7 @@
 
 /* 0..8, 12, 13, 15: neither ecall from S (9) nor from M (11) */
 #define EXCEPTIONS_DELEGABLE UINT64_C(0xb1ff)
+#define ISELECT_BITS UINT64_C(0x1ff)
 
 static bool counter_allowed(struct tcg_env *env, uint32_t number, bool write)
 {
@@ -66,6 +67,9 @@ static bool stimecmp_allowed(struct tcg_env *env, uint32_t number, bool write)
 	{ .number = num, .count = n, .name = nam, .flags = fl, .ext = RV_EXT_##ex, .read = rv_read_##fn, \
 	  .write = rv_write_##fn, .allowed = gate, }
 
+#define ACCESS(num, nam, ex, fn, gate) \
+	{ .number = num, .name = nam, .ext = RV_EXT_##ex, .access = rv_access_##fn, .allowed = gate, }
+
 static struct rv_csr csrs[] = {
 	/* unprivileged */
 	FN(CSR_FFLAGS, "fflags", RV_CSR_PLAIN | RV_CSR_FP, F, fflags, fp_allowed),
@@ -86,6 +90,10 @@ static struct rv_csr csrs[] = {
 	FIELD(CSR_SCAUSE, "scause", RV_CSR_PLAIN, I, scause, UINT64_MAX),
 	FIELD(CSR_STVAL, "stval", RV_CSR_PLAIN, I, stval, UINT64_MAX),
 	FN(CSR_SIP, "sip", 0, I, sip, NULL),
+	FIELD(CSR_SISELECT, "siselect", RV_CSR_PLAIN, SSAIA, siselect, ISELECT_BITS),
+	ACCESS(CSR_SIREG, "sireg", SSAIA, ireg, rv_imsic_allowed),
+	ACCESS(CSR_STOPEI, "stopei", SSAIA, topei, rv_imsic_allowed),
+	FN(CSR_STOPI, "stopi", 0, SSAIA, stopi, NULL),
 	FN(CSR_STIMECMP, "stimecmp", 0, SSTC, stimecmp, stimecmp_allowed),
 	FN(CSR_SATP, "satp", 0, I, satp, satp_allowed),
 	/* machine */
@@ -104,6 +112,12 @@ static struct rv_csr csrs[] = {
 	FIELD(CSR_MCAUSE, "mcause", RV_CSR_PLAIN, I, mcause, UINT64_MAX),
 	FIELD(CSR_MTVAL, "mtval", RV_CSR_PLAIN, I, mtval, UINT64_MAX),
 	FN(CSR_MIP, "mip", 0, I, mip, NULL),
+	FN(CSR_MVIEN, "mvien", 0, SMAIA, mvien, NULL),
+	FN(CSR_MVIP, "mvip", 0, SMAIA, mvip, NULL),
+	FIELD(CSR_MISELECT, "miselect", RV_CSR_PLAIN, SMAIA, miselect, ISELECT_BITS),
+	ACCESS(CSR_MIREG, "mireg", SMAIA, ireg, NULL),
+	ACCESS(CSR_MTOPEI, "mtopei", SMAIA, topei, NULL),
+	FN(CSR_MTOPI, "mtopi", 0, SMAIA, mtopi, NULL),
 	FN(CSR_PMPCFG0, "pmpcfg0", 0, I, pmpcfg, NULL),
 	FN(CSR_PMPCFG0 + 2, "pmpcfg2", 0, I, pmpcfg, NULL),
 	ROW(CSR_PMPADDR0, RV_PMP_ENTRIES, "pmpaddr", 0, I, pmpaddr, NULL),
@@ -179,12 +193,25 @@ static void csr_write(struct tcg_env *env, const struct rv_csr *c, uint32_t numb
 }
 
 /*
- * The value that a set or clear works on. Of mip and sip it is the software-writable bits alone: the level
+ * The value that a set or clear works on. Of mip, sip and mvip it is the software-writable bits alone: the level
  * of an interrupt line must not stick ("Machine Interrupt Registers", on SEIP).
  */
 static uint64_t csr_base(struct tcg_env *env, uint32_t number, uint64_t old)
 {
-	return number == CSR_MIP || number == CSR_SIP ? rv_state(env)->mip : old;
+	bool pending = number == CSR_MIP || number == CSR_SIP || number == CSR_MVIP;
+
+	return pending ? rv_soft_pending(rv_state(env), number) : old;
+}
+
+/* The same of a register that a device serves. */
+static bool csr_access(struct tcg_env *env, const struct rv_csr *c, uint32_t number, enum rv_csr_op op, bool write,
+		       uint64_t operand, uint64_t *old)
+{
+	struct rv_csr_write w = { .number = number, .write = write, .bits = op == RV_CSR_CLEAR ? 0 : operand };
+
+	if (op != RV_CSR_WRITE)
+		w.keep = ~operand;
+	return c->access(env, &w, old);
 }
 
 bool rv_csr_access(struct tcg_env *env, uint32_t number, enum rv_csr_op op, bool write, uint64_t operand,
@@ -197,6 +224,8 @@ bool rv_csr_access(struct tcg_env *env, uint32_t number, enum rv_csr_op op, bool
 		return false;
 	if (c->allowed && !c->allowed(env, number, write))
 		return false;
+	if (c->access)
+		return csr_access(env, c, number, op, write, operand, old);
 	*old = csr_read(env, c, number);
 	if (!write)
 		return true;
@@ -214,6 +243,11 @@ bool rv_csr_peek(struct tcg_env *env, uint32_t number, uint64_t *value)
 
 	if (!c || !rv_has(rv_state(env), c->ext))
 		return false;
+	if (c->access) {
+		if (!csr_access(env, c, number, RV_CSR_WRITE, false, 0, value))
+			*value = 0;
+		return true;
+	}
 	*value = csr_read(env, c, number);
 	return true;
 }
@@ -222,7 +256,8 @@ bool rv_csr_poke(struct tcg_env *env, uint32_t number, uint64_t value)
 {
 	const struct rv_csr *c = rv_csr_find(number);
 
-	if (!c || !rv_has(rv_state(env), c->ext) || number >> 10 == 3)
+	/* what a device serves is its state, not the hart's */
+	if (!c || !rv_has(rv_state(env), c->ext) || number >> 10 == 3 || c->access)
 		return false;
 	csr_write(env, c, number, value);
 	return true;

@@ -13,6 +13,8 @@ enum rv_csr_number {
 	CSR_CYCLE = 0xc00, CSR_TIME = 0xc01, CSR_INSTRET = 0xc02, CSR_HPMCOUNTER3 = 0xc03,
 	CSR_SSTATUS = 0x100, CSR_SIE = 0x104, CSR_STVEC = 0x105, CSR_SCOUNTEREN = 0x106, CSR_SENVCFG = 0x10a,
 	CSR_SSCRATCH = 0x140, CSR_SEPC = 0x141, CSR_SCAUSE = 0x142, CSR_STVAL = 0x143, CSR_SIP = 0x144,
+	CSR_SISELECT = 0x150, CSR_SIREG = 0x151, CSR_STOPEI = 0x15c, CSR_STOPI = 0xdb0,
+	CSR_MVIEN = 0x308, CSR_MVIP = 0x309, CSR_MISELECT = 0x350, CSR_MIREG = 0x351, CSR_MTOPEI = 0x35c, CSR_MTOPI = 0xfb0,
 	CSR_STIMECMP = 0x14d, CSR_SATP = 0x180,
 	CSR_MSTATUS = 0x300, CSR_MISA = 0x301, CSR_MEDELEG = 0x302, CSR_MIDELEG = 0x303, CSR_MIE = 0x304,
 	CSR_MTVEC = 0x305, CSR_MCOUNTEREN = 0x306, CSR_MENVCFG = 0x30a, CSR_MCOUNTINHIBIT = 0x320,
@@ -28,6 +30,13 @@ enum rv_csr_op { RV_CSR_WRITE, RV_CSR_SET, RV_CSR_CLEAR };
 #define RV_CSR_PLAIN 1u         /* nothing that a translated block depends on, and no interrupt comes of it */
 #define RV_CSR_FP    2u         /* needs mstatus.FS, reads or writes what translated FP code keeps */
 
+/* An access to `number`: without `write` a read; else the register becomes (old & keep) | bits. */
+struct rv_csr_write {
+	uint32_t number;
+	bool write;
+	uint64_t keep, bits;
+};
+
 struct rv_csr {
 	uint16_t number;
 	uint16_t count;                 /* so many registers in a row (0: one) */
@@ -40,6 +49,11 @@ struct rv_csr {
 	uint64_t (*read)(struct tcg_env *env, uint32_t number);
 	/* legalises (WARL) and takes effect */
 	void (*write)(struct tcg_env *env, uint32_t number, uint64_t value);
+	/*
+	 * In place of read and write, for registers that a device serves: reading and writing are one step. False: there
+	 * is none now.
+	 */
+	bool (*access)(struct tcg_env *env, const struct rv_csr_write *w, uint64_t *old);
 	/* NULL: no gate beyond privilege; false: illegal in the current mode */
 	bool (*allowed)(struct tcg_env *env, uint32_t number, bool write);
 };
@@ -66,6 +80,15 @@ RV_CSR_FN(mip); RV_CSR_FN(sip); RV_CSR_FN(mtvec); RV_CSR_FN(stvec); RV_CSR_FN(me
 RV_CSR_FN(satp); RV_CSR_FN(stimecmp); RV_CSR_FN(menvcfg); RV_CSR_FN(mcountinhibit);
 RV_CSR_FN(pmpcfg); RV_CSR_FN(pmpaddr); RV_CSR_FN(mideleg);
 RV_CSR_FN(mcounteren); RV_CSR_FN(scounteren); RV_CSR_FN(senvcfg);
+RV_CSR_FN(mtopi); RV_CSR_FN(stopi); RV_CSR_FN(mvien); RV_CSR_FN(mvip);
 #undef RV_CSR_FN
+
+/* The bits of mip, sip or mvip that a set or clear works on: those that software has written. */
+uint64_t rv_soft_pending(const struct rv_state *s, uint32_t number);
+
+/* aia.c: registers behind the windows of the Advanced Interrupt Architecture, and the top external interrupt */
+bool rv_access_ireg(struct tcg_env *env, const struct rv_csr_write *w, uint64_t *old);
+bool rv_access_topei(struct tcg_env *env, const struct rv_csr_write *w, uint64_t *old);
+bool rv_imsic_allowed(struct tcg_env *env, uint32_t number, bool write);
 
 #endif

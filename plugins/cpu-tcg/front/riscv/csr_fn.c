@@ -261,7 +261,7 @@ void rv_write_mie(struct tcg_env *env, uint32_t number, uint64_t value)
 uint64_t rv_read_sie(struct tcg_env *env, uint32_t number)
 {
 	(void)number;
-	return rv_state(env)->mie & rv_state(env)->mideleg;
+	return rv_sie(rv_state(env));
 }
 
 void rv_write_mideleg(struct tcg_env *env, uint32_t number, uint64_t value)
@@ -273,8 +273,12 @@ void rv_write_mideleg(struct tcg_env *env, uint32_t number, uint64_t value)
 
 void rv_write_sie(struct tcg_env *env, uint32_t number, uint64_t value)
 {
+	struct rv_state *s = rv_state(env);
+	uint64_t own = s->mvien & ~s->mideleg;
+
 	(void)number;
-	mie_write(env, value, rv_state(env)->mideleg);
+	s->sie_own = (s->sie_own & ~own) | (value & own);
+	mie_write(env, value, s->mideleg);
 }
 
 uint64_t rv_read_mip(struct tcg_env *env, uint32_t number)
@@ -297,19 +301,25 @@ void rv_write_mip(struct tcg_env *env, uint32_t number, uint64_t value)
 	uint64_t bits = RV_IRQS_S & ~(rv_state(env)->menvcfg & MENVCFG_STCE ? RV_IRQ_BIT(RV_STI) : 0);
 
 	(void)number;
+	/* SEIP is the controller's signal alone, and read-only, while mvien says so */
+	bits &= ~(rv_state(env)->mvien & RV_IRQ_BIT(RV_SEI));
 	mip_write(env, value, bits);
 }
 
 uint64_t rv_read_sip(struct tcg_env *env, uint32_t number)
 {
 	(void)number;
-	return rv_mip(env) & rv_state(env)->mideleg;
+	return rv_sip(env, rv_mip(env));
 }
 
 void rv_write_sip(struct tcg_env *env, uint32_t number, uint64_t value)
 {
+	struct rv_state *s = rv_state(env);
+	uint64_t own = s->mvien & ~s->mideleg & RV_IRQ_BIT(RV_SSI);
+
 	(void)number;
-	mip_write(env, value, rv_state(env)->mideleg & RV_IRQ_BIT(RV_SSI));
+	s->mvip_own = (s->mvip_own & ~own) | (value & own);
+	mip_write(env, value, s->mideleg & RV_IRQ_BIT(RV_SSI));
 }
 
 /* --- Trap handling --- */

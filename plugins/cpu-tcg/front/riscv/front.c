@@ -120,6 +120,11 @@ static int rv_create(const struct tcg_services *services, uint32_t vcpu_count, s
 		return rc;
 	}
 	config->satp_mode = satp_mode(services->props->get_str(services->inst, "mmu"));
+	config->owned = calloc(vcpu_count, sizeof(*config->owned));
+	if (!config->owned) {
+		free(config);
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	}
 	config->misa = rv_isa_misa(config->exts);
 	rv_isa_text(config->exts, config->isa_text, sizeof(config->isa_text));
 	rv_decode_init();
@@ -130,6 +135,7 @@ static int rv_create(const struct tcg_services *services, uint32_t vcpu_count, s
 
 static void rv_destroy(struct tcg_front_config *config)
 {
+	free(config->owned);
 	free(config);
 }
 
@@ -207,6 +213,8 @@ const struct tcg_front front_riscv = {
 	.privilege = rv_privilege,
 	.pin_find = rv_pin_find,
 	.pin_set = rv_pin_set,
+	.sysreg_bind = rv_sysreg_bind,
+	.sysreg_unbind = rv_sysreg_unbind,
 	.reg_count = rv_reg_count,
 	.reg_describe = rv_reg_describe,
 	.reg_read = rv_reg_read,

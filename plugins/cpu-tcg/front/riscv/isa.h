@@ -19,7 +19,10 @@ enum rv_ext {
 };
 #define RV_BIT(id) (UINT64_C(1) << RV_EXT_##id)
 
-/* All that there is, but for Svade: hardware sets A and D, which costs guests no traps. */
+/*
+ * All that there is, but for Svade: hardware sets A and D, which costs guests no traps; and for Smaia and Ssaia, which
+ * want an interrupt controller of their kind.
+ */
 #define RV_ISA_DEFAULT \
 	"rv64imafdc_zic64b_zicbom_zicbop_zicboz_ziccamoa_ziccif_zicclsm_ziccrse_zicntr_zicond_zicsr_zifencei_" \
 	"zihintntl_zihintpause_zihpm_za64rs_zacas_zawrs_zfh_zfhmin_zca_zcb_zcd_zba_zbb_zbs_zkt_" \

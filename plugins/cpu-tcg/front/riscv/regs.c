@@ -48,7 +48,7 @@ static uint32_t csr_visit(const struct tcg_front_config *config, uint32_t n, str
 				snprintf(name, sizeof(name), "%.11s%u", table[i].name, suffix & 63);
 			else
 				snprintf(name, sizeof(name), "%s", table[i].name);
-			describe(out, REG_CSR0 + number, name, "csr", number >> 10 == 3 ? MT_REG_READONLY : 0);
+			describe(out, REG_CSR0 + number, name, "csr", number >> 10 == 3 || table[i].access ? MT_REG_READONLY : 0);
 			return n;
 		}
 		seen += rows;

@@ -115,6 +115,13 @@ struct rv_counter {
 	bool stopped;
 };
 
+/* What a device may serve of a hart (Advanced Interrupt Architecture, "IMSIC"); ops NULL: nobody does. */
+enum rv_owned { RV_OWNED_MTOPEI, RV_OWNED_MIREG, RV_OWNED_STOPEI, RV_OWNED_SIREG, RV_OWNED };
+
+struct rv_hart_owned {
+	struct mt_sysreg_range range[RV_OWNED];
+};
+
 /* Instance-wide: constant after create. */
 struct tcg_front_config {
 	struct tcg_services services;
@@ -123,6 +130,7 @@ struct tcg_front_config {
 	uint64_t misa;
 	uint32_t satp_mode;     /* the largest that there is */
 	char isa_text[RV_ISA_TEXT_BYTES];
+	struct rv_hart_owned *owned;            /* of each hart; constant while it runs */
 };
 
 struct rv_state {
@@ -136,6 +144,8 @@ struct rv_state {
 	uint32_t reservation_bytes;
 	uint64_t mstatus, mip, mie, mideleg, medeleg, mtvec, mepc, mcause, mtval, mscratch;
 	uint64_t mcounteren, mcountinhibit, menvcfg;
+	/* Advanced Interrupt Architecture; sie_own: bits of sie that are no aliases of mie, mvip_own: of mvip and mip */
+	uint64_t miselect, siselect, mvien, mvip_own, sie_own;
 	uint64_t stvec, sepc, scause, stval, sscratch, scounteren, satp, senvcfg, stimecmp;
 	struct rv_counter cycle, instret;
 	struct rv_pmp pmp;
@@ -156,13 +166,16 @@ void rv_update_context(struct tcg_env *env);
 void rv_reset(struct tcg_env *env, uint32_t kind);
 
 /* trap.c */
-void rv_trap(struct tcg_env *env, uint64_t cause, uint64_t value);     /* enters the handler; pc = env->pc */
 void rv_take_exception(struct tcg_env *env);
 bool rv_take_interrupt(struct tcg_env *env);
 bool rv_wakeup_pending(struct tcg_env *env);
 bool rv_stalled(struct tcg_env *env);           /* helpers.c: wrs.nto has nothing to go on for */
 uint64_t rv_next_wakeup_ns(struct tcg_env *env);
 uint64_t rv_mip(struct tcg_env *env);           /* as a read of mip sees it */
+uint64_t rv_sip(struct tcg_env *env, uint64_t mip);     /* as a read of sip sees it */
+uint64_t rv_sie(const struct rv_state *s);
+uint64_t rv_top_m(struct tcg_env *env);         /* the number of the first pending and enabled interrupt, or 0 */
+uint64_t rv_top_s(struct tcg_env *env);
 /* after enables changed: asks for a poll when one is to be taken */
 void rv_poll_if_pending(struct tcg_env *env);
 int32_t rv_pin_find(const char *name);
@@ -171,6 +184,10 @@ void rv_bus_fault(struct tcg_env *env, uint64_t vaddr, enum tcg_access access);
 void rv_misaligned(struct tcg_env *env, uint64_t vaddr, enum tcg_access access);
 bool rv_mret(struct tcg_env *env);              /* false: illegal here */
 bool rv_sret(struct tcg_env *env);
+
+/* aia.c */
+int rv_sysreg_bind(struct tcg_env *env, const struct mt_sysreg_range *range, struct mt_error *err);
+void rv_sysreg_unbind(struct tcg_env *env, const struct mt_sysreg_range *range);
 
 /* mmu.c */
 bool rv_walk(struct tcg_env *env, uint64_t vaddr, enum tcg_access access, uint32_t mmu, uint32_t width,

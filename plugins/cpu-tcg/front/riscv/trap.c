@@ -12,7 +12,9 @@
 uint64_t rv_mip(struct tcg_env *env)
 {
 	struct rv_state *s = rv_state(env);
-	uint64_t mip = s->mip | __atomic_load_n(&s->pins, __ATOMIC_ACQUIRE);
+	/* AIA, "Interrupt filtering": with mvien.SEI the software-writable SEIP is a bit of mvip alone */
+	uint64_t soft = s->mip & ~(s->mvien & RV_IRQ_BIT(RV_SEI));
+	uint64_t mip = soft | __atomic_load_n(&s->pins, __ATOMIC_ACQUIRE);
 
 	/* Sstc: STIP is time >= stimecmp */
 	if (s->menvcfg & MENVCFG_STCE) {
@@ -24,24 +26,41 @@ uint64_t rv_mip(struct tcg_env *env)
 	return mip;
 }
 
+/*
+ * AIA, "Interrupt filtering and virtual interrupts for supervisor level": a bit that is not delegated by mideleg
+ * but enabled in mvien shows mvip, of which bit 9 is the software-writable SEIP.
+ */
+uint64_t rv_sip(struct tcg_env *env, uint64_t mip)
+{
+	const struct rv_state *s = rv_state(env);
+	uint64_t mvip = (s->mvip_own & RV_IRQ_BIT(RV_SSI)) | (s->mip & RV_IRQ_BIT(RV_SEI));
+
+	return (mip & s->mideleg) | (mvip & s->mvien & ~s->mideleg);
+}
+
+uint64_t rv_sie(const struct rv_state *s)
+{
+	return (s->mie & s->mideleg) | (s->sie_own & s->mvien & ~s->mideleg);
+}
+
 /* Pending interrupts that would be taken now ("Machine Interrupt Registers": modes and global enables). */
 static uint64_t takeable(struct tcg_env *env, bool *to_m)
 {
 	struct rv_state *s = rv_state(env);
-	uint64_t pending = rv_mip(env) & s->mie;
+	uint64_t mip = rv_mip(env);
 	bool m_on = s->priv < RV_M || (s->mstatus & MSTATUS_MIE);
 	bool s_on = s->priv < RV_S || (s->priv == RV_S && (s->mstatus & MSTATUS_SIE));
-	uint64_t for_m = m_on ? pending & ~s->mideleg : 0;
+	uint64_t for_m = m_on ? mip & s->mie & ~s->mideleg : 0;
 
 	*to_m = for_m != 0;
-	return for_m ? for_m : s_on ? pending & s->mideleg : 0;
+	return for_m ? for_m : s_on ? rv_sip(env, mip) & rv_sie(s) : 0;
 }
 
 void rv_poll_if_pending(struct tcg_env *env)
 {
 	bool to_m;
 
-	if (rv_state(env)->mie && takeable(env, &to_m))
+	if ((rv_state(env)->mie | rv_state(env)->mvien) && takeable(env, &to_m))
 		tcg_poll_request(env);
 }
 
@@ -54,6 +73,18 @@ static uint64_t first_by_priority(uint64_t pending)
 		if (pending >> order[i] & 1)
 			return order[i];
 	return 0;
+}
+
+uint64_t rv_top_m(struct tcg_env *env)
+{
+	const struct rv_state *s = rv_state(env);
+
+	return first_by_priority(rv_mip(env) & s->mie & ~s->mideleg);
+}
+
+uint64_t rv_top_s(struct tcg_env *env)
+{
+	return first_by_priority(rv_sip(env, rv_mip(env)) & rv_sie(rv_state(env)));
 }
 
 static uint64_t vector(uint64_t tvec, uint64_t cause)
@@ -91,13 +122,9 @@ static void trap_to_m(struct tcg_env *env, uint64_t cause, uint64_t value)
 	env->pc = vector(s->mtvec, cause);
 }
 
-void rv_trap(struct tcg_env *env, uint64_t cause, uint64_t value)
+static void enter(struct tcg_env *env, uint64_t cause, uint64_t value, bool to_s)
 {
-	struct rv_state *s = rv_state(env);
-	uint64_t delegated = cause & RV_CAUSE_INTERRUPT ? s->mideleg : s->medeleg;
-
-	/* a trap never goes to a less privileged mode */
-	if (s->priv < RV_M && (delegated >> (cause & 63) & 1))
+	if (to_s)
 		trap_to_s(env, cause, value);
 	else
 		trap_to_m(env, cause, value);
@@ -106,7 +133,10 @@ void rv_trap(struct tcg_env *env, uint64_t cause, uint64_t value)
 
 void rv_take_exception(struct tcg_env *env)
 {
-	rv_trap(env, env->exception, env->exception_value);
+	const struct rv_state *s = rv_state(env);
+
+	/* a trap never goes to a less privileged mode */
+	enter(env, env->exception, env->exception_value, s->priv < RV_M && (s->medeleg >> (env->exception & 63) & 1));
 }
 
 bool rv_take_interrupt(struct tcg_env *env)
@@ -116,13 +146,17 @@ bool rv_take_interrupt(struct tcg_env *env)
 
 	if (!pending)
 		return false;
-	rv_trap(env, RV_CAUSE_INTERRUPT | first_by_priority(pending), 0);
+	enter(env, RV_CAUSE_INTERRUPT | first_by_priority(pending), 0, !to_m);
 	return true;
 }
 
 bool rv_wakeup_pending(struct tcg_env *env)
 {
-	return (rv_mip(env) & rv_state(env)->mie) != 0;
+	const struct rv_state *s = rv_state(env);
+	uint64_t mip = rv_mip(env);
+
+	/* AIA, "WFI": what is pending for either level */
+	return (mip & s->mie) || (rv_sip(env, mip) & rv_sie(s));
 }
 
 uint64_t rv_next_wakeup_ns(struct tcg_env *env)
