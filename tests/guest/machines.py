@@ -28,7 +28,10 @@ CROSS = os.environ.get("RISCV64_CC", "riscv64-linux-gnu-gcc")
 BOOT_SECONDS = 200
 END_SECONDS = 20
 PROMPT = rb"debian:[^\r\n]*# "
-FINISHER = {"virt-riscv64": 0x00100000, "lite-riscv64": 0x03000000}
+FINISHER = {"virt-riscv64": 0x00100000, "virt-riscv64-aia": 0x00100000, "lite-riscv64": 0x03000000}
+
+# the same boards of qemu-system-riscv64
+PEER_BOARDS = {"virt-riscv64": "virt", "virt-riscv64-aia": "virt,aia=aplic-imsic"}
 
 
 class Skip(Exception):
@@ -75,9 +78,9 @@ class Machine:
         return self._mortise(emulator, folder)
 
     def _qemu(self, emulator):
-        if self.board != "virt-riscv64":
+        if self.board not in PEER_BOARDS:
             raise Skip(f"{os.path.basename(emulator)} has no such board as {self.board}")
-        words = [emulator, "-M", "virt", "-m", self.memory, "-smp", str(self.harts), "-nographic", "-nodefaults",
+        words = [emulator, "-M", PEER_BOARDS[self.board], "-m", self.memory, "-smp", str(self.harts), "-nographic", "-nodefaults",
                  "-serial", "mon:stdio", "-bios", "none" if self.bare else FIRMWARE, "-kernel", self.kernel]
         words += ["-initrd", self.initrd] if self.initrd else []
         words += ["-append", self.append] if self.append else []
@@ -102,7 +105,7 @@ class Machine:
                     "boot.firmware": "" if self.bare else FIRMWARE}
         words = [emulator, "run", "-q", board]
         for key, value in settings.items():
-            if value is not None and not (key == "ram.size" and self.board != "virt-riscv64"):
+            if value is not None and not (key == "ram.size" and self.board == "lite-riscv64"):
                 words += ["-s", f"{key}={value}"]
         return words
 
