@@ -38,6 +38,13 @@ void aplic_fini(struct aplic *a)
 
 /* --- What a source is in a domain --- */
 
+uint32_t has_source(const struct aplic *a, uint32_t domain, uint32_t source)
+{
+	if (!source || source > a->sources)
+		return 0;
+	return domain == APLIC_ROOT || (a->domain[APLIC_ROOT].source[source] & SOURCECFG_D);
+}
+
 /* Delegated away, or Inactive: no bits, no target. */
 uint32_t source_active(const struct aplic_domain *d, uint32_t source)
 {
@@ -84,18 +91,36 @@ uint32_t aplic_top(const struct aplic *a, const struct aplic_domain *d, uint32_t
 	return best;
 }
 
+static uint32_t output_level(const struct aplic *a, const struct aplic_domain *d, uint32_t hart)
+{
+	const struct aplic_idc *idc = &d->idc[hart];
+
+	return d->on && idc->delivery && (idc->force || aplic_top(a, d, hart));
+}
+
+void aplic_redrive(struct aplic *a)
+{
+	for (uint32_t i = 0; i < a->domain_count; i++) {
+		struct aplic_domain *d = &a->domain[i];
+
+		for (uint32_t hart = 0; !d->msi && hart < a->harts; hart++) {
+			d->idc[hart].level = (uint8_t)output_level(a, d, hart);
+			if (a->output)
+				a->output(a->arg, i, hart, d->idc[hart].level);
+		}
+	}
+}
+
 void aplic_update_hart(struct aplic *a, struct aplic_domain *d, uint32_t hart)
 {
-	struct aplic_idc *idc;
 	uint32_t level;
 
 	if (d->msi || hart >= a->harts)
 		return;
-	idc = &d->idc[hart];
-	level = d->on && idc->delivery && (idc->force || aplic_top(a, d, hart));
-	if (level == idc->level)
+	level = output_level(a, d, hart);
+	if (level == d->idc[hart].level)
 		return;
-	idc->level = (uint8_t)level;
+	d->idc[hart].level = (uint8_t)level;
 	if (a->output)
 		a->output(a->arg, (uint32_t)(d - a->domain), hart, level);
 }
@@ -184,8 +209,8 @@ static void source_clear(struct aplic *a, struct aplic_domain *d, uint32_t sourc
 	aplic_update_hart(a, d, hart);
 }
 
-/* What a write leaves in sourcecfg: WARL for the mode, WLRL for the child's index, of which there is one. */
-static uint16_t source_legal(const struct aplic *a, uint32_t domain, uint32_t value)
+/* WARL for the mode, WLRL for the child's index, of which there is one. */
+uint16_t source_legal(const struct aplic *a, uint32_t domain, uint32_t value)
 {
 	uint32_t mode = value & SOURCECFG_SM;
 

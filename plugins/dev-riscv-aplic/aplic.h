@@ -9,6 +9,7 @@
 #ifndef APLIC_H
 #define APLIC_H
 
+#include <mortise/draft/state.h>
 #include <stdint.h>
 
 #define APLIC_REGION_BYTES 0x8000u
@@ -65,5 +66,11 @@ void aplic_write(struct aplic *a, uint32_t domain, uint32_t offset, uint32_t val
  */
 uint32_t aplic_write_ends(const struct aplic *a, uint32_t domain, uint32_t offset, uint32_t value);
 uint32_t aplic_read_ends(const struct aplic *a, uint32_t domain, uint32_t offset, uint32_t value);
+
+/* Drives all outputs again. */
+void aplic_redrive(struct aplic *a);
+/* aplic_state.c: saved state of an APLIC of the same shape. A refused load changes nothing; none drives or sends. */
+void aplic_save(const struct aplic *a, struct mt_state_out *out, const struct mt_state_writer *w);
+int aplic_load(struct aplic *a, struct mt_state_in *in, const struct mt_state_reader *r);
 
 #endif

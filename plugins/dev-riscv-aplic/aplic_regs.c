@@ -36,14 +36,6 @@
 #define DOMAINCFG_DM     4u
 #define MMSIADDRCFGH_L   0x80000000u
 
-/* The domain knows the source: it exists, and the parent has delegated it. */
-static uint32_t has_source(const struct aplic *a, uint32_t domain, uint32_t source)
-{
-	if (!source || source > a->sources)
-		return 0;
-	return domain == APLIC_ROOT || (a->domain[APLIC_ROOT].source[source] & SOURCECFG_D);
-}
-
 /* The word of an array of bits that begins at `base`; `a->words` or more: none. */
 static uint32_t array_word(uint32_t offset, uint32_t base)
 {
@@ -184,12 +176,12 @@ static void array_write(struct aplic *a, struct aplic_domain *d, uint32_t offset
 
 static void target_write(struct aplic *a, struct aplic_domain *d, uint32_t source, uint32_t value)
 {
-	uint32_t old = d->target[source] >> TARGET_HART_SHIFT, hart = value >> TARGET_HART_SHIFT << TARGET_HART_SHIFT;
+	uint32_t old = d->target[source] >> TARGET_HART_SHIFT, hart = genmsi_legal(value) & ~TARGET_EIID;
 
 	if (!source_active(d, source))
 		return;
 	if (d->msi)
-		d->target[source] = hart | (value & TARGET_EIID);
+		d->target[source] = genmsi_legal(value);
 	else
 		d->target[source] = hart | (value & TARGET_IPRIO ? value & TARGET_IPRIO : 1);
 	aplic_update_hart(a, d, old);
@@ -201,7 +193,7 @@ static void genmsi_write(struct aplic *a, struct aplic_domain *d, uint32_t value
 {
 	if (!d->msi)
 		return;
-	d->genmsi = (value >> TARGET_HART_SHIFT << TARGET_HART_SHIFT) | (value & TARGET_EIID);
+	d->genmsi = genmsi_legal(value);
 	aplic_send(a, d, d->genmsi);
 }
 

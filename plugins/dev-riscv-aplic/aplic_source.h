@@ -22,6 +22,16 @@
 #define TARGET_IPRIO      0xffu
 #define TARGET_EIID       0x7ffu
 
+/* What genmsi, and a target of messages, can hold. */
+static inline uint32_t genmsi_legal(uint32_t value)
+{
+	return (value >> TARGET_HART_SHIFT << TARGET_HART_SHIFT) | (value & TARGET_EIID);
+}
+
+/* The domain knows the source: it exists, and the parent has delegated it. */
+uint32_t has_source(const struct aplic *a, uint32_t domain, uint32_t source);
+/* What a write of `value` leaves in sourcecfg. */
+uint16_t source_legal(const struct aplic *a, uint32_t domain, uint32_t value);
 uint32_t source_active(const struct aplic_domain *d, uint32_t source);
 uint32_t source_is_level(const struct aplic_domain *d, uint32_t source);
 uint32_t source_rectified(const struct aplic *a, const struct aplic_domain *d, uint32_t source);

@@ -27,7 +27,7 @@
 	  "the same for the supervisor-level domain") \
 	P(c, sources, "sources", MT_PROP_INT, "96", "1..1023", "", 0, "number of interrupt sources")
 #define MT_NOTE_CLASSES(C) \
-	C(aplic, "dev-riscv-aplic", MT_KIND_DEVICE, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	C(aplic, "dev-riscv-aplic", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
 	  "mortise.irq-sink/1 mortise.fdt-node/1", APLIC_PROPS)
 
 #include <mortise/note-emit.h>
@@ -38,6 +38,7 @@
 #include <mortise/draft/mmio.h>
 #include <mortise/draft/msi.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,10 +320,48 @@ static void destroy(void *self)
 	free(d);
 }
 
+static int save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
+{
+	struct aplic_dev *d = self;
+
+	(void)err;
+	pthread_mutex_lock(&d->lock);
+	aplic_save(&d->chip, out, w);
+	pthread_mutex_unlock(&d->lock);
+	return 0;
+}
+
+static int load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+		struct mt_error *err)
+{
+	struct aplic_dev *d = self;
+	int code;
+
+	(void)version;
+	pthread_mutex_lock(&d->lock);
+	code = aplic_load(&d->chip, in, r);
+	pthread_mutex_unlock(&d->lock);
+	return code == MT_ENOMEM ? mt_error_set(err, code, NULL, "out of memory") : code;
+}
+
+static void resume(void *self)
+{
+	struct aplic_dev *d = self;
+
+	pthread_mutex_lock(&d->lock);
+	aplic_redrive(&d->chip);
+	pthread_mutex_unlock(&d->lock);
+}
+
+static const struct mt_state_class state_class = {
+	.schema = "riscv-aplic", .version = 1, .version_min = 1, .save = save, .load = load,
+};
+
 static const struct mt_device_class device_class = {
 	.create = create,
 	.realize = realize,
 	.reset = reset,
+	.resume = resume,
 	.unrealize = unrealize,
 	.destroy = destroy,
 };
@@ -341,6 +380,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return NULL;
 	if (!strcmp(id, MT_IFACE_DEVICE))
 		return &device_class;
+	if (!strcmp(id, MT_IFACE_STATE))
+		return &state_class;
 	if (!strcmp(id, MT_IFACE_IRQ_SINK))
 		return &irq_sink;
 	return strcmp(id, MT_IFACE_FDT_NODE) ? NULL : &fdt_node;

@@ -5,6 +5,7 @@
  */
 #include <fake/check-run.h>
 #include <fake/fake.h>
+#include <fake/state.h>
 #include <pthread.h>
 #include <string.h>
 #include <util/error.h>
@@ -83,11 +84,18 @@ static void messages_to(struct fake *made, const char *prop, uint64_t gpa)
 	fake_msi_target(made, prop, &w);
 }
 
+static struct fake *make_messages(void)
+{
+	struct fake *made = make();
+
+	messages_to(made, "msi", MACHINE_FILES);
+	messages_to(made, "supervisor-msi", SUPERVISOR_FILES);
+	return made;
+}
+
 static void start_messages(void)
 {
-	f = make();
-	messages_to(f, "msi", MACHINE_FILES);
-	messages_to(f, "supervisor-msi", SUPERVISOR_FILES);
+	f = make_messages();
 	fake_start(f);
 }
 
@@ -279,6 +287,57 @@ START_TEST(direct_reset)
 }
 END_TEST
 
+START_TEST(direct_state)
+{
+	struct fake_state *state;
+
+	hand_down(10, LEVEL1, TO(1, 4));
+	hand_down(11, EDGE1, TO(0, 2));
+	put(ROOT, SOURCECFG(12), LEVEL0);
+	put(CHILD, IDC(1) + IDELIVERY, 1);
+	put(CHILD, IDC(0) + ITHRESHOLD, 2);
+	fake_input(f, 10, 1);
+	fake_input(f, 11, 1);
+	fake_state_check(f, make);
+	state = fake_save(f);
+	fake_free(f);
+	f = make();
+	ck_assert_int_eq(fake_load(f, state, NULL), 0);
+	fake_state_free(state);
+	ck_assert_uint_eq(fake_pin(f, 1, "seip"), 1);
+	ck_assert_uint_eq(get(CHILD, IDC(1) + CLAIMI), 10 << 16 | 4);
+	fake_input(f, 10, 0);
+	ck_assert_uint_eq(fake_pin(f, 1, "seip"), 0);
+	put(CHILD, IDC(0) + ITHRESHOLD, 0);
+	ck_assert_uint_eq(get(CHILD, IDC(0) + CLAIMI), 11 << 16 | 2);
+}
+END_TEST
+
+/* What registers cannot have come to. */
+START_TEST(direct_state_is_refused)
+{
+	static const struct { const char *path; uint32_t index; uint64_t value; } wrong[] = {
+		{ "wire", 0, 1 }, { "domain[0]/source", 5, 2 }, { "domain[1]/source", 5, LEVEL1 },
+		{ "domain[0]/target", 5, 1 }, { "domain[1]/target", 10, TO(1, 0) }, { "domain[1]/target", 10, 0x100 },
+		{ "domain[1]/pending", 0, 1u << 11 }, { "domain[1]/pending", 0, 1u << 10 }, { "domain[0]/genmsi", 0, 1 },
+		{ "domain[0]/msi", 0, 1 }, { "domain[1]/enabled", 3, 2 }, { "domain[1]/idc[1]/force", 0, 2 },
+	};
+
+	hand_down(10, LEVEL1, TO(1, 4));
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct fake_state *state = fake_save(f);
+		struct fake *fresh = make();
+		uint32_t field = fake_state_find(state, wrong[i].path);
+
+		ck_assert_msg(field < fake_state_fields(state), "no %s", wrong[i].path);
+		fake_state_set(state, field, wrong[i].index, wrong[i].value);
+		ck_assert_msg(fake_load(fresh, state, NULL) < 0, "%s[%u]", wrong[i].path, wrong[i].index);
+		fake_free(fresh);
+		fake_state_free(state);
+	}
+}
+END_TEST
+
 /* --- delivery by messages --- */
 
 START_TEST(message_of_a_level_is_sent_once)
@@ -375,6 +434,26 @@ START_TEST(inputs_from_another_thread)
 }
 END_TEST
 
+START_TEST(message_state)
+{
+	struct fake_state *state;
+
+	hand_down(10, LEVEL1, TO(1, 77));
+	put(CHILD, GENMSI, TO(1, 5));
+	put(CHILD, DOMAINCFG, 0);
+	fake_input(f, 10, 1);
+	fake_state_check(f, make_messages);
+	state = fake_save(f);
+	fake_free(f);
+	f = make_messages();
+	ck_assert_int_eq(fake_load(f, state, NULL), 0);
+	fake_state_free(state);
+	ck_assert_uint_eq(fake_messages(f), 0);
+	put(CHILD, DOMAINCFG, 0x100);
+	want_message(1, SUPERVISOR_FILES + 0x1000, 77);
+}
+END_TEST
+
 START_TEST(device_tree)
 {
 	const struct mt_irq_sink *sink = fake_role(f, MT_IFACE_IRQ_SINK);
@@ -424,11 +503,12 @@ int main(void)
 	const TTest *const direct[] = {
 		a_source_lives_in_one_domain, rectified_inputs, region_is_strict_and_zero_elsewhere,
 		direct_level_follows_the_wire, direct_edge_is_claimed_once, direct_priorities_and_threshold,
-		direct_force_is_spurious_once, direct_reset, fuzz, NULL,
+		direct_force_is_spurious_once, direct_reset,
+		direct_state, direct_state_is_refused, fuzz, NULL,
 	};
 	const TTest *const messages[] = {
 		a_source_lives_in_one_domain, rectified_inputs, message_of_a_level_is_sent_once, messages_wait_for_enables,
-		extempore_messages, addresses_are_locked, inputs_from_another_thread, device_tree,
+		extempore_messages, addresses_are_locked, inputs_from_another_thread, message_state, device_tree,
 		refusal_of_a_target_without_domain, fuzz, NULL,
 	};
 	Suite *suite = suite_create("riscv-aplic");

@@ -51,6 +51,21 @@ static void settle(struct imsic_file *f, uint32_t word)
 	update(f);
 }
 
+void imsic_settle_all(struct imsic_file *f)
+{
+	f->ready = 0;
+	for (uint32_t word = 0; word < IMSIC_WORDS; word++)
+		if (f->pending[word] & f->enabled[word])
+			f->ready |= 1u << word;
+}
+
+void imsic_redrive(struct imsic_file *f)
+{
+	f->level = f->delivery && top_identity(f);
+	if (f->output)
+		f->output(f->arg, f->level);
+}
+
 void imsic_reset(struct imsic_file *f)
 {
 	memset(f->pending, 0, sizeof(f->pending));
@@ -119,8 +134,8 @@ int imsic_read(const struct imsic_file *f, uint32_t select, uint64_t *value)
 	return 1;
 }
 
-/* The bits of a word that belong to identities: 0 is none, and the last is one less than a multiple of 64. */
-static uint64_t word_mask(const struct imsic_file *f, uint32_t word)
+/* Identity 0 is none, and the last is one less than a multiple of 64. */
+uint64_t imsic_word_mask(const struct imsic_file *f, uint32_t word)
 {
 	return word * 64 > f->identities ? 0 : word ? UINT64_MAX : ~UINT64_C(1);
 }
@@ -133,9 +148,14 @@ static void delivery_write(struct imsic_file *f, uint64_t value)
 }
 
 /* WLRL: as many bits as the largest identity has. */
+uint32_t imsic_threshold_max(const struct imsic_file *f)
+{
+	return (uint32_t)mt_mask(32 - (uint32_t)__builtin_clz(f->identities));
+}
+
 static void threshold_write(struct imsic_file *f, uint64_t value)
 {
-	f->threshold = (uint32_t)(value & mt_mask(32 - (uint32_t)__builtin_clz(f->identities)));
+	f->threshold = (uint32_t)value & imsic_threshold_max(f);
 }
 
 int imsic_modify(struct imsic_file *f, uint32_t select, uint64_t keep, uint64_t bits, uint64_t *old)
@@ -158,9 +178,9 @@ int imsic_modify(struct imsic_file *f, uint32_t select, uint64_t keep, uint64_t 
 	}
 	word = (select - (select < SELECT_EIE0 ? SELECT_EIP0 : SELECT_EIE0)) / 2;
 	if (select < SELECT_EIE0)
-		f->pending[word] = value & word_mask(f, word);
+		f->pending[word] = value & imsic_word_mask(f, word);
 	else
-		f->enabled[word] = value & word_mask(f, word);
+		f->enabled[word] = value & imsic_word_mask(f, word);
 	settle(f, word);
 	return 1;
 }

@@ -8,6 +8,7 @@
 #ifndef IMSIC_H
 #define IMSIC_H
 
+#include <mortise/draft/state.h>
 #include <stdint.h>
 
 #define IMSIC_PAGE_BYTES     0x1000u
@@ -45,5 +46,16 @@ uint32_t imsic_claim(struct imsic_file *f);
 int imsic_read(const struct imsic_file *f, uint32_t select, uint64_t *value);
 /* The register becomes (old & keep) | bits, as far as it can; `*old` gets the value before. */
 int imsic_modify(struct imsic_file *f, uint32_t select, uint64_t keep, uint64_t bits, uint64_t *old);
+
+/* Drives the output again. */
+void imsic_redrive(struct imsic_file *f);
+
+/* state.c: saved state of a file with as many identities. A refused load changes nothing and drives nothing. */
+void imsic_save(const struct imsic_file *f, struct mt_state_out *out, const struct mt_state_writer *w);
+int imsic_load(struct imsic_file *f, struct mt_state_in *in, const struct mt_state_reader *r);
+/* The bits of a word that belong to identities; the largest threshold; what follows from the arrays, but the output. */
+uint64_t imsic_word_mask(const struct imsic_file *f, uint32_t word);
+uint32_t imsic_threshold_max(const struct imsic_file *f);
+void imsic_settle_all(struct imsic_file *f);
 
 #endif

@@ -21,7 +21,7 @@
 	P(c, identities, "identities", MT_PROP_INT, "255", "63..2047", "", 0, \
 	  "interrupt identities of each file: one less than a multiple of 64")
 #define MT_NOTE_CLASSES(C) \
-	C(imsic, "dev-riscv-imsic", MT_KIND_DEVICE, MT_CLASS_PARALLEL | MT_CLASS_NO_STATE, MT_NOTE_SUMMARY, \
+	C(imsic, "dev-riscv-imsic", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
 	  "mortise.msi-target/1 mortise.fdt-node/1", IMSIC_PROPS)
 
 #include <mortise/note-emit.h>
@@ -33,6 +33,7 @@
 #include <mortise/draft/mmio.h>
 #include <mortise/draft/msi.h>
 #include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -345,10 +346,84 @@ static void destroy(void *self)
 	free(d);
 }
 
+/* --- saved state --- */
+
+static int save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
+{
+	struct imsic_dev *d = self;
+
+	(void)err;
+	for (uint32_t i = 0; i < d->count; i++) {
+		w->begin(out, "file", 0);
+		pthread_mutex_lock(&d->harts[i].lock);
+		imsic_save(&d->harts[i].file, out, w);
+		pthread_mutex_unlock(&d->harts[i].lock);
+		w->end(out);
+	}
+	return 0;
+}
+
+/* Into copies first: all files or none. */
+static int files_load(struct imsic_dev *d, struct imsic_file *files, struct mt_state_in *in,
+		      const struct mt_state_reader *r)
+{
+	uint32_t type = 0, count = 0;
+	int code = 0;
+
+	r->find(in, "file", &type, &count);
+	if (count != d->count)
+		return r->refuse(in, "file", "is there in another number than the machine has vCPUs");
+	for (uint32_t i = 0; !code && i < count; i++) {
+		code = r->begin(in, "file", i);
+		if (code)
+			return code;
+		files[i] = d->harts[i].file;
+		code = imsic_load(&files[i], in, r);
+		r->end(in);
+	}
+	return code;
+}
+
+static int load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+		struct mt_error *err)
+{
+	struct imsic_dev *d = self;
+	struct imsic_file *files = calloc(d->count, sizeof(*files));
+	int code;
+
+	(void)version;
+	if (!files)
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	code = files_load(d, files, in, r);
+	for (uint32_t i = 0; !code && i < d->count; i++) {
+		pthread_mutex_lock(&d->harts[i].lock);
+		d->harts[i].file = files[i];
+		pthread_mutex_unlock(&d->harts[i].lock);
+	}
+	free(files);
+	return code;
+}
+
+static void resume(void *self)
+{
+	struct imsic_dev *d = self;
+
+	for (uint32_t i = 0; i < d->count; i++) {
+		pthread_mutex_lock(&d->harts[i].lock);
+		imsic_redrive(&d->harts[i].file);
+		pthread_mutex_unlock(&d->harts[i].lock);
+	}
+}
+
+static const struct mt_state_class state_class = {
+	.schema = "riscv-imsic", .version = 1, .version_min = 1, .save = save, .load = load,
+};
+
 static const struct mt_device_class device_class = {
 	.create = create,
 	.realize = realize,
 	.reset = reset,
+	.resume = resume,
 	.unrealize = unrealize,
 	.destroy = destroy,
 };
@@ -362,6 +437,8 @@ static const void *get_class(const char *class_name, const char *id)
 		return NULL;
 	if (!strcmp(id, MT_IFACE_DEVICE))
 		return &device_class;
+	if (!strcmp(id, MT_IFACE_STATE))
+		return &state_class;
 	if (!strcmp(id, MT_IFACE_MSI_TARGET))
 		return &msi_target;
 	return strcmp(id, MT_IFACE_FDT_NODE) ? NULL : &fdt_node;

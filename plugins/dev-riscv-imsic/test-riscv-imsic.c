@@ -5,6 +5,7 @@
  */
 #include <fake/check-run.h>
 #include <fake/fake.h>
+#include <fake/state.h>
 #include <pthread.h>
 #include <string.h>
 #include <util/error.h>
@@ -286,6 +287,57 @@ START_TEST(messages_from_another_thread)
 }
 END_TEST
 
+static struct fake *make_again(void)
+{
+	return make("supervisor", "127", 2);
+}
+
+START_TEST(state)
+{
+	struct fake_state *state;
+
+	enable(0);
+	enable(1);
+	put(0, REG(THRESHOLD), 20);
+	fake_put(f, PAGE(0), 4, 30);
+	fake_put(f, PAGE(1), 4, 100);
+	fake_put(f, PAGE(1), 4, 101);
+	fake_state_check(f, make_again);
+	state = fake_save(f);
+	fake_free(f);
+	f = make_again();
+	ck_assert_int_eq(fake_load(f, state, NULL), 0);
+	fake_state_free(state);
+	ck_assert_uint_eq(fake_pin(f, 0, "seip"), 0);
+	ck_assert_uint_eq(fake_pin(f, 1, "seip"), 1);
+	ck_assert_uint_eq(claim(1), TOP(100));
+	put(0, REG(THRESHOLD), 0);
+	ck_assert_uint_eq(claim(0), TOP(30));
+}
+END_TEST
+
+/* Bits of identities that are not there, or a file of another size. */
+START_TEST(state_is_refused)
+{
+	static const struct { const char *path; uint32_t index; uint64_t value; } wrong[] = {
+		{ "file[0]/pending", 0, 1 }, { "file[1]/enabled", 2, 1 }, { "file[1]/identities", 0, 191 },
+		{ "file[0]/threshold", 0, 128 },
+	};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct fake_state *state = fake_save(f);
+		struct fake *fresh = make_again();
+		uint32_t field = fake_state_find(state, wrong[i].path);
+
+		ck_assert_uint_lt(field, fake_state_fields(state));
+		fake_state_set(state, field, wrong[i].index, wrong[i].value);
+		ck_assert_msg(fake_load(fresh, state, NULL) < 0, "%s", wrong[i].path);
+		fake_free(fresh);
+		fake_state_free(state);
+	}
+}
+END_TEST
+
 START_TEST(fuzz)
 {
 	fake_fuzz_region(f, 1, 200000);
@@ -296,5 +348,6 @@ int main(void)
 {
 	CHECK_RUN("riscv-imsic", start, stop, message_reaches_its_own_hart, lower_identities_come_first,
 		  threshold_holds_back, delivery_and_enables_gate_the_pin, arrays_take_sets_and_clears, region, reset_clears,
-		  machine_level_has_its_own_numbers, refusals, window_and_device_tree, messages_from_another_thread, fuzz);
+		  machine_level_has_its_own_numbers, refusals, window_and_device_tree, messages_from_another_thread,
+		  state, state_is_refused, fuzz);
 }

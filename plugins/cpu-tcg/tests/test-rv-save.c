@@ -14,7 +14,7 @@ static struct rv_fake *f;
 
 static void setup(void)
 {
-	f = rv_fake_new(RV_ISA_DEFAULT);
+	f = rv_fake_new(RV_ISA_DEFAULT "_smaia_ssaia");
 }
 
 static void teardown(void)

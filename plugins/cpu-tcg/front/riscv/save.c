@@ -22,7 +22,8 @@
 	X(mepc, CSR_MEPC) X(mcause, CSR_MCAUSE) X(mtval, CSR_MTVAL) X(mscratch, CSR_MSCRATCH) \
 	X(stvec, CSR_STVEC) X(sepc, CSR_SEPC) X(scause, CSR_SCAUSE) X(stval, CSR_STVAL) \
 	X(sscratch, CSR_SSCRATCH) X(scounteren, CSR_SCOUNTEREN) X(senvcfg, CSR_SENVCFG) X(satp, CSR_SATP) \
-	X(stimecmp, CSR_STIMECMP) X(mstatus, CSR_MSTATUS)
+	X(stimecmp, CSR_STIMECMP) X(miselect, CSR_MISELECT) X(siselect, CSR_SISELECT) X(mvien, CSR_MVIEN) \
+	X(mstatus, CSR_MSTATUS)
 
 #define FIELD(name, number) MT_STATE_VAR(struct rv_state, name, UINT64_MAX),
 static const struct mt_state_field fields[] = {
@@ -32,6 +33,8 @@ static const struct mt_state_field fields[] = {
 	MT_STATE_VAR(struct rv_state, pins, RV_PINS),
 	MT_STATE_ARRAY(struct rv_state, pmp.cfg, UINT8_MAX),
 	MT_STATE_ARRAY(struct rv_state, pmp.addr, UINT64_MAX),
+	MT_STATE_VAR(struct rv_state, mvip_own, RV_IRQS_S),
+	MT_STATE_VAR(struct rv_state, sie_own, RV_IRQS_S),
 	RV_SAVED_CSRS(FIELD)
 };
 static const struct mt_state_table table = MT_STATE_TABLE(struct rv_state, fields);
@@ -126,6 +129,10 @@ static int registers_check(const struct rv_state *saved, const struct hart_recor
 		return r->refuse(in, "priv", "is 2, a reserved mode");
 	if (saved->pins & ~(uint32_t)RV_PINS)
 		return r->refuse(in, "pins", "has pins that a hart does not have");
+	if (saved->mvip_own & ~RV_IRQ_BIT(RV_SSI))
+		return r->refuse(in, "mvip_own", "has bits that are not its own");
+	if (saved->sie_own & ~(RV_IRQ_BIT(RV_SSI) | RV_IRQ_BIT(RV_SEI)))
+		return r->refuse(in, "sie_own", "has bits that are not its own");
 	return record->pc & 1 ? r->refuse(in, "pc", "is odd") : 0;
 }
 
@@ -138,6 +145,8 @@ static void hart_take(struct tcg_env *env, const struct rv_state *saved, const s
 	memcpy(s->x, saved->x, sizeof(s->x));
 	memcpy(s->f, saved->f, sizeof(s->f));
 	s->priv = saved->priv;
+	s->mvip_own = saved->mvip_own;
+	s->sie_own = saved->sie_own;
 	__atomic_store_n(&s->pins, saved->pins, __ATOMIC_SEQ_CST);
 	env->pc = record->pc;
 	env->frm = record->frm;
