@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The machine with APLIC and IMSIC: Debian's kernel takes its interrupts by messages, on one hart and on four."""
+import os
 import re
 import sys
 
@@ -34,9 +35,38 @@ def boot(harts):
         m.ends_with(guest, 0)
 
 
-def test(_folder):
+def disk_board(folder):
+    """The board with a disk of four queues on the PCI bus."""
+    disk, path = os.path.join(folder, "disk"), os.path.join(folder, "machine.ini")
+    with open(disk, "wb") as f:
+        f.truncate(16 << 20)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("[machine]\nschema = 1\nbase = virt-riscv64-aia\n"
+                f"[block disk]\nplugin = block-raw\nfile = \"{disk}\"\n"
+                "[device vda]\nplugin = dev-virtio-blk\nbus = slot1\nblock = disk\nqueues = 4\n")
+    return path
+
+
+def vectors(folder):
+    """Each queue of a disk has its message; a hart's reads come back by the message of its queue."""
+    m.step("a vector for each queue")
+    with m.linux("quiet", harts=4, board=disk_board(folder)).start() as guest:
+        guest.expect(m.PROMPT, m.BOOT_SECONDS)
+        m.shell(guest, "ls /dev/vda", rb"/dev/vda")
+        counts(guest, "PCI-MSIX.*virtio0-config")
+        for hart in range(4):
+            m.shell(guest, f"taskset {1 << hart:x} dd if=/dev/vda of=/dev/null bs=4k count=50 iflag=direct 2>&1 | grep out",
+                    rb"50\+0 records out")
+        for queue in range(4):
+            m.check(sum(counts(guest, f"PCI-MSIX.*virtio0-req.{queue}")) >= 50, f"queue {queue} was silent")
+        guest.type(b"exit\n")
+        m.ends_with(guest, 0)
+
+
+def test(folder):
     for harts in (1, 4):
         boot(harts)
+    vectors(folder)
 
 
 m.main(test)
