@@ -3,6 +3,7 @@
 #ifndef KERNEL_BLOCK_BLOCK_H
 #define KERNEL_BLOCK_BLOCK_H
 
+#include <mortise/draft/block-cache.h>
 #include <mortise/draft/block-format.h>
 
 struct machine;
@@ -12,5 +13,6 @@ int block_flush_all(struct machine *m, struct mt_error *err);
 
 extern const struct mt_block_host block_host;          /* MT_IFACE_BLOCK */
 extern const struct mt_block_node block_node_host;     /* MT_IFACE_BLOCK_NODE */
+extern const struct mt_block_cache_host block_cache_host;   /* MT_IFACE_BLOCK_CACHE */
 
 #endif

@@ -20,6 +20,8 @@ enum bop_kind { BOP_READ, BOP_WRITE, BOP_SYNC, BOP_FALLOCATE };
 /* One operation on one file. Zero-copy: `iov` points into guest memory. */
 struct bop {
 	struct breq *parent;
+	struct bpart *part;                  /* that it belongs to, or NULL */
+	void *owned;                         /* memory that goes with it */
 	struct file *file;
 	enum bop_kind kind;
 	int fd, rw_flags, mode;              /* RWF_*, FALLOC_FL_* */

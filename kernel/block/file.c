@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <signal.h>
 #include <string.h>
@@ -201,4 +202,42 @@ int32_t file_flush(struct file *file)
 		return 0;
 	__atomic_store_n(&file->flush_failed, 1, __ATOMIC_RELAXED);
 	return file_code(errno);
+}
+
+uint64_t file_bytes(struct file *file)
+{
+	off_t end = lseek(file->plain_fd, 0, SEEK_END);
+
+	return end < 0 ? file->len_bytes : (uint64_t)end;
+}
+
+/* A block device cannot change, but may be long enough. */
+int32_t file_resize(struct file *file, uint64_t len_bytes)
+{
+	if (file->options.readonly)
+		return MT_EPERM;
+	if (len_bytes > INT64_MAX)
+		return MT_ERANGE;
+	if (file->device)
+		return len_bytes <= file->len_bytes ? 0 : MT_ENOSPC;
+	return ftruncate(file->plain_fd, (off_t)len_bytes) == 0 ? 0 : file_code(errno);
+}
+
+int32_t file_allocate(struct file *file, uint64_t offset, uint64_t len_bytes, bool zeros)
+{
+	static const uint8_t nothing[65536];
+	int32_t rc = 0;
+
+	if (!zeros)
+		return fallocate(file->plain_fd, 0, (off_t)offset, (off_t)len_bytes) == 0 ? 0 : file_code(errno);
+	for (uint64_t n; len_bytes && rc == 0; offset += n, len_bytes -= n) {
+		n = MIN(len_bytes, sizeof(nothing));
+		rc = file_write(file, offset, nothing, n);
+	}
+	return rc;
+}
+
+void file_punch(struct file *file, uint64_t offset, uint64_t len_bytes)
+{
+	(void)!fallocate(file->plain_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len_bytes);
 }

@@ -41,6 +41,12 @@ int32_t file_read(struct file *file, uint64_t offset, void *buf, uint64_t len_by
 int32_t file_write(struct file *file, uint64_t offset, const void *buf, uint64_t len_bytes);
 int32_t file_flush(struct file *file);
 
+/* Length now, and changes of it. `zeros`: by writing them. Punching is a wish only. */
+uint64_t file_bytes(struct file *file);
+int32_t file_resize(struct file *file, uint64_t len_bytes);
+int32_t file_allocate(struct file *file, uint64_t offset, uint64_t len_bytes, bool zeros);
+void file_punch(struct file *file, uint64_t offset, uint64_t len_bytes);
+
 /* MT_E* of an errno. */
 int32_t file_code(int host_errno);
 

@@ -31,6 +31,7 @@ static void node_release(void *resource)
 	struct bnode *node = resource;
 
 	inst_data_set(node->inst, &node_key, NULL);
+	node_fini(node);
 	for (uint32_t i = 0; i < node->child_count; i++) {
 		file_close(node->children[i].file);
 		if (node->children[i].node)
@@ -41,18 +42,19 @@ static void node_release(void *resource)
 	g_free(node);
 }
 
-static struct bnode *node_of(struct mt_inst *inst)
+struct bnode *node_of_inst(struct mt_inst *inst)
 {
 	struct bnode *node = inst_data_get(inst, &node_key);
 
 	if (node)
 		return node;
 	node = g_new0(struct bnode, 1);
+	node_init(node);
 	node->inst = inst;
-	node->enter = inst_enter;
-	node->leave = inst_leave;
+	node->workers = loop_workers(inst->loop);
 	node->self = inst->self;
 	node->format = inst_role(inst, MT_IFACE_BLOCK_FORMAT);
+	node->exclusive = true;          /* realize is one */
 	inst_data_set(inst, &node_key, node);
 	inst_own(inst, node_release, node);
 	return node;
@@ -71,6 +73,9 @@ static int node_info(struct bnode *node, struct mt_error *err)
 	node->format->info(node->self, &node->info);
 	if (node->info.block_bytes < 512 || node->info.block_bytes & (node->info.block_bytes - 1))
 		return mt_error_set(err, MT_EINVAL, NULL, "%s gives an illegal block size", node->inst->id);
+	if (node->format->reserve && (!node->info.unit_bytes || !node->format->commit || !node->format->abort))
+		return mt_error_set(err, MT_EINVAL, NULL, "%s gives no unit of allocation", node->inst->id);
+	node->exclusive = false;
 	return 0;
 }
 
@@ -126,6 +131,7 @@ static void child_info_fill(struct mt_block_child_info *out, const struct file *
 		info.block_bytes = file->block_bytes;
 		info.physical_bytes = file->physical_bytes;
 		info.flags = file->options.readonly ? MT_BLOCK_INFO_READONLY : 0;
+		info.flags |= file->device ? 0 : MT_BLOCK_CHILD_GROWS;
 		if (file->options.cache != FILE_UNSAFE)
 			info.flags |= MT_BLOCK_INFO_VOLATILE;
 	} else {
@@ -146,7 +152,7 @@ static int below_open(struct bnode *node, const char *prop, bool write, struct b
 
 	if (!inst)
 		return MT_ENOENT;
-	below = node_of(inst);
+	below = node_of_inst(inst);
 	rc = node_info(below, err);
 	if (rc == 0)
 		rc = node_claim(below, write && !(below->info.flags & MT_BLOCK_INFO_READONLY), err);
@@ -162,7 +168,7 @@ static int32_t child_open(struct mt_inst *inst, const char *prop, struct mt_bloc
 {
 	const struct note_prop *note = note_prop_find(inst->cls, prop);
 	struct file_options options = options_of(inst);
-	struct bnode *node = node_of(inst);
+	struct bnode *node = node_of_inst(inst);
 	struct bchild *child = &node->children[node->child_count];
 	int rc;
 
@@ -189,7 +195,7 @@ static int32_t child_open(struct mt_inst *inst, const char *prop, struct mt_bloc
 static int32_t backing_open(struct mt_inst *inst, const char *name, const char *format,
 			    struct mt_block_child_info *out, struct mt_error *err)
 {
-	struct bnode *node = node_of(inst);
+	struct bnode *node = node_of_inst(inst);
 	int rc = below_open(node, "backing", false, &node->backing, err);
 
 	(void)name, (void)format;
@@ -226,22 +232,69 @@ static int32_t child_flush(struct mt_inst *inst, uint32_t child)
 	return file ? file_flush(file) : MT_ENOTSUP;
 }
 
-/* The whole node at once: handles remember few mappings, and find them again by one call each. */
+static int32_t child_resize(struct mt_inst *inst, uint32_t child, uint64_t len_bytes)
+{
+	struct file *file = child_file(inst, child);
+
+	return file ? file_resize(file, len_bytes) : MT_ENOTSUP;
+}
+
+static int32_t child_allocate(struct mt_inst *inst, uint32_t child, uint64_t offset, uint64_t len_bytes, uint32_t mode)
+{
+	struct file *file = child_file(inst, child);
+
+	return file ? file_allocate(file, offset, len_bytes, mode == MT_BLOCK_PREALLOC_FULL) : MT_ENOTSUP;
+}
+
+static uint64_t child_bytes(struct mt_inst *inst, uint32_t child)
+{
+	struct file *file = child_file(inst, child);
+
+	return file ? file_bytes(file) : 0;
+}
+
+static void child_discard(struct mt_inst *inst, uint32_t child, uint64_t offset, uint64_t len_bytes)
+{
+	struct file *file = child_file(inst, child);
+
+	if (file && file->options.discard)
+		file_punch(file, offset, len_bytes);
+}
+
 static void invalidate(struct mt_inst *inst, uint64_t offset, uint64_t len_bytes)
 {
 	struct bnode *node = inst_data_get(inst, &node_key);
 
-	(void)offset, (void)len_bytes;
 	if (node)
-		__atomic_add_fetch(&node->generation, 1, __ATOMIC_ACQ_REL);
+		node_invalidate(node, offset, len_bytes);
 }
 
-/* Whoever waits is above: its handles try again on their own loops. */
+static int32_t retire(struct mt_inst *inst, const struct mt_block_space *space)
+{
+	struct bnode *node = inst_data_get(inst, &node_key);
+
+	return node ? node_retire(node, space) : MT_EGONE;
+}
+
 static void map_ready(struct mt_inst *inst)
 {
-	for (struct bnode *node = inst_data_get(inst, &node_key); node; node = node->above) {
-		for (struct mt_block *block = node->fronts; block; block = block->next_front)
-			loop_host.deferred_post(block->retry);
+	struct bnode *node = inst_data_get(inst, &node_key);
+
+	if (node)
+		node_ready(node);
+}
+
+/* Fronts look at the size with each request, and hear of it on their own loops. */
+static void node_changed(struct mt_inst *inst)
+{
+	struct bnode *node = inst_data_get(inst, &node_key);
+
+	if (!node)
+		return;
+	node->format->info(node->self, &node->info);
+	for (struct mt_block *block = node->fronts; block; block = block->next_front) {
+		if (block->changed)
+			loop_host.deferred_post(block->changed);
 	}
 }
 
@@ -251,6 +304,12 @@ const struct mt_block_node block_node_host = {
 	.child_read = child_read,
 	.child_write = child_write,
 	.child_flush = child_flush,
+	.child_resize = child_resize,
+	.child_allocate = child_allocate,
+	.child_bytes = child_bytes,
+	.child_discard = child_discard,
+	.retire = retire,
+	.node_changed = node_changed,
 	.invalidate = invalidate,
 	.map_ready = map_ready,
 };
@@ -276,32 +335,51 @@ static void engine_event(void *arg, uint32_t events)
 	tell_front(block);
 }
 
-static void retry_event(void *arg)
+static void changed_event(void *arg)
 {
 	struct mt_block *block = arg;
 
-	if (request_retry(block))
-		tell_front(block);
+	if (block->front->changed)
+		block->front->changed(block->front_self);
 }
 
+/* The last writer leaves the image in order. */
 static void front_release(void *resource)
 {
 	struct mt_block *block = resource, **link = &block->node->fronts;
+	struct bnode *node = block->node;
+	bool write = block->write, last = true;
 
 	while (*link && *link != block)
 		link = &(*link)->next_front;
 	if (*link)
 		*link = block->next_front;
-	*(block->write ? &block->node->writers : &block->node->readers) -= 1;
+	for (const struct mt_block *other = node->fronts; other; other = other->next_front)
+		last = last && other->front_inst != block->front_inst;
+	if (last)
+		*(write ? &node->writers : &node->readers) -= 1;
 	request_close(block);
+	if (write && last && node_settle(node) < 0)
+		log_message(node->inst->machine, node->inst, MT_LOG_ERROR,
+			    "the last changes could not be written: the image may be damaged");
 }
 
 static bool front_watch(struct mt_block *block)
 {
 	struct mt_inst *inst = block->front_inst;
 
-	block->retry = loop_host.deferred_create(inst, retry_event, block);
-	return block->retry && loop_host.watch_add(inst, block->engine->event_fd, MT_FD_READ, engine_event, block);
+	block->changed = loop_host.deferred_create(inst, changed_event, block);
+	return block->changed && loop_host.watch_add(inst, block->engine->event_fd, MT_FD_READ, engine_event, block);
+}
+
+/* An instance with several handles on a node counts once. */
+static bool front_known(const struct bnode *node, const struct mt_inst *inst)
+{
+	for (const struct mt_block *block = node->fronts; block; block = block->next_front) {
+		if (block->front_inst == inst)
+			return true;
+	}
+	return false;
 }
 
 static struct mt_block *front_open(struct mt_inst *inst, const char *prop, uint32_t write,
@@ -310,20 +388,23 @@ static struct mt_block *front_open(struct mt_inst *inst, const char *prop, uint3
 	struct mt_inst *below = inst_ref(inst, prop);
 	struct mt_block *block;
 	struct bnode *node;
+	bool known;
 
 	if (!below) {
 		mt_error_set(err, MT_ENOENT, prop, "no disk is named");
 		return NULL;
 	}
-	node = node_of(below);
+	node = node_of_inst(below);
 	if (node_info(node, err) < 0)
 		return NULL;
 	write = write && !(node->info.flags & MT_BLOCK_INFO_READONLY);
-	if (node_claim(node, write, err) < 0)
+	known = front_known(node, inst);
+	if (!known && node_claim(node, write, err) < 0)
 		return NULL;
 	block = request_open(node, write, err);
 	if (!block) {
-		*(write ? &node->writers : &node->readers) -= 1;
+		if (!known)
+			*(write ? &node->writers : &node->readers) -= 1;
 		return NULL;
 	}
 	block->front_inst = inst;
@@ -351,7 +432,7 @@ static void front_info(struct mt_block *block, struct mt_block_info *out)
 
 static uint32_t front_in_flight(struct mt_block *block)
 {
-	return block->requests - block->done.count;
+	return request_in_flight(block);
 }
 
 const struct mt_block_host block_host = {

@@ -28,7 +28,9 @@ struct bop *op_take(struct mt_block *block, struct breq *req, struct file *file)
 		op = g_new0(struct bop, 1);
 	op->parent = req;
 	op->file = file;
+	op->part = NULL;
 	op->rw_flags = op->mode = 0;
+	op->offset = op->len_bytes = 0;
 	op->iov = op->store;
 	op->iov_count = 0;
 	op->next = NULL;
@@ -37,11 +39,13 @@ struct bop *op_take(struct mt_block *block, struct breq *req, struct file *file)
 
 void op_free(struct mt_block *block, struct bop *op)
 {
+	g_free(op->owned);
+	op->owned = NULL;
 	op->next = block->free_ops;
 	block->free_ops = op;
 }
 
-static bool iov_add(struct bop *op, void *at, uint64_t len_bytes)
+bool op_add(struct bop *op, void *at, uint64_t len_bytes)
 {
 	if (op->iov_count == op->capacity) {
 		uint32_t capacity = op->capacity ? op->capacity * 2 : IOV_FIRST;
@@ -56,8 +60,7 @@ static bool iov_add(struct bop *op, void *at, uint64_t len_bytes)
 	return true;
 }
 
-/* The next piece of a request's memory, at most len_bytes long; false: there is none. */
-static bool data_next(struct breq *req, uint64_t len_bytes, uint8_t **at, uint64_t *n)
+bool op_data_next(struct breq *req, uint64_t len_bytes, uint8_t **at, uint64_t *n)
 {
 	const struct mt_block_req *pub = req->pub;
 
@@ -83,10 +86,26 @@ bool op_set_data(struct bop *op, struct breq *req, uint64_t len_bytes)
 
 	op->len_bytes = len_bytes;
 	for (; len_bytes; len_bytes -= n) {
-		if (!data_next(req, len_bytes, &at, &n) || !iov_add(op, at, n))
+		if (!op_data_next(req, len_bytes, &at, &n) || !op_add(op, at, n))
 			return false;
 	}
 	return op->iov_count <= IOV_MAX;
+}
+
+bool op_add_zeros(struct bop *op, uint64_t len_bytes)
+{
+	for (uint64_t n; len_bytes; len_bytes -= n) {
+		n = MIN(len_bytes, ZERO_BYTES);
+		if (!op_add(op, (void *)(uintptr_t)zeros, n))
+			return false;
+	}
+	return true;
+}
+
+const uint8_t *op_zeros(uint64_t *len_bytes)
+{
+	*len_bytes = MIN(*len_bytes, ZERO_BYTES);
+	return zeros;
 }
 
 bool op_zero_data(struct breq *req, uint64_t len_bytes)
@@ -95,7 +114,7 @@ bool op_zero_data(struct breq *req, uint64_t len_bytes)
 	uint64_t n;
 
 	for (; len_bytes; len_bytes -= n) {
-		if (!data_next(req, len_bytes, &at, &n))
+		if (!op_data_next(req, len_bytes, &at, &n))
 			return false;
 		memset(at, 0, n);
 	}
@@ -147,7 +166,7 @@ static bool zeros_next(struct bop *op)
 	for (uint32_t i = 0; i < ZERO_PIECES && left; i++) {
 		uint64_t n = MIN(left, ZERO_BYTES);
 
-		if (!iov_add(op, (void *)(uintptr_t)zeros, n))
+		if (!op_add(op, (void *)(uintptr_t)zeros, n))
 			return false;
 		left -= n;
 	}

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests of one front: split by the mapping into operations, started in one batch, counted back. Everything is
- * under the front's lock; nothing is allocated once the pools are warm.
+ * Requests of a handle: split by their mapping, started, collected, handed back; see request.h. All under the front's
+ * lock but for request_post. Easy to break: a request that waits is in one list only (a node's, or a worker's), and
+ * comes back by its `wake`; until then nothing of it is touched.
  */
 #include "kernel/block/request.h"
 
 #include <errno.h>
-#include <glib.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/uio.h>
 #include <util/error.h>
 
 static void list_init(struct breq_list *list)
 {
-	list->first = NULL;
-	list->last = &list->first;
-	list->count = 0;
+	*list = (struct breq_list){ .last = &list->first };
 }
 
 static void list_put(struct breq_list *list, struct breq *req)
@@ -38,6 +38,9 @@ static struct breq *list_take(struct breq_list *list)
 	return req;
 }
 
+static void data_go(void *arg);
+static void flush_go(struct mt_block *block, struct breq *req);
+
 static struct breq *req_take(struct mt_block *block, struct mt_block_req *pub)
 {
 	struct breq *req = block->free_requests;
@@ -46,20 +49,57 @@ static struct breq *req_take(struct mt_block *block, struct mt_block_req *pub)
 		block->free_requests = req->next;
 	else
 		req = g_new(struct breq, 1);
-	*req = (struct breq){ .pub = pub, .outstanding = 1, .iov_at = pub->iov_skip_bytes };
+	*req = (struct breq){ .pub = pub, .block = block, .node = block->node, .outstanding = 1,
+			      .iov_at = pub ? pub->iov_skip_bytes : 0,
+			      .wake = { .block = block, .fn = data_go, .arg = req } };
 	block->requests++;
 	return req;
 }
 
-/* One part of the request is over; the last one ends it. */
-static void part_done(struct mt_block *block, struct breq *req, int32_t error)
+static void req_free(struct mt_block *block, struct breq *req)
 {
+	req->next = block->free_requests;
+	block->free_requests = req;
+	block->requests--;
+}
+
+static void count(struct mt_block *block, const struct breq *req)
+{
+	uint32_t op = req->pub->op <= MT_BLOCK_ZERO ? req->pub->op : 0;
+
+	__atomic_add_fetch(&block->op_count[op], 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&block->op_bytes[op], req->pub->len_bytes, __ATOMIC_RELAXED);
+	if (req->error)
+		__atomic_add_fetch(&block->error_count, 1, __ATOMIC_RELAXED);
+}
+
+/* One part of the request is over; the last one ends it. */
+void request_part_done(struct breq *req, int32_t error)
+{
+	struct mt_block *block = req->block;
+
 	if (error && !req->error)
 		req->error = error;
 	if (--req->outstanding)
 		return;
+	if (req->in_epoch) {
+		req->in_epoch = false;
+		node_epoch_leave(node_root(block->node), req->epoch);
+	}
+	if (req->flush_after && !req->error) {
+		req->flush_after = false;
+		req->outstanding = 1;
+		flush_go(block, req);
+		return;
+	}
 	req->pub->result = req->error;
-	list_put(&block->done, req);
+	if (req->then) {
+		req->then(req);
+		req_free(block, req);
+	} else {
+		count(block, req);
+		list_put(&block->done, req);
+	}
 }
 
 static void part_start(struct mt_block *block, struct breq *req, struct bop *op)
@@ -79,8 +119,10 @@ static int32_t transfer_part(struct mt_block *block, struct breq *req, const str
 {
 	struct bop *op;
 
-	if (!place->file)
+	if (place->kind == PLACE_ZERO)
 		return op_zero_data(req, place->len_bytes) ? 0 : MT_EINVAL;
+	if (place->kind == PLACE_ENCODED)
+		return codec_read(block, req, place);
 	op = op_take(block, req, place->file);
 	op->kind = req->pub->op == MT_BLOCK_READ ? BOP_READ : BOP_WRITE;
 	op->offset = place->file_offset;
@@ -94,55 +136,90 @@ static int32_t transfer_part(struct mt_block *block, struct breq *req, const str
 	return 0;
 }
 
-static int32_t fallocate_part(struct mt_block *block, struct breq *req, const struct bplace *place)
+static int32_t write_part(struct mt_block *block, struct breq *req, struct bplace *place)
 {
-	struct bop *op = op_take(block, req, place->file);
+	struct bpart *part;
 
-	op->offset = place->file_offset;
-	op->len_bytes = place->len_bytes;
-	op->rw_flags = durable_flags(req, place->file);
-	if (op_set_fallocate(op, req->pub->op, req->pub->flags))
-		part_start(block, req, op);
-	else
-		op_free(block, op);
+	if (place->kind == PLACE_FILE && __atomic_load_n(&place->file->flush_failed, __ATOMIC_RELAXED))
+		return MT_EIO;
+	if (place->kind == PLACE_FILE)
+		return transfer_part(block, req, place);
+	part = part_new(block, req, place, place->len_bytes);
+	if (!part_take_data(part)) {
+		part_free(part);
+		return MT_EINVAL;
+	}
+	if (req->pub->flags & MT_BLOCK_FUA)
+		req->flush_after = true;
+	part_start_write(part);
 	return 0;
 }
 
-static int32_t map_part(struct mt_block *block, struct breq *req)
+static int64_t map_part(struct mt_block *block, struct breq *req)
 {
 	const struct mt_block_req *pub = req->pub;
-	uint32_t purpose = pub->op == MT_BLOCK_READ ? MT_BLOCK_MAP_READ : MT_BLOCK_MAP_WRITE;
+	uint64_t at = pub->offset + req->done_bytes, left = pub->len_bytes - req->done_bytes;
 	struct bplace place;
 	int32_t rc;
 
-	rc = place_find(block, pub->offset + req->done_bytes, pub->len_bytes - req->done_bytes, purpose, &place);
-	if (rc < 0)
-		return rc;
-	if (pub->op == MT_BLOCK_READ) {
-		rc = transfer_part(block, req, &place);
-	} else if (!place.writable) {
-		return MT_ENOTSUP;             /* allocation is not served yet */
-	} else if (__atomic_load_n(&place.file->flush_failed, __ATOMIC_RELAXED)) {
-		return MT_EIO;
-	} else {
-		rc = (pub->op == MT_BLOCK_WRITE ? transfer_part : fallocate_part)(block, req, &place);
-	}
-	req->done_bytes += place.len_bytes;
-	return rc;
+	if (pub->op == MT_BLOCK_ZERO || pub->op == MT_BLOCK_DISCARD)
+		return zero_step(block, req);
+	if (codec_wants(req))
+		return codec_write(block, req);
+	do {
+		rc = place_find(block, req->node, at, left,
+				pub->op == MT_BLOCK_READ ? MT_BLOCK_MAP_READ : MT_BLOCK_MAP_WRITE, &place);
+		if (rc == MT_EAGAIN && node_wait_ready(place.node, &req->wake, place.ready_count))
+			return MT_EAGAIN;
+	} while (rc == MT_EAGAIN);
+	if (rc == 0)
+		rc = (pub->op == MT_BLOCK_READ ? transfer_part(block, req, &place) : write_part(block, req, &place));
+	return rc < 0 ? rc : (int64_t)place.len_bytes;
 }
 
-/* Maps and issues what is left of a request; it waits when a mapping does. */
-static void data_go(struct mt_block *block, struct breq *req)
+/* Maps and issues what is left of a request; when it waits it keeps its part, and goes on here. */
+static void data_go(void *arg)
 {
-	int32_t rc = 0;
+	struct breq *req = arg;
+	int64_t n = 0;
 
-	while (rc == 0 && req->done_bytes < req->pub->len_bytes)
-		rc = map_part(block, req);
-	if (rc == MT_EAGAIN)
-		list_put(&block->waiting, req);        /* keeps its part: it goes on in request_retry */
-	else
-		part_done(block, req, rc);
+	while (n >= 0 && req->done_bytes < req->pub->len_bytes) {
+		n = map_part(req->block, req);
+		if (n > 0)
+			req->done_bytes += (uint64_t)n;
+	}
+	if (n == MT_EAGAIN)
+		return;
+	if (req->has_units)
+		node_unlock_units(req->units_node, &req->units);
+	req->has_units = false;
+	request_part_done(req, n < 0 ? (int32_t)n : 0);
 }
+
+static void data_start(struct mt_block *block, struct breq *req)
+{
+	req->epoch = node_epoch_enter(node_root(block->node));
+	req->in_epoch = true;
+	data_go(req);
+}
+
+struct breq *request_own(struct mt_block *block, struct bnode *node, uint64_t offset, void *buf, uint64_t len_bytes,
+			 void (*then)(struct breq *req), void *arg)
+{
+	struct breq *req = req_take(block, NULL);
+
+	req->own_iov = (struct mt_iov){ .hva = buf, .len_bytes = len_bytes };
+	req->own = (struct mt_block_req){ .op = MT_BLOCK_READ, .offset = offset, .len_bytes = len_bytes,
+					  .iov = &req->own_iov, .iov_count = 1 };
+	req->pub = &req->own;
+	req->node = node;
+	req->then = then;
+	req->then_arg = arg;
+	data_start(block, req);
+	return req;
+}
+
+/* Flushes: with metadata to write by a worker, else by the engine. */
 
 static void flush_files(struct mt_block *block, struct breq *req, struct bnode *node)
 {
@@ -158,9 +235,35 @@ static void flush_files(struct mt_block *block, struct breq *req, struct bnode *
 			req->error = MT_EIO;
 		op = op_take(block, req, file);
 		op->kind = BOP_SYNC;
-		op->offset = op->len_bytes = 0;
 		part_start(block, req, op);
 	}
+}
+
+static void flush_done(void *arg)
+{
+	struct breq *req = arg;
+
+	request_part_done(req, req->own.result);
+}
+
+static void flush_job(void *arg)
+{
+	struct breq *req = arg;
+
+	req->own.result = node_flush(req->block->node);
+	req->wake.fn = flush_done;
+	request_post(&req->wake);
+}
+
+static void flush_go(struct mt_block *block, struct breq *req)
+{
+	if (block->write && node_needs_pass(block->node)) {
+		node_job(block->node, flush_job, req);
+		return;
+	}
+	if (block->write)
+		flush_files(block, req, block->node);
+	request_part_done(req, 0);
 }
 
 static bool is_legal(const struct mt_block *block, const struct mt_block_req *pub, int32_t *error)
@@ -177,47 +280,83 @@ static bool is_legal(const struct mt_block *block, const struct mt_block_req *pu
 	return pub->op == MT_BLOCK_READ || pub->op == MT_BLOCK_FLUSH || block->write;
 }
 
-static void start(struct mt_block *block, struct mt_block_req *pub)
+static void start(struct mt_block *block, struct breq *req)
 {
-	struct breq *req = req_take(block, pub);
 	int32_t error;
 
-	if (!is_legal(block, pub, &error)) {
-		part_done(block, req, error);
-	} else if (pub->op == MT_BLOCK_FLUSH) {
-		if (block->write)
-			flush_files(block, req, block->node);
-		part_done(block, req, 0);
-	} else {
-		data_go(block, req);
-	}
+	if (block->frozen)
+		list_put(&block->held, req);
+	else if (!is_legal(block, req->pub, &error))
+		request_part_done(req, error);
+	else if (req->pub->op == MT_BLOCK_FLUSH)
+		flush_go(block, req);
+	else
+		data_start(block, req);
 }
 
 static void finish(struct mt_block *block, struct bop *op)
 {
 	struct breq *req = op->parent;
+	struct bpart *part = op->part;
 	int32_t error = 0;
 
 	block->ops_in_flight--;
 	if (!op_ended(block, op, &error))
 		return;
 	op_free(block, op);
-	part_done(block, req, error);
+	if (part)
+		part_op_done(part, error);
+	else
+		request_part_done(req, error);
 }
 
-/* Takes what has finished; what goes on (short transfers, second choices) is started again. */
+/* Calls from other threads */
+
+void request_post(struct bpost *post)
+{
+	struct mt_block *block = post->block;
+
+	post->next = NULL;
+	pthread_mutex_lock(&block->post_lock);
+	__atomic_store_n(block->posted_last, post, __ATOMIC_RELEASE);
+	block->posted_last = &post->next;
+	eventfd_write(block->engine->event_fd, 1);     /* with the lock: afterwards the handle may be gone */
+	pthread_mutex_unlock(&block->post_lock);
+}
+
+static bool posted_run(struct mt_block *block)
+{
+	struct bpost *post, *next;
+
+	if (!__atomic_load_n(&block->posted, __ATOMIC_ACQUIRE))
+		return false;
+	pthread_mutex_lock(&block->post_lock);
+	post = block->posted;
+	block->posted = NULL;
+	block->posted_last = &block->posted;
+	pthread_mutex_unlock(&block->post_lock);
+	for (; post; post = next) {
+		next = post->next;
+		post->fn(post->arg);
+	}
+	return true;
+}
+
+/* Takes what has finished; what goes on (short transfers, second choices, waiting parts) is started again. */
 static void collect(struct mt_block *block)
 {
-	uint32_t before;
+	bool moved;
 	struct bop *op;
 
 	do {
-		before = block->ops_in_flight;
-		while ((op = block->engine->ops->reap(block->engine, false)))
+		moved = posted_run(block);
+		while ((op = block->engine->ops->reap(block->engine, false))) {
 			finish(block, op);
-		if (before)
+			moved = true;
+		}
+		if (block->ops_in_flight)
 			block->engine->ops->kick(block->engine);
-	} while (block->ops_in_flight && block->ops_in_flight < before);
+	} while (moved);
 }
 
 /* From here on the loop is told, unless something waits for the front already. */
@@ -241,20 +380,7 @@ uint32_t request_submit(struct mt_block *block, struct mt_block_req *const *reqs
 {
 	block->engine->ops->disarm(block->engine);
 	for (uint32_t i = 0; i < count; i++)
-		start(block, reqs[i]);
-	return started(block);
-}
-
-uint32_t request_retry(struct mt_block *block)
-{
-	struct breq *first = block->waiting.first;
-
-	list_init(&block->waiting);
-	block->engine->ops->disarm(block->engine);
-	for (struct breq *req = first, *next; req; req = next) {
-		next = req->next;
-		data_go(block, req);
-	}
+		start(block, req_take(block, reqs[i]));
 	return started(block);
 }
 
@@ -269,31 +395,63 @@ uint32_t request_reap(struct mt_block *block, struct mt_block_req **done, uint32
 	uint32_t n = 0;
 	struct breq *req;
 
-	if (block->done.count < max && block->ops_in_flight)
+	if (block->done.count < max && request_in_flight(block))
 		collect(block);
 	while (n < max && (req = list_take(&block->done))) {
 		done[n++] = req->pub;
-		req->next = block->free_requests;
-		block->free_requests = req;
-		block->requests--;
+		req_free(block, req);
 	}
 	if (n < max)
 		arm(block);
 	return n;
 }
 
+uint32_t request_in_flight(const struct mt_block *block)
+{
+	return block->requests - block->done.count;
+}
+
+/* The descriptor is left readable when it was: a loop that watches it looks once too often, which is harmless. */
+void request_wait(struct mt_block *block)
+{
+	struct pollfd fd = { .fd = block->engine->event_fd, .events = POLLIN };
+	eventfd_t count;
+
+	if (!(block->ops_in_flight && block->engine->ops->arm(block->engine)))
+		poll(&fd, 1, -1);
+	(void)!eventfd_read(block->engine->event_fd, &count);
+	block->engine->ops->disarm(block->engine);
+	collect(block);
+}
+
 void request_drain(struct mt_block *block)
 {
-	struct breq *req;
-	struct bop *op;
-
 	block->engine->ops->disarm(block->engine);
-	while ((req = list_take(&block->waiting)))
-		part_done(block, req, MT_EGONE);
-	while (block->ops_in_flight && (op = block->engine->ops->reap(block->engine, true))) {
-		finish(block, op);
-		block->engine->ops->kick(block->engine);
+	collect(block);
+	while (request_in_flight(block) > block->held.count)
+		request_wait(block);
+}
+
+void request_freeze(struct mt_block *block)
+{
+	request_drain(block);
+	block->frozen = true;
+}
+
+void request_thaw(struct mt_block *block)
+{
+	struct breq_list held = block->held;
+
+	block->frozen = false;
+	if (held.count == 0)
+		return;
+	list_init(&block->held);
+	for (struct breq *req = held.first, *next; req; req = next) {
+		next = req->next;
+		start(block, req);
 	}
+	started(block);
+	eventfd_write(block->engine->event_fd, 1);     /* what is done already is to be announced */
 }
 
 static struct bengine *engine_create(enum file_engine wanted, struct mt_error *err)
@@ -314,6 +472,15 @@ static struct bengine *engine_create(enum file_engine wanted, struct mt_error *e
 	return engine;
 }
 
+static uint32_t place_shift(uint64_t unit_bytes)
+{
+	uint32_t shift = 12;
+
+	while (shift < 20 && 1ull << shift < unit_bytes)
+		shift++;
+	return unit_bytes ? shift : 20;
+}
+
 struct mt_block *request_open(struct bnode *node, bool write, struct mt_error *err)
 {
 	struct bengine *engine = engine_create(node->engine, err);
@@ -325,8 +492,12 @@ struct mt_block *request_open(struct bnode *node, bool write, struct mt_error *e
 	block->node = node;
 	block->write = write;
 	block->engine = engine;
+	block->places = g_new0(struct bplace, BLOCK_PLACES);
+	block->place_shift = place_shift(node->info.unit_bytes);
+	block->posted_last = &block->posted;
+	pthread_mutex_init(&block->post_lock, NULL);
 	list_init(&block->done);
-	list_init(&block->waiting);
+	list_init(&block->held);
 	return block;
 }
 
@@ -342,12 +513,18 @@ void request_close(struct mt_block *block)
 {
 	request_drain(block);
 	requests_free(block->done.first);
+	requests_free(block->held.first);
 	requests_free(block->free_requests);
 	for (struct bop *op = block->free_ops, *next; op; op = next) {
 		next = op->next;
 		g_free(op->store);
 		g_free(op);
 	}
+	/* a poster may still be on its way out of the lock */
+	pthread_mutex_lock(&block->post_lock);
+	pthread_mutex_unlock(&block->post_lock);
+	pthread_mutex_destroy(&block->post_lock);
 	block->engine->ops->destroy(block->engine);
+	g_free(block->places);
 	g_free(block);
 }

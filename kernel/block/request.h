@@ -1,64 +1,66 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The request path: a front's handle, its requests, and the nodes that they are mapped through.
- * A handle is used under its front's lock only. Nodes are shared by handles: their shape is fixed after realize,
- * their formats are called under the node's lock (bnode.enter), and `generation` tells handles that mappings
- * they remember are void.
+ * The request path: a front's handle, its requests, and the parts of a request that need more than one operation.
+ * A handle is used under its front's lock only; other threads reach it by request_post. A request is split where its
+ * mapping changes: what is mapped becomes a host operation at once (request.c), what needs space a bpart (part.c),
+ * what is encoded another kind of it (codec.c), zeroes and discards go by zero.c.
  */
 #ifndef KERNEL_BLOCK_REQUEST_H
 #define KERNEL_BLOCK_REQUEST_H
 
-#include <mortise/draft/block-format.h>
-
 #include "kernel/block/engine.h"
+#include "kernel/block/node.h"
 
-#define BNODE_CHILDREN_MAX 64u
-#define BNODE_DEPTH_MAX    64u
-#define BLOCK_PLACES       8u            /* mappings that a handle remembers */
+#define BLOCK_PLACES_LONG 8u             /* mappings that a handle remembers */
+#define BLOCK_PLACES      1024u
 
-struct mt_inst;
 struct mt_deferred;
 
-/* Exactly one is set. */
-struct bchild {
-	struct file *file;
-	struct bnode *node;
-};
-
-struct bnode {
-	const struct mt_block_format *format;
-	void *self;
-	struct mt_inst *inst;            /* NULL in tests: then nothing is locked */
-	void (*enter)(struct mt_inst *inst);
-	void (*leave)(struct mt_inst *inst);
-	struct bchild children[BNODE_CHILDREN_MAX];
-	uint32_t child_count;
-	struct bnode *backing;
-	struct mt_block_info info;
-	uint64_t generation;             /* atomic */
-	enum file_engine engine;
-	/* graph.c, [main] */
-	uint32_t writers, readers;       /* handles on it, and nodes above it */
-	struct mt_block *fronts;         /* handles, linked by next_front */
-	struct bnode *above;             /* the node that has it as a child or backing disk; NULL: none */
-};
+enum place_kind { PLACE_ZERO, PLACE_FILE, PLACE_ENCODED, PLACE_RESERVE };
 
 /* Where a range of the disk is. */
 struct bplace {
 	uint64_t offset, len_bytes;
+	enum place_kind kind;
 	uint64_t file_offset;
-	struct file *file;               /* NULL: reads as zero */
-	bool writable;
+	struct file *file;               /* FILE, and ENCODED: of its first byte */
+	bool writable;                   /* FILE */
+	bool allocated;                  /* `node` has it; else nobody does */
+	struct bnode *node;              /* whose format answered last; of MT_EAGAIN too */
+	uint64_t node_offset;            /* of `offset` on that node's disk */
+	struct mt_block_extent extent;   /* ENCODED */
+	uint64_t ready_count;            /* MT_EAGAIN: for node_wait_ready */
+};
+
+/* A call into a handle from elsewhere; it lies in what it is about. */
+struct bpost {
+	struct mt_block *block;
+	void (*fn)(void *arg);           /* under the front's lock */
+	void *arg;
+	struct bpost *next;
 };
 
 struct breq {
 	struct mt_block_req *pub;
-	uint32_t outstanding;            /* operations under way, and one while it is being split */
+	struct mt_block *block;
+	struct bnode *node;              /* whose disk the request is about */
+	uint32_t outstanding;            /* operations and parts under way, and one while it is being split */
+	uint32_t epoch;
 	int32_t error;
+	bool in_epoch;
+	bool flush_after;                /* FUA of what has changed metadata */
 	uint64_t done_bytes;             /* mapped and issued so far */
 	uint32_t iov_index;
 	uint64_t iov_at;
 	struct breq *next;
+	struct bpost wake;               /* goes on with splitting */
+	struct bunits units;             /* zero.c */
+	struct bnode *units_node;
+	bool has_units, no_unmap;
+	void (*then)(struct breq *req);  /* the kernel's own request: in place of `done` */
+	void *then_arg;
+	struct mt_block_req own;
+	struct mt_iov own_iov;
 };
 
 struct breq_list {
@@ -66,22 +68,51 @@ struct breq_list {
 	uint32_t count;
 };
 
+/* A write that needs space, or a read of encoded data. */
+struct bpart {
+	struct breq *req;
+	struct mt_block *block;
+	struct bnode *node;
+	uint64_t offset, len_bytes;      /* of the node's disk */
+	struct iovec *iov, few[4];       /* its data */
+	uint32_t iov_count, iov_index;
+	uint64_t iov_at;
+	struct bpost post;
+	struct bunits units;
+	bool locked, mapped, synced;
+	uint64_t at_bytes;               /* mapped and issued so far */
+	uint32_t outstanding;
+	int32_t error;
+	GArray *cookies;                 /* uint64_t: reserved and not yet committed */
+	bool want_sync;
+	/* codec.c */
+	uint8_t *plain, *encoded;
+	uint32_t encoded_bytes;
+	struct mt_block_extent extent;
+	struct bdecoded *unit;
+};
+
 struct mt_block {
 	struct bnode *node;
 	bool write;
 	struct bengine *engine;
 	uint32_t ops_in_flight, requests;
-	struct breq_list done, waiting;  /* waiting: for a mapping */
+	struct breq_list done, held;     /* held: until an exclusive operation is over */
 	struct breq *free_requests;
 	struct bop *free_ops;
-	struct bplace places[BLOCK_PLACES];
-	uint32_t next_place;
-	uint64_t places_generation;
+	struct bplace places_long[BLOCK_PLACES_LONG], *places;
+	uint32_t next_place, place_shift;
+	uint64_t seen_generation, seen_below;
+	bool frozen;                     /* an exclusive operation is under way */
+	uint64_t op_count[MT_BLOCK_ZERO + 1], op_bytes[MT_BLOCK_ZERO + 1], error_count;   /* atomic: statistics */
+
+	pthread_mutex_t post_lock;
+	struct bpost *posted, **posted_last;
 	/* graph.c */
 	struct mt_inst *front_inst;
 	const struct mt_block_front *front;
 	void *front_self;
-	struct mt_deferred *retry;
+	struct mt_deferred *changed;
 	struct mt_block *next_front;
 };
 
@@ -90,38 +121,72 @@ struct bnode *graph_node(struct mt_inst *inst);
 
 /* [main] NULL with `err`. */
 struct mt_block *request_open(struct bnode *node, bool write, struct mt_error *err);
-/* [main] nothing may be in flight */
+/* [main] waits for what is in flight */
 void request_close(struct mt_block *block);
 
 /* As in mt_block_host. */
 uint32_t request_submit(struct mt_block *block, struct mt_block_req *const *reqs, uint32_t count);
 uint32_t request_reap(struct mt_block *block, struct mt_block_req **done, uint32_t max);
 void request_drain(struct mt_block *block);
+uint32_t request_in_flight(const struct mt_block *block);
 
 /* After an announcement of the engine: takes what has finished to `done`. */
 void request_look(struct mt_block *block);
-/* After map_ready: requests that wait are tried again; then as submit. */
-uint32_t request_retry(struct mt_block *block);
+/* Waits until something was announced, then looks. */
+void request_wait(struct mt_block *block);
+/* Requests from now on are kept until thaw; drain first. */
+void request_freeze(struct mt_block *block);
+void request_thaw(struct mt_block *block);
 
-/* place.c: 0, MT_EAGAIN or another error. */
-int32_t place_find(struct mt_block *block, uint64_t offset, uint64_t len_bytes, uint32_t purpose,
+/* [any] `post->fn` runs on the handle. */
+void request_post(struct bpost *post);
+
+/* For parts, under the front's lock. */
+void request_part_done(struct breq *req, int32_t error);
+struct breq *request_own(struct mt_block *block, struct bnode *node, uint64_t offset, void *buf, uint64_t len_bytes,
+			 void (*then)(struct breq *req), void *arg);
+
+/* place.c: 0, MT_EAGAIN or another error. Remembered in the handle where the request is about its node. */
+int32_t place_find(struct mt_block *block, struct bnode *node, uint64_t offset, uint64_t len_bytes, uint32_t purpose,
 		   struct bplace *place);
 /* The same without memory of earlier ones, and with the flags of the layer that has it; `*depth` counts layers. */
 int32_t place_resolve(struct bnode *node, uint64_t offset, uint64_t len_bytes, uint32_t purpose,
 		      struct bplace *place, uint32_t *depth);
+
+/* part.c */
+struct bpart *part_new(struct mt_block *block, struct breq *req, const struct bplace *place, uint64_t len_bytes);
+void part_take_zeros(struct bpart *part);
+bool part_take_data(struct bpart *part);
+void part_start_write(struct bpart *part);
+/* an operation of it has ended */
+void part_op_done(struct bpart *part, int32_t error);
+void part_free(struct bpart *part);
+
+/* zero.c: one step of a zero or discard: bytes done, 0: look again, MT_EAGAIN: the request waits, or an error. */
+int64_t zero_step(struct mt_block *block, struct breq *req);
+
+/* codec.c */
+bool codec_wants(const struct breq *req);
+int64_t codec_write(struct mt_block *block, struct breq *req);
+int32_t codec_read(struct mt_block *block, struct breq *req, const struct bplace *place);
+void codec_forget_all(struct bnode *node);
 
 /* status.c */
 #define BLOCK_STATUS_DATA      1u
 #define BLOCK_STATUS_ZERO      2u
 #define BLOCK_STATUS_OFFSET    4u        /* file_offset is valid */
 #define BLOCK_STATUS_ALLOCATED 8u        /* in the top layer */
+#define BLOCK_STATUS_ENCODED   16u
 
 struct block_status {
 	uint64_t len_bytes, file_offset;
 	uint32_t flags, depth;
+	struct bnode *node;              /* the layer that has it; NULL: none */
 };
 
-/* [any] What is known of [offset, ...): at least one byte of it. 0 or MT_E*. */
+/*
+ * [any] What is known of [offset, ...): at least one byte of it. 0, or MT_E*. It waits for metadata.
+ */
 int32_t status_get(struct bnode *node, uint64_t offset, uint64_t len_bytes, struct block_status *out);
 
 /* op.c: operations of a request */
@@ -129,8 +194,13 @@ struct bop *op_take(struct mt_block *block, struct breq *req, struct file *file)
 void op_free(struct mt_block *block, struct bop *op);
 /* Data of [done_bytes, +len) of the request become the operation's iov; false: the pieces are too few. */
 bool op_set_data(struct bop *op, struct breq *req, uint64_t len_bytes);
+bool op_add(struct bop *op, void *at, uint64_t len_bytes);
+bool op_add_zeros(struct bop *op, uint64_t len_bytes);
+/* The next piece of a request's memory, at most len_bytes long; false: there is none. */
+bool op_data_next(struct breq *req, uint64_t len_bytes, uint8_t **at, uint64_t *n);
 /* Writes zeros to that part of the request's memory. */
 bool op_zero_data(struct breq *req, uint64_t len_bytes);
+const uint8_t *op_zeros(uint64_t *len_bytes);
 void op_issue(struct mt_block *block, struct bop *op);
 /* A try has ended. True: the operation is over, *error is set; false: it goes on. */
 bool op_ended(struct mt_block *block, struct bop *op, int32_t *error);

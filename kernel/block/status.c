@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Block status: what a range holds, from the mapping and, below it, from the file's holes. [any] */
+/* Block status: what a range holds, from the mapping and, below it, from the file's holes. [any]; may wait. */
 #include <errno.h>
 #include <glib.h>
 #include <unistd.h>
@@ -29,6 +29,18 @@ static bool file_hole(struct bplace *place)
 	return hole;
 }
 
+static int32_t resolve(struct bnode *node, uint64_t offset, uint64_t len_bytes, struct bplace *place, uint32_t *depth)
+{
+	int32_t rc;
+
+	for (;;) {
+		rc = place_resolve(node, offset, len_bytes, MT_BLOCK_MAP_READ, place, depth);
+		if (rc != MT_EAGAIN)
+			return rc;
+		node_sleep_ready(place->node, place->ready_count);
+	}
+}
+
 int32_t status_get(struct bnode *node, uint64_t offset, uint64_t len_bytes, struct block_status *out)
 {
 	struct bplace place;
@@ -38,18 +50,22 @@ int32_t status_get(struct bnode *node, uint64_t offset, uint64_t len_bytes, stru
 	if (offset >= node->info.disk_bytes)
 		return MT_ERANGE;
 	len_bytes = MIN(len_bytes, node->info.disk_bytes - offset);
-	rc = place_resolve(node, offset, len_bytes, MT_BLOCK_MAP_READ, &place, &out->depth);
+	rc = resolve(node, offset, len_bytes, &place, &out->depth);
 	if (rc < 0)
 		return rc;
 	place.len_bytes = MIN(place.len_bytes, len_bytes);
-	if (!place.file || file_hole(&place))
+	if (place.kind == PLACE_ENCODED)
+		out->flags |= BLOCK_STATUS_DATA | BLOCK_STATUS_ENCODED;
+	else if (place.kind == PLACE_ZERO || file_hole(&place))
 		out->flags |= BLOCK_STATUS_ZERO;
 	else
 		out->flags |= BLOCK_STATUS_DATA;
-	if (place.file) {
-		out->flags |= BLOCK_STATUS_OFFSET | (out->depth == 0 ? BLOCK_STATUS_ALLOCATED : 0);
-		out->file_offset = place.file_offset;
-	}
+	if (place.kind == PLACE_FILE)
+		out->flags |= BLOCK_STATUS_OFFSET;
+	if (place.allocated && out->depth == 0)
+		out->flags |= BLOCK_STATUS_ALLOCATED;
+	out->node = place.allocated ? place.node : NULL;
+	out->file_offset = place.kind == PLACE_FILE ? place.file_offset : 0;
 	out->len_bytes = place.len_bytes;
 	return 0;
 }

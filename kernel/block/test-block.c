@@ -63,9 +63,10 @@ static uint8_t model[DISK_BYTES];
 static uint8_t memory[REQS][PIECES][65536];
 static struct mt_ram ram;
 
-static void node_init(struct bnode *n, struct fake_format *f, struct file *file)
+static void fake_node(struct bnode *n, struct fake_format *f, struct file *file)
 {
 	*n = (struct bnode){ .format = &fake_ops, .self = f, .engine = options.engine, .child_count = 1 };
+	node_init(n);
 	n->children[0].file = file;
 	n->info.disk_bytes = f->bytes;
 }
@@ -85,7 +86,7 @@ static void open_disk(enum file_engine engine, enum file_cache cache, uint64_t f
 	file = file_open(path, &options, &err);
 	ck_assert_msg(file != NULL, "%s", err.message);
 	format = (struct fake_format){ .bytes = DISK_BYTES };
-	node_init(&node, &format, file);
+	fake_node(&node, &format, file);
 	block = request_open(&node, true, &err);
 	ck_assert_msg(block != NULL, "%s", err.message);
 	memset(model, 0, sizeof(model));
@@ -94,6 +95,7 @@ static void open_disk(enum file_engine engine, enum file_cache cache, uint64_t f
 static void close_disk(void)
 {
 	request_close(block);
+	node_fini(&node);
 	file_close(node.children[0].file);
 	unlink(path);
 }
@@ -277,7 +279,7 @@ START_TEST(mapped_once)
 	for (uint64_t i = 0; i < 100; i++)
 		ck_assert_int_eq(transfer(MT_BLOCK_READ, 0, 512 * i, buf, 512), 0);
 	ck_assert_uint_eq(format.maps, 1);
-	node.generation++;                             /* the format invalidated it */
+	node_invalidate(&node, 0, 4096);               /* the format says so */
 	ck_assert_int_eq(transfer(MT_BLOCK_READ, 0, 0, buf, 512), 0);
 	ck_assert_uint_eq(format.maps, 2);
 	close_disk();
@@ -295,17 +297,11 @@ START_TEST(waits_for_a_mapping)
 	format.again = 2;
 	ck_assert_uint_eq(request_submit(block, &r, 1), 0);
 	ck_assert_uint_eq(request_reap(block, done, 1), 0);
-	request_retry(block);                          /* again too early */
+	node_ready(&node);                             /* again too early */
 	ck_assert_uint_eq(request_reap(block, done, 1), 0);
-	request_retry(block);
+	node_ready(&node);
 	ck_assert_uint_eq(wait_done(done, 1), 1);
 	ck_assert_int_eq(req.result, 0);
-	format.again = 1;
-	node.generation++;
-	request_submit(block, &r, 1);
-	request_drain(block);                          /* what waits at a reset comes back */
-	ck_assert_uint_eq(wait_done(done, 1), 1);
-	ck_assert_int_eq(req.result, MT_EGONE);
 	close_disk();
 }
 END_TEST
@@ -351,11 +347,11 @@ START_TEST(backing_chain)
 	ck_assert_int_eq(transfer(MT_BLOCK_WRITE, 0, 0, buf, sizeof(buf)), 0);
 	options.readonly = true;
 	file = file_open(below_path, &options, NULL);
-	node_init(&below, &below_format, file);
+	fake_node(&below, &below_format, file);
 	node.backing = &below;
 	format.grain = DISK_BYTES / 4;
 	format.kinds = kinds;
-	node.generation++;
+	node_invalidate(&node, 0, 0);
 	ck_assert_int_eq(transfer(MT_BLOCK_READ, 0, 0, buf, sizeof(buf)), 0);
 	for (uint32_t i = 0; i < DISK_BYTES; i++) {
 		uint32_t part = i / (DISK_BYTES / 4);
@@ -370,9 +366,10 @@ START_TEST(backing_chain)
 	ck_assert_uint_eq(status.len_bytes, DISK_BYTES / 4);
 	ck_assert_int_eq(status_get(&node, DISK_BYTES / 2, DISK_BYTES, &status), 0);
 	ck_assert_uint_eq(status.flags, BLOCK_STATUS_ZERO);
+	close_disk();
+	node_fini(&below);
 	file_close(file);
 	unlink(below_path);
-	close_disk();
 }
 END_TEST
 
@@ -514,6 +511,7 @@ START_TEST(locks)
 	if (access(QEMU_IO, X_OK) == 0)                                   /* an independent program minds them */
 		ck_assert_int_ne(other_program(QEMU_IO " -f raw -c 'read 0 512'"), 0);
 	request_close(block);
+	node_fini(&node);
 	file_close(node.children[0].file);
 	a = file_open(path, &reader, NULL);
 	b = file_open(path, &reader, NULL);

@@ -57,6 +57,8 @@ struct workers *loop_workers(struct loop *loop);
  * waits until all work has run and its ends are posted. Destroy after drain.
  */
 struct workers *workers_create(unsigned max);
+/* [any] work without an instance, whose end nobody is told of; false: there is no thread to be had */
+bool workers_push(struct workers *pool, void (*work)(void *arg), void *arg);
 void workers_drain(struct workers *pool);
 void workers_destroy(struct workers *pool);
 

@@ -89,7 +89,10 @@ static void *worker_main(void *arg)
 		pthread_mutex_unlock(&pool->lock);
 		job->work(job->arg);
 		/* posted before it counts as run: who drains finds the end on the loop */
-		loop_post(job->inst->loop, job_done, job);
+		if (job->inst)
+			loop_post(job->inst->loop, job_done, job);
+		else
+			g_free(job);
 		pthread_mutex_lock(&pool->lock);
 		if (--pool->busy == 0 && pool->queued == 0)
 			pthread_cond_broadcast(&pool->drained);
@@ -111,16 +114,10 @@ static bool thread_add(struct workers *pool)
 	return pool->count > 0;
 }
 
-static int submit(struct mt_inst *inst, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+static int job_put(struct workers *pool, struct job *job)
 {
-	struct workers *pool = loop_workers(inst->loop);
-	struct job *job = g_try_new0(struct job, 1);
 	int code = 0;
 
-	if (!job)
-		return MT_ENOMEM;
-	loop_fence(inst);
-	*job = (struct job){ NULL, inst, work, done, arg };
 	pthread_mutex_lock(&pool->lock);
 	if (pool->idle <= pool->queued && pool->count < pool->max && !thread_add(pool)) {
 		code = MT_ENOMEM;
@@ -134,6 +131,25 @@ static int submit(struct mt_inst *inst, void (*work)(void *arg), void (*done)(vo
 	if (code)
 		g_free(job);
 	return code;
+}
+
+bool workers_push(struct workers *pool, void (*work)(void *arg), void *arg)
+{
+	struct job *job = g_new0(struct job, 1);
+
+	*job = (struct job){ .work = work, .arg = arg };
+	return job_put(pool, job) == 0;
+}
+
+static int submit(struct mt_inst *inst, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+{
+	struct job *job = g_try_new0(struct job, 1);
+
+	if (!job)
+		return MT_ENOMEM;
+	loop_fence(inst);
+	*job = (struct job){ NULL, inst, work, done, arg };
+	return job_put(loop_workers(inst->loop), job);
 }
 
 void workers_drain(struct workers *pool)

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A node of the block graph: a format, its children, its caches of metadata, and what keeps writers apart.
+ * Its shape changes on [main] only. The format is called between node_enter and node_leave. `mutex` covers what
+ * several handles share (unit locks, waiting requests, invalidated ranges, retired space); it is a leaf: nothing is
+ * called with it held. Easy to break: the order node_enter, then mutex; never the other way round.
+ */
+#ifndef KERNEL_BLOCK_NODE_H
+#define KERNEL_BLOCK_NODE_H
+
+#include <glib.h>
+#include <mortise/draft/block-cache.h>
+#include <mortise/draft/block-format.h>
+#include <mortise/draft/block-image.h>
+#include <pthread.h>
+
+#include "kernel/block/file.h"
+
+#define BNODE_CHILDREN_MAX 64u
+#define BNODE_DEPTH_MAX    64u
+#define BNODE_RECENT       64u           /* invalidated ranges that are remembered */
+
+struct mt_inst;
+struct workers;
+struct bpost;
+struct bdecoded;
+
+/* Exactly one is set. */
+struct bchild {
+	struct file *file;
+	struct bnode *node;
+};
+
+/* Units of a node that a part of a request has for itself. */
+struct bunits {
+	uint64_t offset, len_bytes;
+	struct bunits *next;
+};
+
+struct brange {
+	uint64_t offset, len_bytes;
+};
+
+struct bwaiters {
+	struct bpost *first, **last;
+};
+
+/* Space given up: fresh -> written (what pointed to it is gone from the file) -> drained -> the format's again. */
+struct bretire {
+	GArray *fresh, *written;         /* of struct mt_block_space */
+	uint32_t epoch;                  /* atomic; its low bit says which counter new I/O takes */
+	int32_t in_flight[2];            /* atomic */
+	bool draining;                   /* atomic: a batch is in `written` of this node or of ones below */
+	bool turned;                     /* under mutex: it waits for in_flight[!epoch] only */
+};
+
+/* One pass of write-back at a time. */
+struct bflush {
+	pthread_mutex_t lock;
+	uint64_t asked, done;            /* under node.mutex: numbers of calls; a pass covers those before it */
+	uint64_t begun;
+	int32_t result;
+};
+
+struct bnode {
+	const struct mt_block_format *format;
+	void *self;
+	struct mt_inst *inst;            /* NULL in tests: then `own_lock` is the instance lock */
+	GRecMutex own_lock;
+	struct workers *workers;         /* NULL: work is done where it comes up */
+	struct bchild children[BNODE_CHILDREN_MAX];
+	uint32_t child_count;
+	struct bnode *backing;
+	bool backing_closed;             /* there is one, and the user wanted it left alone */
+	struct mt_block_info info;
+	uint64_t generation;             /* atomic: counts invalidations */
+	enum file_engine engine;
+
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;          /* jobs, or ready_count */
+	struct brange recent[BNODE_RECENT];
+	struct bunits *units;
+	struct bwaiters unit_waiters;    /* for units of others */
+	struct bwaiters ready_waiters;   /* for metadata */
+	uint64_t ready_count;
+	uint32_t jobs;                   /* on workers */
+	struct bretire retire;
+	struct bflush flush;
+	GPtrArray *caches;               /* struct mt_block_cache, cache.c; changes on [main] */
+	uint64_t dirty_bytes;            /* under node_enter */
+	bool exclusive;                  /* [main] has the format for itself: no pass begins by itself */
+	bool pass_wanted;                /* atomic: a background pass is on its way */
+	struct bdecoded *decoded;        /* codec.c */
+
+	/* graph.c, [main] */
+	uint32_t writers, readers;       /* instances with handles on it, and nodes above it */
+	struct mt_block *fronts;         /* handles, linked by next_front */
+	struct bnode *above;             /* the node that has it as a child or backing disk; NULL: none */
+};
+
+/* [main] */
+void node_init(struct bnode *node);
+/* [main] waits for jobs */
+void node_fini(struct bnode *node);
+
+/* [any] the instance lock */
+void node_enter(struct bnode *node);
+void node_leave(struct bnode *node);
+
+/* [any] Runs `fn(arg)` on a worker (or at once); node_fini waits for it. */
+void node_job(struct bnode *node, void (*fn)(void *arg), void *arg);
+
+/* [any] The node at the top, whose handles all I/O below comes from. */
+struct bnode *node_root(struct bnode *node);
+
+/* [any] Leases on the range end, in all handles; len_bytes 0: all. */
+void node_invalidate(struct bnode *node, uint64_t offset, uint64_t len_bytes);
+/* [any] Metadata have come: whoever waits for them tries again. */
+void node_ready(struct bnode *node);
+/* [any] */
+uint64_t node_ready_count(struct bnode *node);
+/*
+ * [any] `post` waits for metadata, and is posted to its handle when they come. False: something came since
+ * `ready_count` was read; try again.
+ */
+bool node_wait_ready(struct bnode *node, struct bpost *post, uint64_t ready_count);
+/* [any] waits, in a thread that may, until something came since `ready_count` was read */
+void node_sleep_ready(struct bnode *node, uint64_t ready_count);
+
+/* [any] Has the units for itself, or `post` waits and is posted when some are free. */
+bool node_lock_units(struct bnode *node, struct bunits *units, struct bpost *post);
+void node_unlock_units(struct bnode *node, struct bunits *units);
+
+/* [any] I/O under leases: the number to be given to epoch_leave. */
+uint32_t node_epoch_enter(struct bnode *root);
+void node_epoch_leave(struct bnode *root, uint32_t epoch);
+
+/* flush.c */
+/* [any] */
+int32_t node_retire(struct bnode *node, const struct mt_block_space *space);
+/* [any] there is metadata to write before data are durable */
+bool node_needs_pass(struct bnode *node);
+/*
+ * [any], waits: data, then metadata in order; durable. 0 or MT_E*. Not under the instance lock, but for [main] in an
+ * exclusive operation.
+ */
+int32_t node_flush(struct bnode *node);
+/* [any] the same soon, in the background */
+void node_flush_soon(struct bnode *node);
+/* [any], waits: flushes until no retired space is left */
+int32_t node_settle(struct bnode *node);
+/* [any] I/O of an old epoch is over: gives `written` to the format. */
+void node_retire_drained(struct bnode *node);
+
+/* cache.c */
+extern const struct mt_block_cache_host block_cache_host;
+struct bcopies;
+/* Under node_enter: copies of all dirty bytes, which count as clean from now on. NULL: nothing is dirty. */
+struct bcopies *cache_snapshot(struct bnode *node, int32_t *rc);
+/* Not under node_enter: writes the copies in the order of their ranks, then frees them. 0 or MT_E*. */
+int32_t cache_write(struct bnode *node, struct bcopies *copies);
+void cache_destroy_all(struct bnode *node);
+struct mt_block_cache *cache_create(struct bnode *node, uint32_t child, uint32_t page_bytes, uint64_t limit_bytes,
+				    uint32_t rank, struct mt_error *err);
+/* [any], waits: all files that the node writes are durable */
+int32_t node_sync_files(struct bnode *node);
+
+/* graph.c */
+struct bnode *node_of_inst(struct mt_inst *inst);
+
+#endif
