@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An NVMe controller on the fake host, driven as a driver would, over a disk in memory that completes when it is told. */
+/* An NVMe controller on the fake host, driven as a driver would, over a disk in memory that completes when told. */
 #include <check.h>
 #include <fake/check-run.h>
 #include <fake/fake.h>
@@ -244,8 +244,10 @@ static void make_queues(uint32_t q)
 	queue[q].tail = queue[q].head = 0;
 	queue[q].phase = 1;
 	memset(fake_ram_at(f, SQ(q)), 0, 0x2000);
-	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(q), .cdw10 = (ENTRIES - 1) << 16 | q, .cdw11 = q << 16 | 3), 0);
-	ck_assert_uint_eq(COMMAND(0, .opcode = 1, .prp1 = SQ(q), .cdw10 = (ENTRIES - 1) << 16 | q, .cdw11 = q << 16 | 1), 0);
+	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(q), .cdw10 = (ENTRIES - 1) << 16 | q,
+				  .cdw11 = q << 16 | 3), 0);
+	ck_assert_uint_eq(COMMAND(0, .opcode = 1, .prp1 = SQ(q), .cdw10 = (ENTRIES - 1) << 16 | q,
+				  .cdw11 = q << 16 | 1), 0);
 }
 
 START_TEST(registers)
@@ -342,14 +344,18 @@ END_TEST
 START_TEST(queues)
 {
 	enable();
-	ck_assert_uint_eq(COMMAND(0, .opcode = 1, .prp1 = SQ(1), .cdw10 = 7 << 16 | 1, .cdw11 = 1 << 16 | 1), NVME_CQ_INVALID);
+	ck_assert_uint_eq(COMMAND(0, .opcode = 1, .prp1 = SQ(1), .cdw10 = 7 << 16 | 1,
+				  .cdw11 = 1 << 16 | 1), NVME_CQ_INVALID);
 	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(1), .cdw10 = 7 << 16 | 5, .cdw11 = 1), NVME_QID);
 	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(1), .cdw10 = 7 << 16, .cdw11 = 1), NVME_QID);
 	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(1), .cdw10 = 1, .cdw11 = 1), NVME_QUEUE_SIZE);
 	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(1), .cdw10 = 64 << 16 | 1, .cdw11 = 1), NVME_QUEUE_SIZE);
-	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(1), .cdw10 = 7 << 16 | 1, .cdw11 = 0), NVME_INVALID_FIELD);
-	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(1) + 8, .cdw10 = 7 << 16 | 1, .cdw11 = 1), NVME_PRP_OFFSET);
-	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(1), .cdw10 = 7 << 16 | 1, .cdw11 = 5 << 16 | 1), NVME_VECTOR);
+	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(1), .cdw10 = 7 << 16 | 1,
+				  .cdw11 = 0), NVME_INVALID_FIELD);
+	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(1) + 8, .cdw10 = 7 << 16 | 1,
+				  .cdw11 = 1), NVME_PRP_OFFSET);
+	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(1), .cdw10 = 7 << 16 | 1,
+				  .cdw11 = 5 << 16 | 1), NVME_VECTOR);
 	make_queues(1);
 	ck_assert_uint_eq(COMMAND(0, .opcode = 5, .prp1 = CQ(1), .cdw10 = 7 << 16 | 1, .cdw11 = 1), NVME_QID);
 	ck_assert_uint_eq(COMMAND(0, .opcode = 9, .cdw10 = 7, .cdw11 = 0), NVME_SEQUENCE);
@@ -381,7 +387,8 @@ START_TEST(transfers)
 	/* one block; from the middle of a page into the next */
 	ck_assert_uint_eq(COMMAND(1, .opcode = 1, .nsid = 1, .prp1 = DATA, .cdw10 = 3), 0);
 	ck_assert_int_eq(memcmp(disk.bytes + 3 * BLOCK, data, BLOCK), 0);
-	ck_assert_uint_eq(COMMAND(1, .opcode = 1, .nsid = 1, .prp1 = DATA + 0xe00, .prp2 = DATA + 0x5000, .cdw10 = 8, .cdw12 = 1), 0);
+	ck_assert_uint_eq(COMMAND(1, .opcode = 1, .nsid = 1, .prp1 = DATA + 0xe00,
+				  .prp2 = DATA + 0x5000, .cdw10 = 8, .cdw12 = 1), 0);
 	ck_assert_int_eq(memcmp(disk.bytes + 8 * BLOCK, data + 0xe00, BLOCK), 0);
 	ck_assert_int_eq(memcmp(disk.bytes + 9 * BLOCK, data + 0x5000, BLOCK), 0);
 	/* a list, pages backwards, and a chain: the list begins at the last but one entry of its page */
@@ -448,22 +455,26 @@ START_TEST(refusals)
 	enable();
 	make_queues(1);
 	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = DATA, .cdw10 = BLOCKS), NVME_LBA_RANGE);
-	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = DATA, .cdw10 = 0xffffffff, .cdw11 = 0xffffffff), NVME_LBA_RANGE);
+	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = DATA, .cdw10 = 0xffffffff,
+				  .cdw11 = 0xffffffff), NVME_LBA_RANGE);
 	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = DATA, .cdw12 = 1024), NVME_INVALID_FIELD);
 	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 2, .prp1 = DATA), NVME_INVALID_NSID);
 	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = 0x1000), NVME_DATA_ERROR);
-	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = RAM + 0x100000 - 0x200, .prp2 = RAM + 0x100000, .cdw12 = 1),
+	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = RAM + 0x100000 - 0x200,
+				  .prp2 = RAM + 0x100000, .cdw12 = 1),
 			  NVME_DATA_ERROR);
 	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = DATA + 1), NVME_PRP_OFFSET);
 	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .flags = 1, .prp1 = DATA), NVME_INVALID_FIELD);
 	ck_assert_uint_eq(COMMAND(1, .opcode = 0x55, .nsid = 1), NVME_INVALID_OPCODE);
 	/* a list that leads to its own last entry */
 	list[511] = DATA + 0x40000 + 511 * 8;
-	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = DATA, .prp2 = DATA + 0x40000 + 511 * 8, .cdw12 = 63),
+	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = DATA,
+				  .prp2 = DATA + 0x40000 + 511 * 8, .cdw12 = 63),
 			  NVME_PRP_OFFSET);
 	list[0] = DATA + 0x1000;
 	list[1] = DATA + 0x1004;
-	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = DATA, .prp2 = DATA + 0x40000, .cdw12 = 31), NVME_PRP_OFFSET);
+	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = DATA, .prp2 = DATA + 0x40000,
+				  .cdw12 = 31), NVME_PRP_OFFSET);
 	disk.fail = 1;
 	ck_assert_uint_eq(COMMAND(1, .opcode = 2, .nsid = 1, .prp1 = DATA), NVME_READ_FAULT);
 	ck_assert_uint_eq(COMMAND(1, .opcode = 1, .nsid = 1, .prp1 = DATA), NVME_WRITE_FAULT);
