@@ -15,7 +15,7 @@ die() { echo "$*"; exit 1; }
 public_headers() { (cd sdk && find mortise -name '*.h' | LC_ALL=C sort); }
 # note-emit.h describes one plugin: its structs are that plugin's own
 struct_headers() { public_headers | grep -v note-emit.h; }
-helper_headers() { (cd sdk && find util lib fake -name '*.h' ! -name internal.h | LC_ALL=C sort); }
+helper_headers() { (cd sdk && find util lib fake -name '*.h' ! -name '*internal.h' | LC_ALL=C sort); }
 
 # One function a public struct: tools that read debug information see what get_interface hides from them
 write_witness() { # output file
