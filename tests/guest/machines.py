@@ -128,7 +128,7 @@ def build_bare(folder, name, *defines, board="virt-riscv64"):
         raise Skip(f"{CROSS} is missing")
     path = os.path.join(folder, name)
     subprocess.run([CROSS, "-nostdlib", "-nostartfiles", "-static", "-march=rv64imac_zicsr", "-mabi=lp64",
-                    "-Wl,--build-id=none,-n", "-Wl,-Ttext=" + ("0x80000000" if board == "virt-riscv64" else "0x40000000"),
+                    "-Wl,--build-id=none,-n", "-Wl,-Ttext=" + ("0x40000000" if board == "lite-riscv64" else "0x80000000"),
                     f"-DFINISHER={FINISHER[board]:#x}", *("-D" + d for d in defines),
                     "-o", path, os.path.join(SOURCE, "tests/guest/tiny.S")], check=True)
     return path
