@@ -157,8 +157,9 @@ static struct link *link_create(void)
 
 	pthread_mutex_init(&l->back.lock, NULL);
 	l->m = bench_create();
-	l->back_inst = bench_inst(l->m, "net0", "back", 0, &l->back, NULL);
+	/* the front first: its lock is the outer one */
 	l->front_inst = bench_inst(l->m, "eth0", "dev", 0, &l->front, "net", "net0", NULL);
+	l->back_inst = bench_inst(l->m, "net0", "back", 0, &l->back, NULL);
 	g_ptr_array_add(l->back_inst->refs_in, l->front_inst);
 	l->back.net = net_host.back(l->back_inst);
 	ck_assert_ptr_nonnull(l->back.net);

@@ -147,7 +147,7 @@ START_TEST(arithmetic)
 		for (size_t i = 0; i < EDGES; i++)
 			for (size_t j = 0; j < EDGES; j++) {
 				const uint64_t in[3] = { BOXED(edges[i]), BOXED(edges[j]), BOXED(edges[(i * 3 + j) % EDGES]) };
-				check_one(op, in, edges[i] * edges[j], (i + j) % 5, 0);
+				check_one(op, in, (uint64_t)edges[i] * edges[j], (i + j) % 5, 0);
 			}
 		for (uint32_t n = 0; n < 300; n++) {
 			const uint64_t in[3] = { operand(op, &rng), operand(op, &rng), operand(op, &rng) };
