@@ -53,15 +53,18 @@ static uint64_t place_of(uint64_t entry)
 static int32_t walk_bits(struct walk *w, const struct vhdx_pages *pages, uint32_t block, uint64_t data_at, int *more)
 {
 	const struct vhdx *v = w->v;
-	uint64_t bitmap = v->table[(block / v->chunk_ratio + 1) * (v->chunk_ratio + 1) - 1];
 	uint32_t in_block = v->block_bytes / v->sector_bytes, first = block % v->chunk_ratio * in_block;
 	uint32_t sector = (uint32_t)(w->offset % v->block_bytes / v->sector_bytes), page_bits = VHDX_PAGE * 8;
 	uint32_t bit = first + sector, end = mt_min_u32((bit / page_bits + 1) * page_bits, first + in_block);
 	const uint8_t *bits;
+	uint64_t bitmap;
 	void *page;
 	int32_t rc;
 
-	if (!v->parent || (bitmap & 7) != PRESENT)
+	if (!v->parent)                  /* no bitmaps: the table need not reach as far as the last one's entry */
+		return MT_EIO;
+	bitmap = v->table[(block / v->chunk_ratio + 1) * (v->chunk_ratio + 1) - 1];
+	if ((bitmap & 7) != PRESENT)
 		return MT_EIO;
 	rc = pages->get(pages->arg, place_of(bitmap) + bit / page_bits * VHDX_PAGE, &page, &bits);
 	if (rc < 0)
