@@ -170,7 +170,7 @@ static void pump_run(void *arg)
 
 	__atomic_store_n(&chr->pump_posted, false, __ATOMIC_SEQ_CST);
 	front = end_get(chr, &chr->front);
-	if (front) {
+	if (front && !port_waits(front)) {
 		inst_enter(front);
 		if (is_live(front) && __atomic_exchange_n(&chr->room_came, false, __ATOMIC_SEQ_CST) &&
 		    chr->fns->writable)
@@ -187,6 +187,14 @@ static void pump_run(void *arg)
 static void chr_pump(struct mt_char *chr)
 {
 	chr_post(chr, &chr->front, &chr->pump_posted, pump_run);
+}
+
+void char_started(struct mt_inst *back)
+{
+	struct mt_char *chr = inst_data_get(back, &back_key);
+
+	if (chr)
+		chr_pump(chr);
 }
 
 /* Calls of the front */

@@ -16,6 +16,7 @@
 #include "kernel/machine/fault.h"
 #include "kernel/machine/graph.h"
 #include "kernel/machine/loop.h"
+#include "kernel/machine/port.h"
 #include "kernel/machine/services.h"
 #include "kernel/machine/space.h"
 #include "kernel/machine/vcpu.h"
@@ -512,6 +513,8 @@ void machine_start(struct machine *m)
 		}
 		vdev_release(inst);
 		inst_move(&inst->state, INST_RUNNING);
+		char_started(inst);
+		net_started(inst);
 	}
 	clock_resume(m->clock);
 	if (m->vcpus)

@@ -30,7 +30,7 @@ struct mt_net {
 	void *front_self;
 	unsigned refs;                         /* atomic: the two ends, and each posted call */
 	uint32_t queues;                       /* atomic: agreed on */
-	bool changed_posted;                   /* atomic */
+	bool change, changed_posted;           /* atomic: the front is to be told that info changed */
 	pthread_mutex_t lock;
 	struct net_queue queue[MT_NET_QUEUES_MAX];
 };
@@ -80,10 +80,11 @@ static void queue_run(void *arg)
 {
 	struct net_queue *queue = arg;
 	struct mt_net *net = queue->net;
-	struct mt_inst *front = end_get(net, &net->front);
+	struct mt_inst *front;
 
 	__atomic_store_n(&queue->posted, false, __ATOMIC_SEQ_CST);
-	if (front) {
+	front = end_get(net, &net->front);
+	if (front && !port_waits(front)) {
 		inst_enter(front);
 		if (__atomic_exchange_n(&queue->room, false, __ATOMIC_SEQ_CST) && is_live(front))
 			net->fns->sendable(net->front_self, queue->index);
@@ -97,16 +98,28 @@ static void queue_run(void *arg)
 static void changed_run(void *arg)
 {
 	struct mt_net *net = arg;
-	struct mt_inst *front = end_get(net, &net->front);
+	struct mt_inst *front;
 
 	__atomic_store_n(&net->changed_posted, false, __ATOMIC_SEQ_CST);
-	if (front) {
+	front = end_get(net, &net->front);
+	if (front && !port_waits(front) && __atomic_exchange_n(&net->change, false, __ATOMIC_SEQ_CST)) {
 		inst_enter(front);
 		if (is_live(front))
 			net->fns->changed(net->front_self);
 		inst_leave(front);
 	}
 	net_unref(net);
+}
+
+void net_started(struct mt_inst *back)
+{
+	struct mt_net *net = inst_data_get(back, &back_key);
+
+	if (!net)
+		return;
+	net_post(net, &net->changed_posted, changed_run, net);
+	for (uint32_t i = 0; i < MT_NET_QUEUES_MAX; i++)
+		net_post(net, &net->queue[i].posted, queue_run, &net->queue[i]);
 }
 
 /* Calls of the front */
@@ -230,8 +243,10 @@ static void net_sendable(struct mt_net *net, uint32_t queue)
 
 static void net_changed(struct mt_net *net)
 {
-	if (net)
-		net_post(net, &net->changed_posted, changed_run, net);
+	if (!net)
+		return;
+	__atomic_store_n(&net->change, true, __ATOMIC_SEQ_CST);
+	net_post(net, &net->changed_posted, changed_run, net);
 }
 
 /* The ends */

@@ -222,6 +222,35 @@ START_TEST(events_keep_their_place)
 }
 END_TEST
 
+/* A key that is typed while a snapshot is loaded. */
+START_TEST(nothing_goes_up_before_the_machine_runs)
+{
+	struct link *l = link_create();
+	const uint8_t data[] = { 0, 31, 62 };
+
+	l->m->state = INST_CREATED;
+	l->front.room = 100;
+	char_host.event(l->back.chr, MT_CHAR_OPENED);
+	link_connect(l);
+	ck_assert_uint_eq(char_host.deliver(l->back.chr, data, 2), 2);
+	loop_sync(l->m->loop);
+	l->m->state = INST_REALIZED;
+	ck_assert_uint_eq(char_host.deliver(l->back.chr, data + 2, 1), 1);
+	char_host.receive_ready(l->front.chr);
+	loop_sync(l->m->loop);
+	ck_assert_uint_eq(l->front.received, 0);
+	ck_assert_str_eq(l->front.events, "");
+	inst_move(&l->m->state, INST_RUNNING);
+	char_started(l->front_inst);
+	char_started(l->back_inst);
+	loop_sync(l->m->loop);
+	ck_assert_uint_eq(l->front.received, 3);
+	ck_assert_str_eq(l->front.events, "1@0 ");
+	ck_assert_uint_eq(l->front.wrong, 0);
+	link_destroy(l);
+}
+END_TEST
+
 START_TEST(one_front_for_a_back_end)
 {
 	struct link *l = link_create();
@@ -309,6 +338,7 @@ int main(void)
 	tcase_add_test(tc, slow_front_gets_the_whole_stream);
 	tcase_add_test(tc, short_write_hears_of_room);
 	tcase_add_test(tc, events_keep_their_place);
+	tcase_add_test(tc, nothing_goes_up_before_the_machine_runs);
 	tcase_add_test(tc, one_front_for_a_back_end);
 	tcase_add_test(tc, ends_that_go);
 	tcase_add_test(tc, stream_from_another_thread);

@@ -322,6 +322,35 @@ START_TEST(info_and_its_changes)
 }
 END_TEST
 
+START_TEST(nothing_goes_up_before_the_machine_runs)
+{
+	struct link *l = link_create();
+
+	l->m->state = INST_REALIZED;
+	link_agree(l);
+	l->front.buffers = 8;
+	ck_assert_int_eq(send_frames(l, 0, 1), 0);
+	back_make(&l->back, 3);
+	net_host.sendable(l->back.net, 0);
+	net_host.changed(l->back.net);
+	loop_sync(l->m->loop);
+	ck_assert_uint_eq(l->front.told_frames + l->front.told_room + l->front.told_change, 0);
+	inst_move(&l->m->state, INST_RUNNING);
+	net_started(l->front_inst);
+	net_started(l->back_inst);
+	loop_sync(l->m->loop);
+	ck_assert_uint_eq(l->front.received, 3);
+	ck_assert_uint_eq(l->front.told_frames, 1);
+	ck_assert_uint_eq(l->front.told_room, 1);
+	ck_assert_uint_eq(l->front.told_change, 1);
+	/* a second time there is nothing to tell */
+	net_started(l->back_inst);
+	loop_sync(l->m->loop);
+	ck_assert_uint_eq(l->front.told_frames + l->front.told_room + l->front.told_change, 3);
+	link_destroy(l);
+}
+END_TEST
+
 START_TEST(one_front_for_a_back_end)
 {
 	struct link *l = link_create();
@@ -411,6 +440,7 @@ int main(void)
 	tcase_add_test(tc, short_send_hears_of_room);
 	tcase_add_test(tc, only_what_both_know_is_agreed_on);
 	tcase_add_test(tc, info_and_its_changes);
+	tcase_add_test(tc, nothing_goes_up_before_the_machine_runs);
 	tcase_add_test(tc, one_front_for_a_back_end);
 	tcase_add_test(tc, ends_that_go);
 	tcase_add_test(tc, frames_from_another_thread);
