@@ -27,6 +27,7 @@
 #include <mortise/note-emit.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/entry.h>
 #include <util/error.h>
 #include <util/state.h>
 
@@ -164,26 +165,6 @@ static const struct mt_state_class state_class = {
 	.schema = "disk", .version = 1, .version_min = 1, .save = raw_save, .load = raw_load,
 };
 
-static const void *get_class(const char *class_name, const char *id)
-{
-	(void)class_name;
-	if (strcmp(id, MT_IFACE_DEVICE) == 0)
-		return &raw_device;
-	if (strcmp(id, MT_IFACE_BLOCK_FORMAT) == 0)
-		return &raw_format;
-	if (strcmp(id, MT_IFACE_STATE) == 0)
-		return &state_class;
-	return NULL;
-}
-
-static const struct mt_plugin plugin = {
-	.size = sizeof(plugin),
-	.abi_major = MT_ABI_MAJOR,
-	.get_class = get_class,
-};
-
-const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return &plugin;
-}
+MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &raw_device },
+		       { MT_IFACE_BLOCK_FORMAT, &raw_format },
+		       { MT_IFACE_STATE, &state_class })

@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <util/entry.h>
 #include <util/error.h>
 #include <util/minmax.h>
 #include <util/state.h>
@@ -410,36 +411,9 @@ static const struct mt_device_class node_device = {
 	.destroy = node_destroy,
 };
 
-static const void *get_class(const char *class_name, const char *id)
-{
-	static const struct {
-		const char *id;
-		const void *role;
-	} roles[] = {
-		{ MT_IFACE_DEVICE, &node_device },
-		{ MT_IFACE_STATE, &state_class },
-		{ MT_IFACE_BLOCK_FORMAT, &node_format },
-		{ MT_IFACE_BLOCK_IMAGE, &image_role },
-		{ MT_IFACE_BLOCK_CREATE, &create_role },
-		{ MT_IFACE_BLOCK_PROBE, &probe_role },
-	};
-
-	(void)class_name;
-	for (uint32_t i = 0; i < MT_COUNT_OF(roles); i++) {
-		if (strcmp(id, roles[i].id) == 0)
-			return roles[i].role;
-	}
-	return NULL;
-}
-
-static const struct mt_plugin plugin = {
-	.size = sizeof(plugin),
-	.abi_major = MT_ABI_MAJOR,
-	.get_class = get_class,
-};
-
-const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return &plugin;
-}
+MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &node_device },
+		       { MT_IFACE_STATE, &state_class },
+		       { MT_IFACE_BLOCK_FORMAT, &node_format },
+		       { MT_IFACE_BLOCK_IMAGE, &image_role },
+		       { MT_IFACE_BLOCK_CREATE, &create_role },
+		       { MT_IFACE_BLOCK_PROBE, &probe_role })

@@ -34,6 +34,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <util/endian.h>
+#include <util/entry.h>
 #include <util/error.h>
 #include <util/state.h>
 
@@ -300,19 +301,5 @@ static const struct mt_state_class state_class = {
 	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
 };
 
-static const void *get_class(const char *class_name, const char *id)
-{
-	if (strcmp(class_name, MT_NOTE_NAME))
-		return NULL;
-	if (!strcmp(id, MT_IFACE_DEVICE))
-		return &device_class;
-	return strcmp(id, MT_IFACE_STATE) ? NULL : &state_class;
-}
-
-static const struct mt_plugin plugin = { sizeof(plugin), MT_ABI_MAJOR, get_class };
-
-const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return &plugin;
-}
+MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
+		       { MT_IFACE_STATE, &state_class })

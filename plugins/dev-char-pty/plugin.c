@@ -31,6 +31,7 @@
 #include <sys/stat.h>
 #include <termios.h>
 #include <util/char-link.h>
+#include <util/entry.h>
 #include <util/error.h>
 #include <util/state.h>
 
@@ -205,26 +206,6 @@ static const struct mt_state_class state_class = {
 	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
 };
 
-static const void *get_class(const char *class_name, const char *id)
-{
-	(void)class_name;
-	if (strcmp(id, MT_IFACE_DEVICE) == 0)
-		return &pty_device;
-	if (strcmp(id, MT_IFACE_CHAR) == 0)
-		return &pty_char;
-	if (strcmp(id, MT_IFACE_STATE) == 0)
-		return &state_class;
-	return NULL;
-}
-
-static const struct mt_plugin plugin = {
-	.size = sizeof(plugin),
-	.abi_major = MT_ABI_MAJOR,
-	.get_class = get_class,
-};
-
-const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return &plugin;
-}
+MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &pty_device },
+		       { MT_IFACE_CHAR, &pty_char },
+		       { MT_IFACE_STATE, &state_class })

@@ -37,6 +37,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <util/byte-queue.h>
+#include <util/entry.h>
 #include <util/error.h>
 #include <util/state.h>
 
@@ -376,26 +377,6 @@ static const struct mt_state_class state_class = {
 	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
 };
 
-static const void *get_class(const char *class_name, const char *id)
-{
-	(void)class_name;
-	if (strcmp(id, MT_IFACE_DEVICE) == 0)
-		return &stdio_device;
-	if (strcmp(id, MT_IFACE_CHAR) == 0)
-		return &stdio_char;
-	if (strcmp(id, MT_IFACE_STATE) == 0)
-		return &state_class;
-	return NULL;
-}
-
-static const struct mt_plugin plugin = {
-	.size = sizeof(plugin),
-	.abi_major = MT_ABI_MAJOR,
-	.get_class = get_class,
-};
-
-const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return &plugin;
-}
+MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &stdio_device },
+		       { MT_IFACE_CHAR, &stdio_char },
+		       { MT_IFACE_STATE, &state_class })

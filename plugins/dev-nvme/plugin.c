@@ -30,6 +30,7 @@
 #include <mortise/draft/props.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/entry.h>
 #include <util/error.h>
 
 #include "nvme.h"
@@ -218,26 +219,6 @@ static const struct mt_device_class device = {
 	.destroy = device_destroy,
 };
 
-static const void *get_class(const char *class_name, const char *id)
-{
-	(void)class_name;
-	if (strcmp(id, MT_IFACE_DEVICE) == 0)
-		return &device;
-	if (strcmp(id, MT_IFACE_PCI_FUNCTION) == 0)
-		return &function;
-	if (strcmp(id, MT_IFACE_STATE) == 0)
-		return &state;
-	return NULL;
-}
-
-static const struct mt_plugin plugin = {
-	.size = sizeof(plugin),
-	.abi_major = MT_ABI_MAJOR,
-	.get_class = get_class,
-};
-
-const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return &plugin;
-}
+MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device },
+		       { MT_IFACE_PCI_FUNCTION, &function },
+		       { MT_IFACE_STATE, &state })

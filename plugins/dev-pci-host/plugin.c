@@ -38,6 +38,7 @@
 #include <mortise/draft/state.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/entry.h>
 #include <util/error.h>
 #include <util/state.h>
 
@@ -228,26 +229,6 @@ static const struct mt_state_class state_class = {
 	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
 };
 
-static const void *get_class(const char *class_name, const char *id)
-{
-	(void)class_name;
-	if (strcmp(id, MT_IFACE_DEVICE) == 0)
-		return &bridge_device;
-	if (strcmp(id, MT_IFACE_FDT_NODE) == 0)
-		return &bridge_fdt;
-	if (strcmp(id, MT_IFACE_STATE) == 0)
-		return &state_class;
-	return NULL;
-}
-
-static const struct mt_plugin plugin = {
-	.size = sizeof(plugin),
-	.abi_major = MT_ABI_MAJOR,
-	.get_class = get_class,
-};
-
-const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return &plugin;
-}
+MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &bridge_device },
+		       { MT_IFACE_FDT_NODE, &bridge_fdt },
+		       { MT_IFACE_STATE, &state_class })

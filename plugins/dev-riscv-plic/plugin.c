@@ -30,6 +30,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/entry.h>
 #include <util/error.h>
 
 #include "plic.h"
@@ -254,23 +255,7 @@ static const struct mt_irq_sink irq_sink = {
 
 static const struct mt_fdt_node fdt_node = { .describe = describe };
 
-static const void *get_class(const char *class_name, const char *id)
-{
-	if (strcmp(class_name, MT_NOTE_NAME))
-		return NULL;
-	if (!strcmp(id, MT_IFACE_DEVICE))
-		return &device_class;
-	if (!strcmp(id, MT_IFACE_IRQ_SINK))
-		return &irq_sink;
-	if (!strcmp(id, MT_IFACE_STATE))
-		return &state_class;
-	return strcmp(id, MT_IFACE_FDT_NODE) ? NULL : &fdt_node;
-}
-
-static const struct mt_plugin plugin = { sizeof(plugin), MT_ABI_MAJOR, get_class };
-
-const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return &plugin;
-}
+MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
+		       { MT_IFACE_IRQ_SINK, &irq_sink },
+		       { MT_IFACE_STATE, &state_class },
+		       { MT_IFACE_FDT_NODE, &fdt_node })

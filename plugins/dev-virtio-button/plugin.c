@@ -26,6 +26,7 @@
 #include <mortise/draft/virtio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/entry.h>
 #include <util/error.h>
 #include <util/state.h>
 
@@ -225,28 +226,7 @@ static const struct mt_state_class state_class = {
 	.schema = "virtio-button", .version = 1, .version_min = 1, .save = save, .load = load,
 };
 
-static const void *get_class(const char *class_name, const char *id)
-{
-	(void)class_name;
-	if (strcmp(id, MT_IFACE_DEVICE) == 0)
-		return &device_class;
-	if (strcmp(id, MT_IFACE_VIRTIO_DEVICE) == 0)
-		return &virtio_device;
-	if (strcmp(id, MT_IFACE_POWER_BUTTON) == 0)
-		return &power_button;
-	if (strcmp(id, MT_IFACE_STATE) == 0)
-		return &state_class;
-	return NULL;
-}
-
-static const struct mt_plugin plugin = {
-	.size = sizeof(plugin),
-	.abi_major = MT_ABI_MAJOR,
-	.get_class = get_class,
-};
-
-const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return &plugin;
-}
+MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
+		       { MT_IFACE_VIRTIO_DEVICE, &virtio_device },
+		       { MT_IFACE_POWER_BUTTON, &power_button },
+		       { MT_IFACE_STATE, &state_class })

@@ -32,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/entry.h>
 #include <util/error.h>
 
 #include "nic.h"
@@ -416,26 +417,6 @@ static const struct mt_device_class nic_device = {
 	.destroy = nic_destroy,
 };
 
-static const void *get_class(const char *class_name, const char *id)
-{
-	(void)class_name;
-	if (strcmp(id, MT_IFACE_DEVICE) == 0)
-		return &nic_device;
-	if (strcmp(id, MT_IFACE_VIRTIO_DEVICE) == 0)
-		return &nic_virtio;
-	if (strcmp(id, MT_IFACE_STATE) == 0)
-		return &nic_state;
-	return NULL;
-}
-
-static const struct mt_plugin plugin = {
-	.size = sizeof(plugin),
-	.abi_major = MT_ABI_MAJOR,
-	.get_class = get_class,
-};
-
-const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return &plugin;
-}
+MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &nic_device },
+		       { MT_IFACE_VIRTIO_DEVICE, &nic_virtio },
+		       { MT_IFACE_STATE, &nic_state })

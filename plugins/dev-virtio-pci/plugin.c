@@ -31,6 +31,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/entry.h>
 #include <util/error.h>
 #include <util/state.h>
 
@@ -585,28 +586,7 @@ static const struct mt_device_class slot_device = {
 	.destroy = slot_destroy,
 };
 
-static const void *get_class(const char *class_name, const char *id)
-{
-	(void)class_name;
-	if (strcmp(id, MT_IFACE_DEVICE) == 0)
-		return &slot_device;
-	if (strcmp(id, MT_IFACE_VIRTIO_BUS) == 0)
-		return &slot_bus;
-	if (strcmp(id, MT_IFACE_STATE) == 0)
-		return &state_class;
-	if (strcmp(id, MT_IFACE_PCI_FUNCTION) == 0)
-		return &slot_function;
-	return NULL;
-}
-
-static const struct mt_plugin plugin = {
-	.size = sizeof(plugin),
-	.abi_major = MT_ABI_MAJOR,
-	.get_class = get_class,
-};
-
-const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return &plugin;
-}
+MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &slot_device },
+		       { MT_IFACE_VIRTIO_BUS, &slot_bus },
+		       { MT_IFACE_STATE, &state_class },
+		       { MT_IFACE_PCI_FUNCTION, &slot_function })

@@ -27,6 +27,7 @@
 #include <mortise/draft/state.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/entry.h>
 #include <util/error.h>
 #include <util/state.h>
 
@@ -154,19 +155,5 @@ static const struct mt_state_class state_class = {
 	.schema = "example", .version = 1, .version_min = 1, .save = save, .load = load,
 };
 
-static const void *get_class(const char *class_name, const char *id)
-{
-	if (strcmp(class_name, MT_NOTE_NAME))
-		return NULL;
-	if (!strcmp(id, MT_IFACE_DEVICE))
-		return &device_class;
-	return strcmp(id, MT_IFACE_STATE) ? NULL : &state_class;
-}
-
-static const struct mt_plugin plugin = { sizeof(plugin), MT_ABI_MAJOR, get_class };
-
-const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return &plugin;
-}
+MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
+		       { MT_IFACE_STATE, &state_class })
