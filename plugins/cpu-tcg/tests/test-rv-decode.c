@@ -216,6 +216,13 @@ START_TEST(isa_profiles)
 	ck_assert(all & RV_BIT(SVADE) && !(all & RV_BIT(SVADU)));
 	ck_assert_int_eq(parse("rva22s64_zicond_svadu", &exts, &err), 0);
 	ck_assert_uint_eq(exts, all | RV_BIT(ZICOND) | RV_BIT(SVADU));
+	/* the default, and more */
+	ck_assert_int_eq(parse(RV_ISA_DEFAULT, &user, &err), 0);
+	ck_assert_int_eq(parse("default", &exts, &err), 0);
+	ck_assert_uint_eq(exts, user);
+	ck_assert_int_eq(parse("default_smaia_ssaia", &exts, &err), 0);
+	ck_assert_uint_eq(exts, user | RV_BIT(SMAIA) | RV_BIT(SSAIA));
+	ck_assert_int_eq(parse("defaults", &exts, &err), MT_EINVAL);
 	ck_assert_int_eq(parse("rva22s64x", &exts, &err), MT_EINVAL);
 	ck_assert_int_eq(parse("rva22s64_zba", &exts, &err), MT_EINVAL);        /* named twice */
 	/* what is left out */

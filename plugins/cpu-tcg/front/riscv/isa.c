@@ -38,6 +38,14 @@ static const struct {
 	{ "rva22s64", RVA22S64 },
 };
 
+/* The text behind a word that begins `text`; NULL: it does not. */
+static const char *behind_word(const char *text, const char *word)
+{
+	size_t len = strlen(word);
+
+	return strncmp(text, word, len) == 0 && (text[len] == 0 || text[len] == '_') ? text + len : NULL;
+}
+
 static int ext_find(const char *name)
 {
 	for (int i = 0; i < RV_EXTS; i++)
@@ -163,20 +171,28 @@ int rv_isa_remove(const char *name, uint64_t *exts, struct mt_error *err)
 	return 0;
 }
 
+/* A word that stands for many extensions; *rest is where more names begin. False: none. */
+static bool parse_word(const char *text, const char **rest, uint64_t *exts, struct mt_error *err)
+{
+	*rest = behind_word(text, "default");
+	if (*rest)
+		return rv_isa_parse(RV_ISA_DEFAULT, exts, err) == 0;
+	for (size_t i = 0; i < sizeof(profiles) / sizeof(profiles[0]) && !*rest; i++) {
+		*rest = behind_word(text, profiles[i].name);
+		*exts = profiles[i].exts;
+	}
+	return *rest != NULL;
+}
+
 /* The letters; *rest is where the names begin. */
 static int parse_base(const char *text, const char **rest, uint64_t *exts, struct mt_error *err)
 {
 	const char *p = text + 4;
 	int rc = 0;
 
-	for (size_t i = 0; i < sizeof(profiles) / sizeof(profiles[0]); i++) {
-		size_t len = strlen(profiles[i].name);
-		if (strncmp(text, profiles[i].name, len) || (text[len] && text[len] != '_'))
-			continue;
-		*exts = profiles[i].exts;
-		*rest = text + len;
+	if (parse_word(text, rest, exts, err))
 		return 0;
-	}
+	*exts = 0;
 	if (strncmp(text, "rv64", 4)) {
 		mt_error_set(err, MT_EINVAL, "isa", "'%.40s' does not begin with rv64", text);
 		return mt_error_hint(err, "for instance rv64gc or rva22s64");
