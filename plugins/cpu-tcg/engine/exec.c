@@ -109,7 +109,7 @@ static void exec_stall(struct tcg_vcpu *v)
 		tcg_pause();
 		on = stalled(v);
 	}
-	for (long ns = STALL_FIRST_NS; on; ns = ns < STALL_LAST_NS ? ns * 2 : ns) {
+	for (long ns = STALL_FIRST_NS; on; ns = ns < STALL_LAST_NS / 2 ? ns * 2 : STALL_LAST_NS) {
 		stall_sleep(v, ns);
 		on = stalled(v);
 	}
