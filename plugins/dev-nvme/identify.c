@@ -39,14 +39,15 @@ static void put_subsystem(const struct nvme *n, uint8_t *at)
 {
 	char name[224];
 
-	snprintf(name, sizeof(name), "nqn.2014.08.org.nvmexpress:1af41af4%-20.20s%-40.40s", n->serial, MODEL);
+	snprintf(name, sizeof(name), "nqn.2014.08.org.nvmexpress:%04x%04x%-20.20s%-40.40s", n->vendor_id,
+		 n->vendor_id, n->serial, MODEL);
 	memcpy(at, name, strlen(name));
 }
 
 void nvme_identify_controller(const struct nvme *n, uint8_t *page)
 {
-	put16(page, 0x1af4);
-	put16(page + 2, 0x1af4);
+	put16(page, n->vendor_id);
+	put16(page + 2, n->vendor_id);         /* of the subsystem */
 	nvme_put_text(page + 4, n->serial, NVME_SERIAL_BYTES);
 	nvme_put_text(page + 24, MODEL, MODEL_BYTES);
 	nvme_put_text(page + 64, MORTISE_VERSION, 8);

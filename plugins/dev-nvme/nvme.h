@@ -113,6 +113,7 @@ struct nvme {
 
 	/* properties */
 	uint32_t queue_max, size_max;  /* I/O queues, entries */
+	uint16_t vendor_id, device_id;
 	char serial[NVME_SERIAL_BYTES];
 
 	/* registers, 3.1 */

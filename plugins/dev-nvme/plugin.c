@@ -19,7 +19,9 @@
 	  "the disk's contents") \
 	P(c, serial, "serial", MT_PROP_STRING, "", "", "", 0, "serial number that the guest reads, up to 20 bytes") \
 	P(c, queues, "queues", MT_PROP_INT, "8", "1..64", "", 0, "largest number of I/O queues") \
-	P(c, queue_size, "queue-size", MT_PROP_INT, "1024", "2..4096", "", 0, "largest number of entries of a queue")
+	P(c, queue_size, "queue-size", MT_PROP_INT, "1024", "2..4096", "", 0, "largest number of entries of a queue") \
+	P(c, vendor_id, "vendor-id", MT_PROP_INT, "0x1af4", "0x0001..0xfffe", "", 0, "PCI vendor") \
+	P(c, device_id, "device-id", MT_PROP_INT, "0x10f0", "0x0000..0xffff", "", 0, "PCI device of that vendor")
 #define MT_NOTE_CLASSES(C) \
 	C(nvme, "dev-nvme", MT_KIND_DEVICE, 0, MT_NOTE_SUMMARY, "mortise.pci-function/1 mortise.state/1", \
 	  NVME_PROPS)
@@ -35,9 +37,7 @@
 
 #include "nvme.h"
 
-/* Of the range of this vendor that is for devices without a number of their own. Drivers go by the class code. */
-#define VENDOR_ID  0x1af4u
-#define DEVICE_ID  0x10f0u
+/* Drivers go by this. The default ids are of a range that its owner leaves to devices without a number of their own. */
 #define CLASS_NVME 0x010802u
 #define BAR_REGISTERS 0u
 #define BAR_MSIX   4u
@@ -97,6 +97,8 @@ static int device_create(const struct mt_host *host, struct mt_inst *inst, void 
 	n->log = host->get_interface(host, MT_IFACE_LOG);
 	n->queue_max = (uint32_t)props->get_u64(inst, "queues");
 	n->size_max = (uint32_t)props->get_u64(inst, "queue-size");
+	n->vendor_id = (uint16_t)props->get_u64(inst, "vendor-id");
+	n->device_id = (uint16_t)props->get_u64(inst, "device-id");
 	serial = props->present(inst, "serial") ? props->get_str(inst, "serial") : props->id(inst);
 	if (props->present(inst, "serial") && strlen(serial) > NVME_SERIAL_BYTES) {
 		free(n);
@@ -117,9 +119,9 @@ static int function_attach(struct nvme *n, struct mt_error *err)
 		.width_min = 4, .width_max = 8, .ops = &region_ops,
 	};
 	struct mt_pci_desc desc = {
-		.size = sizeof(desc), .flags = MT_PCI_INTX | MT_PCI_FLR, .vendor_id = VENDOR_ID, .device_id = DEVICE_ID,
-		.subsystem_vendor_id = VENDOR_ID, .subsystem_id = 1, .class_code = CLASS_NVME, .revision = 1,
-		.vectors = n->queue_max + 1, .msix_bar = BAR_MSIX,
+		.size = sizeof(desc), .flags = MT_PCI_INTX | MT_PCI_FLR, .vendor_id = n->vendor_id,
+		.device_id = n->device_id, .subsystem_vendor_id = n->vendor_id, .subsystem_id = 1,
+		.class_code = CLASS_NVME, .revision = 1, .vectors = n->queue_max + 1, .msix_bar = BAR_MSIX,
 	};
 
 	n->pci = n->pci_host->attach(n->inst, &desc, err);

@@ -281,6 +281,24 @@ START_TEST(registers)
 }
 END_TEST
 
+/* The ids are the same on the bus, in the controller's data and in its name. */
+START_TEST(ids_of_the_file)
+{
+	ck_assert_uint_eq(fake_pci(f)->vendor_id << 16 | fake_pci(f)->device_id, 0x1af410f0);
+	fake_free(f);
+	f = make();
+	fake_prop(f, "vendor-id", "0x1234");
+	fake_prop(f, "device-id", "0xabcd");
+	fake_start(f);
+	fake_pci_master(f, 1);
+	ck_assert_uint_eq(fake_pci(f)->vendor_id << 16 | fake_pci(f)->device_id, 0x1234abcd);
+	enable();
+	ck_assert_uint_eq(COMMAND(0, .opcode = 6, .prp1 = DATA, .cdw10 = 1), 0);
+	ck_assert_int_eq(memcmp(fake_ram_at(f, DATA), "\x34\x12\x34\x12", 4), 0);
+	ck_assert_int_eq(memcmp(fake_ram_at(f, DATA + 768), "nqn.2014.08.org.nvmexpress:12341234S123  ", 41), 0);
+}
+END_TEST
+
 START_TEST(identification)
 {
 	uint8_t *page = fake_ram_at(f, DATA);
@@ -675,6 +693,7 @@ END_TEST
 
 int main(void)
 {
-	CHECK_RUN("nvme", setup, teardown, registers, identification, features_and_logs, queues, transfers,
-		  zeroes_and_ranges, refusals, full_completion_queue, interrupts, events, lost_memory, saved, hostile, fuzz);
+	CHECK_RUN("nvme", setup, teardown, registers, ids_of_the_file, identification, features_and_logs, queues, transfers,
+		  zeroes_and_ranges, refusals, full_completion_queue, interrupts, events, lost_memory, saved, hostile,
+		  fuzz);
 }
