@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* The host bridge on the fake host, with a PCI core that notes what it was told. */
+#include <check.h>
+#include <fake/check-run.h>
+#include <fake/fake.h>
+#include <fake/state.h>
+#include <mortise/draft/pci.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct fake *f;
+static const void *(*real_get)(const struct mt_host *host, const char *id);
+static struct {
+	uint32_t buses, resets, accesses, refuse;
+	uint32_t devfn, width;
+	uint64_t offset, value;
+	struct mt_pci_window windows[2];
+	uint32_t window_count;
+	struct mt_line *intx[4];
+} told;
+
+static struct mt_pci_bus *t_bus_create(struct mt_inst *bridge, const struct mt_pci_bridge_desc *desc,
+				       struct mt_error *err)
+{
+	if (told.refuse) {
+		err->code = MT_EBUSY;
+		return NULL;
+	}
+	ck_assert_uint_le(desc->window_count, 2);
+	told.buses++;
+	told.window_count = desc->window_count;
+	memcpy(told.windows, desc->windows, desc->window_count * sizeof(*desc->windows));
+	memcpy(told.intx, desc->intx, sizeof(told.intx));
+	return (struct mt_pci_bus *)(void *)bridge;
+}
+
+static void note(uint32_t devfn, const struct mt_access *a)
+{
+	told.accesses++;
+	told.devfn = devfn;
+	told.offset = a->offset;
+	told.width = a->width;
+	ck_assert_uint_lt(devfn, 256);
+	ck_assert_uint_le(a->offset + a->width, 4096);
+}
+
+static uint32_t t_read(struct mt_pci_bus *bus, uint32_t devfn, const struct mt_access *a, uint64_t *value)
+{
+	(void)bus;
+	note(devfn, a);
+	*value = devfn == 8 ? 0x10421af4 : UINT64_MAX;
+	return MT_BUS_OK;
+}
+
+static uint32_t t_write(struct mt_pci_bus *bus, uint32_t devfn, const struct mt_access *a, uint64_t value)
+{
+	(void)bus;
+	note(devfn, a);
+	told.value = value;
+	return MT_BUS_OK;
+}
+
+static void t_reset(struct mt_pci_bus *bus)
+{
+	(void)bus;
+	told.resets++;
+}
+
+static const struct mt_pci_bridge core = {
+	.bus_create = t_bus_create, .config_read = t_read, .config_write = t_write, .reset = t_reset,
+};
+
+static const void *get(const struct mt_host *h, const char *id)
+{
+	return strcmp(id, MT_IFACE_PCI_BRIDGE) == 0 ? &core : real_get(h, id);
+}
+
+static struct fake *make(void)
+{
+	struct fake *made = fake_new("dev-pci-host");
+	struct mt_host *host = (struct mt_host *)(uintptr_t)fake_host(made);
+
+	real_get = host->get_interface;
+	host->get_interface = get;
+	fake_prop(made, "at", "0x30000000");
+	fake_prop(made, "mem32", "0x40000000");
+	fake_prop(made, "irq", "plic:32, plic:33, plic:34, plic:35");
+	return made;
+}
+
+static void new_bridge(void)
+{
+	memset(&told, 0, sizeof(told));
+	f = make();
+}
+
+static void setup(void)
+{
+	new_bridge();
+	fake_prop(f, "mem64", "0x4000000000");
+	fake_prop(f, "mem64-size", "32G");
+	fake_start(f);
+}
+
+static void teardown(void)
+{
+	fake_free(f);
+}
+
+START_TEST(windows_and_lines)
+{
+	ck_assert_uint_eq(told.buses, 1);
+	ck_assert_uint_eq(told.resets, 1);
+	ck_assert_uint_eq(told.window_count, 2);
+	ck_assert_uint_eq(told.windows[0].base, 0x40000000);
+	ck_assert_uint_eq(told.windows[0].len_bytes, 1u << 30);
+	ck_assert_uint_eq(told.windows[1].base, 0x4000000000ull);
+	ck_assert_uint_eq(told.windows[1].len_bytes, 32ull << 30);
+	for (uint32_t i = 0; i < 4; i++) {
+		ck_assert_ptr_nonnull(told.intx[i]);
+		for (uint32_t k = 0; k < i; k++)
+			ck_assert_ptr_ne(told.intx[i], told.intx[k]);
+	}
+}
+END_TEST
+
+/* PCI Express 4.0, table 7-1: which bits of the address name what. */
+START_TEST(configuration_space)
+{
+	uint64_t value;
+
+	ck_assert_uint_eq(fake_region(f, 0)->len_bytes, 1u << 20);
+	ck_assert_uint_eq(fake_get(f, 0x8000, 4), 0x10421af4);         /* slot 1, function 0 */
+	ck_assert_uint_eq(told.devfn, 8);
+	ck_assert_uint_eq(told.offset, 0);
+	fake_put(f, (31 << 15) | (7 << 12) | 0xffe, 2, 0xabcd);
+	ck_assert_uint_eq(told.devfn, 255);
+	ck_assert_uint_eq(told.offset, 0xffe);
+	ck_assert_uint_eq(told.width, 2);
+	ck_assert_uint_eq(told.value, 0xabcd);
+	fake_get(f, 0x100003 - 0x1000, 1);
+	ck_assert_uint_eq(told.offset, 3);
+	told.accesses = 0;
+	fake_read(f, 0, 0x8000, 8, &value);                            /* two of 32 bits, or none */
+	ck_assert(told.accesses == 0 || (told.accesses == 2 && told.width == 4 && told.offset == 4));
+}
+END_TEST
+
+START_TEST(one_window)
+{
+	teardown();
+	new_bridge();
+	fake_prop(f, "mem32-size", "3G");
+	fake_start(f);
+	ck_assert_uint_eq(told.window_count, 1);
+	ck_assert_uint_eq(told.windows[0].len_bytes, 3ull << 30);      /* up to 4 GiB and not beyond */
+}
+END_TEST
+
+START_TEST(refusals)
+{
+	static const struct { const char *base, *size; } bad[] = {
+		{ "0x100000000", "1M" }, { "0x40000000", "4G" }, { "0xfff80000", "1M" },
+	};
+	struct mt_error err;
+
+	for (uint32_t i = 0; i < 3; i++) {
+		teardown();
+		new_bridge();
+		fake_prop(f, "mem32", bad[i].base);
+		fake_prop(f, "mem32-size", bad[i].size);
+		memset(&err, 0, sizeof(err));
+		err.size = sizeof(err);
+		ck_assert_int_eq(fake_create(f, &err), 0);
+		ck_assert_int_eq(fake_realize(f, &err), MT_ERANGE);
+		ck_assert_str_eq(err.culprit, "mem32");
+		ck_assert_uint_eq(told.buses, 0);
+	}
+	teardown();
+	new_bridge();
+	told.refuse = 1;
+	ck_assert_int_eq(fake_create(f, &err), 0);
+	ck_assert_int_eq(fake_realize(f, &err), MT_EBUSY);            /* the core's own word */
+}
+END_TEST
+
+/* The node, word by word where guests go by it. */
+START_TEST(device_tree)
+{
+	static const char *const wanted[] = {
+		"compatible = \"pci-host-ecam-generic\";", "device_type = \"pci\";", "#address-cells = <0x3>;",
+		"#size-cells = <0x2>;", "#interrupt-cells = <0x1>;", "bus-range = <0x0 0x0>;",
+		("ranges = <0x2000000 0x0 0x40000000 0x0 0x40000000 0x0 0x40000000 "
+		 "0x3000000 0x40 0x0 0x40 0x0 0x8 0x0>;"),
+		"interrupt-map-mask = <0x1800 0x0 0x0 0x7>;",
+	};
+	const char *text = fake_fdt(f);
+
+	for (uint32_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		ck_assert_msg(strstr(text, wanted[i]), "no '%s' in\n%s", wanted[i], text);
+	ck_assert_ptr_null(strstr(text, "msi-parent"));
+	teardown();
+	new_bridge();
+	fake_prop(f, "msi", "imsic");
+	fake_start(f);
+	ck_assert_ptr_nonnull(strstr(fake_fdt(f), "msi-parent"));
+}
+END_TEST
+
+START_TEST(state)
+{
+	fake_state_check(f, make);
+}
+END_TEST
+
+START_TEST(fuzz)
+{
+	fake_fuzz_region(f, 7, getenv("MORTISE_LONG") ? 1000000 : 20000);
+	ck_assert_uint_gt(told.accesses, 1000);
+}
+END_TEST
+
+int main(void)
+{
+	CHECK_RUN("pci-host", setup, teardown, windows_and_lines, configuration_space, one_window, refusals, device_tree,
+		  state, fuzz);
+}
