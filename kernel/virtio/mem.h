@@ -11,7 +11,8 @@
 #include <stdbool.h>
 
 struct vmem {
-	const struct mt_flat_view *(*get)(void *arg);       /* the newest view, held until put */
+	/* the newest view, held until put; NULL: memory is out of the device's reach now, which is no fault of a ring */
+	const struct mt_flat_view *(*get)(void *arg);
 	void (*put)(void *arg, const struct mt_flat_view *view);
 	void (*dirty)(struct mt_ram *ram, uint64_t ram_offset, uint64_t len_bytes);
 	void *arg;

@@ -9,6 +9,8 @@ static const struct mt_flat_view *model_get(void *arg)
 {
 	struct model *m = arg;
 
+	if (m->out_of_reach)
+		return NULL;
 	m->held++;
 	return &m->view;
 }

@@ -22,6 +22,7 @@ struct model {
 	struct mt_flat_view view;
 	struct vmem mem;
 	int held;                            /* views not put back */
+	bool out_of_reach;
 	uint64_t dirty_bytes;
 	/* driver */
 	uint32_t size;

@@ -5,6 +5,8 @@
  */
 #include "kernel/virtio/vdev.h"
 
+#include "kernel/machine/dma.h"
+
 static struct mt_vq *queue_get(struct mt_inst *inst, uint32_t index)
 {
 	struct mt_vdev *vdev = vdev_of_device(inst);
@@ -47,9 +49,10 @@ static void queue_unpop(struct mt_vq *vq, struct mt_vq_elem *const *elems, uint3
 	vring_unpop(&vq->ring, elems, count);
 }
 
+/* What the driver wants cannot be read while the bus is out of reach: one interrupt too many is legal, 2.7.7.2. */
 static void queue_signal(struct mt_vq *vq)
 {
-	if (vring_wants_signal(&vq->ring))
+	if (!dma_gate_open(vq->vdev->gate) || vring_wants_signal(&vq->ring))
 		vdev_interrupt(vq->vdev, vq->index);
 }
 

@@ -259,6 +259,32 @@ START_TEST(signals_by_event_index)
 }
 END_TEST
 
+/* Without memory nothing begins and nothing breaks; what was begun ends. */
+START_TEST(out_of_reach)
+{
+	struct model_buf buf = { MODEL_BASE + 0x40000, 16, true };
+	struct mt_vq_elem *elems[64];
+
+	model_chain(&m, 0, &buf, 1);
+	model_offer(&m, 0);
+	ck_assert_uint_eq(pop(elems), 1);
+	model_chain(&m, 1, &buf, 1);
+	model_offer(&m, 1);
+	m.out_of_reach = true;
+	ck_assert_uint_eq(pop(elems + 1), 0);
+	push(elems[0], 16);
+	ck_assert(!vring_wants_signal(&ring));
+	ck_assert(!vring_kicks(&ring, true));
+	ck_assert_uint_eq(pop(elems), 0);
+	ck_assert_ptr_null(ring.broken);
+	ck_assert_int_eq(m.held, 0);
+	m.out_of_reach = false;
+	ck_assert_uint_eq(pop(elems), 1);
+	push(elems[0], 16);
+	ck_assert(vring_wants_signal(&ring));
+}
+END_TEST
+
 /* Each breaks one rule; the queue breaks, and stays so. */
 static void broken_after(void)
 {
@@ -478,6 +504,7 @@ int main(void)
 	tcase_add_test(tc, out_of_order);
 	tcase_add_test(tc, put_back);
 	tcase_add_test(tc, view_changes);
+	tcase_add_test(tc, out_of_reach);
 	tcase_add_test(tc, forgotten_at_stop);
 	tcase_add_test(tc, signals_by_flag);
 	tcase_add_test(tc, signals_by_event_index);

@@ -116,22 +116,19 @@ void vdev_loaded(struct mt_inst *inst)
 
 /* Making and finding */
 
-/* What a transport sees that may not master its bus. */
-static const struct mt_flat_view nothing = { .stride = sizeof(struct mt_flat_range) };
-
+/* NULL while the transport may not master its bus: it notifies of the queues again when it may. */
 static const struct mt_flat_view *mem_get(void *arg)
 {
 	const struct mt_vdev *vdev = arg;
 
-	return dma_gate_open(vdev->gate) ? space_view_get(vdev->bus->machine->system) : &nothing;
+	return dma_gate_open(vdev->gate) ? space_view_get(vdev->bus->machine->system) : NULL;
 }
 
 static void mem_put(void *arg, const struct mt_flat_view *view)
 {
 	const struct mt_vdev *vdev = arg;
 
-	if (view != &nothing)
-		space_view_put(vdev->bus->machine->system, view);
+	space_view_put(vdev->bus->machine->system, view);
 }
 
 static void released_by_bus(void *resource)

@@ -74,7 +74,10 @@ enum vring_fetch vring_break(struct vring *ring, const char *why)
 
 /* The view */
 
-/* Takes the newest view; the mapping of the ring is good as long as the view is the same. */
+/*
+ * Takes the newest view; the mapping of the ring is good as long as the view is the same. What is in flight keeps the
+ * view that it was popped with, and ends there even if its device may begin nothing more.
+ */
 static bool view_enter(struct vring *ring, bool refresh)
 {
 	const struct mt_flat_view *view;
@@ -83,6 +86,8 @@ static bool view_enter(struct vring *ring, bool refresh)
 		return false;
 	if (!ring->current || refresh) {
 		view = ring->mem->get(ring->mem->arg);
+		if (!view)
+			return false;
 		if (ring->current && ring->current->view == view) {
 			ring->mem->put(ring->mem->arg, view);
 		} else {

@@ -11,13 +11,17 @@
 #define MT_NOTE_VENDOR   "mortise"
 #define MT_NOTE_LICENCE  "MIT"
 #define MT_NOTE_SUMMARY  "virtio transport on PCI, a slot for one device"
-#define MT_NOTE_REQUIRES "mortise.pci/1 mortise.virtio-transport/1"
+#define MT_NOTE_REQUIRES "mortise.props/1 mortise.pci/1 mortise.virtio-transport/1"
 #define MT_NOTE_OPTIONAL ""
 #define MT_NOTE_CAPS     0
 #define SLOT_PROPS(P, c) \
 	P(c, bus, "bus", MT_PROP_REF, "", "mortise.pci-bus/1", "", MT_PROPF_REQUIRED, "PCI host bridge") \
 	P(c, slot, "slot", MT_PROP_INT, "", "0..31", "", 0, "slot on the bus; the first free one if none is given") \
-	P(c, function, "function", MT_PROP_INT, "", "0..7", "", 0, "function of the slot")
+	P(c, function, "function", MT_PROP_INT, "", "0..7", "", 0, "function of the slot") \
+	P(c, packed, "packed", MT_PROP_BOOL, "on", "", "", 0, "offer packed rings") \
+	P(c, indirect, "indirect", MT_PROP_BOOL, "on", "", "", 0, "offer indirect descriptors") \
+	P(c, event_index, "event-index", MT_PROP_BOOL, "on", "", "", 0, \
+	  "offer to name the next event of interest, for fewer kicks and interrupts")
 #define MT_NOTE_CLASSES(C) \
 	C(slot, "dev-virtio-pci", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
 	  "mortise.virtio-bus/1 mortise.pci-function/1", SLOT_PROPS)
@@ -26,6 +30,7 @@
 
 #include <mortise/draft/device.h>
 #include <mortise/draft/pci.h>
+#include <mortise/draft/props.h>
 #include <mortise/draft/state.h>
 #include <mortise/draft/virtio.h>
 #include <pthread.h>
@@ -71,6 +76,7 @@ struct ring {
 
 struct slot {
 	struct mt_inst *inst;
+	const struct mt_props_host *props;
 	const struct mt_pci_host *pci_host;
 	const struct mt_virtio_transport *virtio;
 	struct mt_pci *pci;
@@ -386,6 +392,7 @@ static int slot_create(const struct mt_host *host, struct mt_inst *inst, void **
 	if (!s)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	s->inst = inst;
+	s->props = host->get_interface(host, MT_IFACE_PROPS);
 	s->pci_host = host->get_interface(host, MT_IFACE_PCI);
 	s->virtio = host->get_interface(host, MT_IFACE_VIRTIO_TRANSPORT);
 	pthread_mutex_init(&s->lock, NULL);
@@ -467,12 +474,22 @@ static uint32_t class_of(uint32_t device_id)
 	return class_code ? class_code : 0x00ff00;
 }
 
+/* Features of rings that the file switches off. */
+static uint64_t unwanted(struct slot *s)
+{
+	return (s->props->get_u64(s->inst, "packed") ? 0 : MT_VIRTIO_F_RING_PACKED) |
+	       (s->props->get_u64(s->inst, "indirect") ? 0 : MT_VIRTIO_F_INDIRECT_DESC) |
+	       (s->props->get_u64(s->inst, "event-index") ? 0 : MT_VIRTIO_F_EVENT_IDX);
+}
+
 /* Which device is in the slot is known now, after all have been realized. */
 static void identify(struct slot *s)
 {
 	struct mt_pci_desc desc = { .size = sizeof(desc), .vendor_id = NOBODY, .device_id = NOBODY };
 
+	s->vdev = s->virtio->device(s->inst);
 	if (s->vdev) {
+		s->virtio->withhold(s->vdev, unwanted(s));
 		desc.vendor_id = desc.subsystem_vendor_id = VENDOR_VIRTIO;
 		desc.device_id = (uint16_t)(DEVICE_VIRTIO + s->virtio->device_id(s->vdev));
 		desc.subsystem_id = SUBSYSTEM;
@@ -492,6 +509,15 @@ static void slot_forget(void *self)
 	forget_driver(s);
 }
 
+/* Kicks that came while the function could not reach memory found nothing to pop. */
+static void slot_bus_master(void *self, uint32_t enabled)
+{
+	struct slot *s = self;
+
+	for (uint32_t i = 0; enabled && s->vdev && i < s->virtio->queue_count(s->vdev); i++)
+		s->virtio->notify(s->vdev, i);
+}
+
 static int slot_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
 {
 	struct slot *s = self;
@@ -499,7 +525,6 @@ static int slot_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error
 	(void)kind, (void)err;
 	if (phase != MT_RESET_HOLD)
 		return 0;
-	s->vdev = s->virtio->device(s->inst);
 	identify(s);
 	slot_forget(s);
 	return 0;
@@ -543,7 +568,6 @@ static int slot_load(void *self, struct mt_state_in *in, const struct mt_state_r
 	int code;
 
 	(void)err;
-	s->vdev = s->virtio->device(s->inst);
 	identify(s);
 	pthread_mutex_lock(&s->lock);
 	code = mt_state_load(in, r, &slot_table, version, s);
@@ -573,6 +597,7 @@ static void slot_destroy(void *self)
 static const struct mt_virtio_bus slot_bus = { .interrupt = slot_interrupt };
 
 static const struct mt_pci_function slot_function = {
+	.bus_master = slot_bus_master,
 	.reset = slot_forget,
 	.cap_read = slot_cap_read,
 	.cap_write = slot_cap_write,

@@ -13,8 +13,8 @@ static struct fake *f;
 static const void *(*real_get)(const struct mt_host *host, const char *id);
 static int empty;
 static struct {
-	uint64_t driver_features, desc, driver, device, config;
-	uint32_t queue, size, enabled, notified, config_offset, resets;
+	uint64_t driver_features, desc, driver, device, config, withheld;
+	uint32_t queue, size, enabled, notified, kicks, config_offset, resets;
 	uint8_t status;
 } told;
 
@@ -31,7 +31,14 @@ static uint32_t t_generation(struct mt_vdev *v) { (void)v; return 0x107; }
 static uint32_t t_queue_count(struct mt_vdev *v) { (void)v; return 2; }
 static uint32_t t_queue_max(struct mt_vdev *v, uint32_t queue) { (void)v; return queue < 2 ? 256 : 0; }
 static uint32_t t_enabled(struct mt_vdev *v, uint32_t queue) { (void)v; return told.enabled >> (queue & 31) & 1; }
-static void t_notify(struct mt_vdev *v, uint32_t queue) { (void)v; told.notified = queue; }
+static void t_withhold(struct mt_vdev *v, uint64_t bits) { (void)v; told.withheld = bits; }
+
+static void t_notify(struct mt_vdev *v, uint32_t queue)
+{
+	(void)v;
+	told.notified = queue;
+	told.kicks++;
+}
 
 static void t_set_status(struct mt_vdev *v, uint8_t status)
 {
@@ -78,7 +85,7 @@ static const struct mt_virtio_transport transport = {
 	.status = t_status, .set_status = t_set_status, .config_generation = t_generation,
 	.config_read = t_config_read, .config_write = t_config_write, .queue_count = t_queue_count,
 	.queue_max = t_queue_max, .queue_set = t_queue_set, .queue_enable = t_enable, .queue_enabled = t_enabled,
-	.notify = t_notify,
+	.notify = t_notify, .withhold = t_withhold,
 };
 
 static const void *get(const struct mt_host *h, const char *id)
@@ -86,7 +93,7 @@ static const void *get(const struct mt_host *h, const char *id)
 	return strcmp(id, MT_IFACE_VIRTIO_TRANSPORT) == 0 ? &transport : real_get(h, id);
 }
 
-static void start(void)
+static void start_with(const char *property)
 {
 	struct mt_host *host;
 
@@ -96,8 +103,15 @@ static void start(void)
 	real_get = host->get_interface;
 	host->get_interface = get;
 	fake_prop(f, "bus", "pci");
+	if (property)
+		fake_prop(f, property, "off");
 	fake_start(f);
 	fake_pci_master(f, 1);
+}
+
+static void start(void)
+{
+	start_with(NULL);
 }
 
 static void setup(void)
@@ -283,6 +297,34 @@ START_TEST(messages)
 }
 END_TEST
 
+START_TEST(rings_to_choose_from)
+{
+	static const struct { const char *property; uint64_t feature; } offers[] = {
+		{ "packed", MT_VIRTIO_F_RING_PACKED },
+		{ "indirect", MT_VIRTIO_F_INDIRECT_DESC },
+		{ "event-index", MT_VIRTIO_F_EVENT_IDX },
+	};
+
+	ck_assert_uint_eq(told.withheld, 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		teardown();
+		start_with(offers[i].property);
+		ck_assert_uint_eq(told.withheld, offers[i].feature);
+	}
+}
+END_TEST
+
+/* What was kicked in vain while the function was no bus master is looked at when it is one. */
+START_TEST(mastering)
+{
+	told.kicks = 0;
+	fake_pci_master(f, 0);
+	ck_assert_uint_eq(told.kicks, 0);
+	fake_pci_master(f, 1);
+	ck_assert_uint_eq(told.kicks, 2);
+}
+END_TEST
+
 /* Registers through configuration space, 4.1.4.9 */
 START_TEST(window)
 {
@@ -324,5 +366,5 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("virtio-pci", setup, teardown, identity, empty_slot, features_by_halves, status, queues, pin, messages,
-		  window, fuzz);
+		  rings_to_choose_from, mastering, window, fuzz);
 }
