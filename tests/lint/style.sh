@@ -15,27 +15,33 @@ sources() {
 }
 
 check_licence() {
-  sources | while read -r f; do
-    head -n 3 "$f" | grep -q 'SPDX-License-Identifier: MIT' || finding "$f:1: no SPDX line"
-  done
+  told=$(sources | xargs -r awk '
+    FNR <= 3 && /SPDX-License-Identifier: MIT/ { has[FILENAME] = 1 }
+    END { for (i = 1; i < ARGC; i++) if (!(ARGV[i] in has)) print ARGV[i] ":1: no SPDX line" }')
+  all_findings "$told"
 }
 
+# Columns are characters: what has too many bytes is counted again
 check_width() {
-  c_files $folders | while read -r f; do
-    LC_ALL=C.UTF-8 grep -nE "^.{$((max_columns + 1)),}" "$f" | cut -d: -f1 |
-      while read -r n; do finding "$f:$n: longer than $max_columns columns"; done
-  done
+  c_files $folders | LC_ALL=C xargs -r grep -nHE "^.{$((max_columns + 1)),}" |
+    LC_ALL=C.UTF-8 sed -nE "s/^([^:]*:[0-9]+):.{$((max_columns + 1)),}/\1: longer than $max_columns columns/p" |
+    findings_from
 }
 
 # A file that is one table says so in its head
 check_length() {
-  c_files kernel sdk plugins | while read -r f; do
-    n=$(wc -l < "$f")
-    case $f in
-      sdk/mortise/*) [ "$n" -le $max_public_header ] || finding "$f: $n lines, public headers have $max_public_header" ;;
-    esac
-    if [ "$n" -gt $max_lines ] && ! head -n 15 "$f" | grep -qiw 'tables\{0,1\}'; then finding "$f: $n lines"; fi
-  done
+  told=$(c_files kernel sdk plugins | xargs -r awk -v max=$max_lines -v public=$max_public_header '
+    { lines[FILENAME] = FNR }
+    FNR <= 15 && tolower($0) ~ /(^|[^a-z0-9_])tables?([^a-z0-9_]|$)/ { table[FILENAME] = 1 }
+    END {
+      for (f in lines) {
+        if (f ~ /^sdk\/mortise\// && lines[f] > public)
+          print f ": " lines[f] " lines, public headers have " public
+        if (lines[f] > max && !(f in table))
+          print f ": " lines[f] " lines"
+      }
+    }')
+  all_findings "$told"
 }
 
 # The brackets keep this file from finding itself
@@ -44,9 +50,7 @@ places='(^|[^A-Za-z0-9_$}.-])/(wor[k]|roo[t]|hom[e])/[A-Za-z]'
 hosts='deb[.]debian[.]org|security[.]debian[.]org|ftp[.][a-z.]*debian[.]org|snapshot[.]debian[.]org|github[.]com'
 check_words() {
   { sources; find $folders README.md NEWS -type f \( -name '*.md' -o -name '*.ini' -o -name '*.[1-8]' \) 2>/dev/null; } |
-    while read -r f; do
-      grep -nIE "$unfinished|$places|$hosts" "$f" | cut -c1-100 | while read -r l; do finding "$f:$l"; done
-    done
+    xargs -r grep -nHIE "$unfinished|$places|$hosts" | cut -c1-160 | findings_from
 }
 
 check_licence
