@@ -236,8 +236,10 @@ int fake_block_flush(struct fake *f)
 	if (rc == 0)
 		rc = fake_cache_flush(&f->inst);
 	while (rc == 0 && b->space_count) {
-		int32_t n = format->retired(f->self, b->spaces, b->space_count);
+		int32_t n = MT_EAGAIN;
 
+		for (uint32_t i = 0; n == MT_EAGAIN && i < TRIES; i++)
+			n = format->retired(f->self, b->spaces, b->space_count);
 		if (n <= 0 || (uint32_t)n > b->space_count)
 			fake_die("retired answered %d", n);
 		b->space_count -= (uint32_t)n;

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing: the header, both tables that stay in memory, the caches, and what a writer owes the header. */
+#include "qcow2.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <util/checked.h>
+#include <util/endian.h>
+#include <util/error.h>
+#include <util/minmax.h>
+
+#define BLOCK_CACHE (1u << 20)
+#define SMALL_CACHE (256u << 10)
+#define PAGES_MIN   64u
+
+uint64_t qcow2_clusters(const struct qcow2 *q, uint64_t bytes)
+{
+	return (bytes >> q->h.cluster_bits) + ((bytes & (q->cluster_bytes - 1)) != 0);
+}
+
+uint64_t qcow2_l1_entries(const struct qcow2 *q, uint64_t bytes)
+{
+	uint64_t clusters = qcow2_clusters(q, bytes), per = 1ull << q->l2_bits;
+
+	return clusters / per + (clusters % per != 0);
+}
+
+void qcow2_geometry(struct qcow2 *q)
+{
+	const struct qcow2_header *h = &q->h;
+
+	q->cluster_bytes = 1ull << h->cluster_bits;
+	q->entry_bytes = h->incompatible & INCOMPAT_EXTENDED_L2 ? 16 : 8;
+	q->l2_bits = h->cluster_bits - (q->entry_bytes == 16 ? 4 : 3);
+	q->slice_bytes = (uint32_t)mt_max_u64(mt_min_u64(q->cluster_bytes, 4096), q->cluster_bytes / QCOW2_SLICES);
+	q->slice_entries = q->slice_bytes / q->entry_bytes;
+	q->block_bits = h->cluster_bits + 3 - h->refcount_order;
+	q->disk_bytes = h->disk_bytes;
+}
+
+/* A table of the file: aligned, and inside. The last cluster of a file may be short. */
+static int table_fits(const struct qcow2 *q, uint64_t offset, uint64_t bytes)
+{
+	uint64_t end = qcow2_clusters(q, q->host->child_bytes(q->inst, 0)) * q->cluster_bytes;
+
+	return offset % q->cluster_bytes == 0 && mt_range_inside(offset, bytes, end);
+}
+
+static int check_tables(struct qcow2 *q, struct mt_error *err)
+{
+	const struct qcow2_header *h = &q->h;
+	uint64_t refs = (uint64_t)h->reftable_clusters * q->cluster_bytes;
+
+	if (h->l1_size > L1_BYTES_MAX / 8 || !table_fits(q, h->l1_offset, 8ull * h->l1_size))
+		return mt_error_set(err, MT_EINVAL, "file", "the L1 table does not lie in the file, or is too long");
+	if (h->disk_bytes > INT64_MAX || qcow2_l1_entries(q, h->disk_bytes) > h->l1_size)
+		return mt_error_set(err, MT_EINVAL, "file", "the disk is larger than its L1 table can map");
+	if (!h->reftable_clusters || refs > REFTABLE_BYTES_MAX || !table_fits(q, h->reftable_offset, refs))
+		return mt_error_set(err, MT_EINVAL, "file", "the refcount table does not lie in the file, or is too long");
+	return 0;
+}
+
+static int load_header(struct qcow2 *q, struct mt_error *err)
+{
+	uint64_t len = mt_min_u64(q->host->child_bytes(q->inst, 0), 1u << CLUSTER_BITS_MAX), used;
+	uint8_t *bytes = malloc(len + 1), head[HDR_V2_BYTES] = { 0 };
+	uint32_t bits;
+	int rc = bytes ? q->host->child_read(q->inst, 0, 0, head, mt_min_u64(len, sizeof(head))) : MT_ENOMEM;
+
+	bits = mt_get_be32(head + HDR_CLUSTER_BITS);
+	used = bits <= CLUSTER_BITS_MAX ? mt_min_u64(len, 1ull << bits) : mt_min_u64(len, sizeof(head));
+	if (rc == 0)
+		rc = q->host->child_read(q->inst, 0, 0, bytes, used);
+	if (rc < 0)
+		mt_error_set(err, rc, "file", "the header cannot be read");
+	else
+		rc = header_parse(&q->h, bytes, used, err);
+	free(bytes);
+	return rc;
+}
+
+static int load_tables(struct qcow2 *q, struct mt_error *err)
+{
+	int rc;
+
+	q->reftable_entries = q->h.reftable_clusters * q->cluster_bytes / 8;
+	q->l1 = table_load(q, q->h.l1_offset, q->h.l1_size, &rc);
+	if (rc == 0)
+		q->reftable = table_load(q, q->h.reftable_offset, q->reftable_entries, &rc);
+	return rc < 0 ? mt_error_set(err, rc, "file", "the tables of the image cannot be read") : 0;
+}
+
+/* Caches */
+
+static int cache_make(struct qcow2 *q, struct mt_block_cache **cache, uint32_t page, uint64_t limit, uint32_t rank,
+		      struct mt_error *err)
+{
+	if (*cache)
+		return 0;
+	*cache = q->cache->create(q->inst, 0, page, mt_max_u64(limit, (uint64_t)PAGES_MIN * page), rank, err);
+	return *cache ? 0 : err && err->code ? err->code : MT_ENOMEM;
+}
+
+static int make_caches(struct qcow2 *q, struct mt_error *err)
+{
+	uint64_t l2 = mt_min_u64(qcow2_l1_entries(q, q->disk_bytes) * q->cluster_bytes, QCOW2_L2_CACHE);
+	uint32_t blocks = q->h.compatible & COMPAT_LAZY ? RANK_L2 : RANK_BLOCKS;
+	int rc = cache_make(q, &q->l2_cache, q->slice_bytes, l2, RANK_L2, err);
+
+	if (rc == 0 && !q->readonly)
+		rc = cache_make(q, &q->header_cache, 512, 0, RANK_HEADER, err);
+	if (rc == 0 && !q->readonly)
+		rc = cache_make(q, &q->l1_cache, q->slice_bytes, SMALL_CACHE, RANK_L1, err);
+	if (rc == 0 && !q->readonly)
+		rc = cache_make(q, &q->reftable_cache, q->slice_bytes, SMALL_CACHE, RANK_REFTABLE, err);
+	/* a check of a read-only image looks at the counts too */
+	if (rc == 0)
+		rc = cache_make(q, &q->block_cache, q->slice_bytes, BLOCK_CACHE, blocks, err);
+	if (rc == 0 && q->header_cache && !q->header_page &&
+	    q->cache->get(q->header_cache, 0, MT_BLOCK_PAGE_WAIT, &q->header_page) < 0)
+		rc = mt_error_set(err, MT_EIO, "file", "the header cannot be read");
+	return rc;
+}
+
+/* Where the metadata are, for a writer to keep away from. */
+
+static int meta_of_snapshots(struct qcow2 *q)
+{
+	int rc = 0;
+
+	if (q->h.snapshot_count)
+		rc = meta_add(&q->meta, q->h.snapshot_offset / q->cluster_bytes,
+			      qcow2_clusters(q, q->snapshot_table_bytes), META_SNAPSHOT);
+	for (uint32_t i = 0; rc == 0 && i < q->h.snapshot_count; i++)
+		rc = meta_add(&q->meta, q->snapshots[i].l1_offset / q->cluster_bytes,
+			      qcow2_clusters(q, 8ull * q->snapshots[i].l1_size), META_L1);
+	return rc;
+}
+
+static int meta_find(struct qcow2 *q)
+{
+	int rc = meta_add(&q->meta, 0, 1, META_HEADER);
+
+	if (rc == 0)
+		rc = meta_add(&q->meta, q->h.l1_offset / q->cluster_bytes, qcow2_clusters(q, 8ull * q->h.l1_size), META_L1);
+	if (rc == 0)
+		rc = meta_add(&q->meta, q->h.reftable_offset / q->cluster_bytes, q->h.reftable_clusters, META_REFTABLE);
+	for (uint64_t i = 0; rc == 0 && i < q->reftable_entries; i++) {
+		if (q->reftable[i])
+			rc = meta_add(&q->meta, q->reftable[i] / q->cluster_bytes, 1, META_BLOCK);
+	}
+	for (uint64_t i = 0; rc == 0 && i < q->h.l1_size; i++) {
+		if (q->l1[i] & ENTRY_OFFSET)
+			rc = meta_add(&q->meta, (q->l1[i] & ENTRY_OFFSET) / q->cluster_bytes, 1, META_L2);
+	}
+	return rc < 0 ? rc : meta_of_snapshots(q);
+}
+
+static int start_writing(struct qcow2 *q, struct mt_error *err)
+{
+	uint64_t bytes = q->host->child_bytes(q->inst, 0);
+
+	meta_fini(&q->meta);
+	if (meta_find(q) < 0)
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	space_reset(q);
+	q->end = q->fresh = qcow2_clusters(q, bytes);
+	return 0;
+}
+
+static void unload(struct qcow2 *q)
+{
+	snapshots_fini(q);
+	header_fini(&q->h);
+	free(q->l1);
+	free(q->reftable);
+	q->l1 = q->reftable = NULL;
+}
+
+static int load(struct qcow2 *q, struct mt_error *err)
+{
+	int rc = load_header(q, err);
+
+	if (rc < 0)
+		return rc;
+	qcow2_geometry(q);
+	rc = check_tables(q, err);
+	if (rc == 0)
+		rc = load_tables(q, err);
+	return rc < 0 ? rc : snapshots_load(q, err);
+}
+
+int qcow2_reload(struct qcow2 *q, struct mt_error *err)
+{
+	int rc = q->cache->flush(q->inst);
+
+	unload(q);
+	if (rc == 0)
+		rc = load(q, err);
+	q->corrupt = rc < 0 || q->h.incompatible & INCOMPAT_CORRUPT;
+	return rc < 0 || q->readonly ? rc : start_writing(q, err);
+}
+
+/* Bits that we do not keep true go before the first write; the extensions that they speak of stay. */
+static int claim(struct qcow2 *q, struct mt_error *err)
+{
+	struct mt_block_check check = { .size = sizeof(check) };
+	int rc = 0;
+
+	if (q->h.incompatible & INCOMPAT_DIRTY) {
+		q->wait = 1;
+		rc = qcow2_check(q, MT_BLOCK_CHECK_ALL | MT_BLOCK_CHECK_LEAKS, &check, NULL, NULL, err);
+		q->wait = 0;
+		if (rc == 0 && check.corruptions > check.corruptions_fixed)
+			rc = mt_error_set(err, MT_EIO, "file", "the image was not closed, and could not be repaired");
+	}
+	if (rc < 0 || !q->h.autoclear)
+		return rc;
+	q->h.autoclear = 0;
+	return qcow2_mark(q, 0, 0);
+}
+
+int qcow2_open(struct qcow2 *q, struct mt_error *err)
+{
+	int rc = load(q, err);
+
+	if (rc < 0)
+		return rc;
+	q->corrupt = (q->h.incompatible & INCOMPAT_CORRUPT) != 0;
+	if (q->corrupt && !q->readonly) {
+		mt_error_set(err, MT_EIO, "file", "the image is marked corrupt and can only be read");
+		mt_error_hint(err, "check and repair it, or open it with readonly = on");
+		return MT_EIO;
+	}
+	q->codec = codec_new(q->h.compression);
+	if (!q->codec)
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	rc = make_caches(q, err);
+	if (rc == 0 && !q->readonly)
+		rc = start_writing(q, err);
+	return rc < 0 || q->readonly ? rc : claim(q, err);
+}
+
+int qcow2_corrupt(struct qcow2 *q)
+{
+	q->corrupt = 1;
+	if (q->header_page && q->h.version >= 3 && !(q->h.incompatible & INCOMPAT_CORRUPT)) {
+		q->h.incompatible |= INCOMPAT_CORRUPT;
+		header_put(&q->h, q->header_page->data);
+		q->cache->dirty(q->header_cache, q->header_page, HDR_INCOMPATIBLE, 8, 0);
+	}
+	return MT_EIO;
+}
+
+/* The sector goes around the cache, which has it too: both have to be the same afterwards. */
+int qcow2_mark(struct qcow2 *q, uint64_t set, uint64_t clear)
+{
+	int rc;
+
+	if (q->h.version < 3 || !q->header_page)
+		return 0;
+	rc = q->cache->flush(q->inst);
+	q->h.incompatible = (q->h.incompatible | set) & ~clear;
+	header_put(&q->h, q->header_page->data);
+	if (rc == 0)
+		rc = q->host->child_write(q->inst, 0, 0, q->header_page->data, 512);
+	return rc < 0 ? rc : q->host->child_flush(q->inst, 0);
+}
+
+void qcow2_close(struct qcow2 *q)
+{
+	if (q->header_page && q->lazy_marked && !q->corrupt)
+		(void)qcow2_mark(q, 0, INCOMPAT_DIRTY);        /* else the next writer repairs */
+	if (q->header_page)
+		q->cache->put(q->header_cache, q->header_page);
+	q->header_page = NULL;
+}
+
+void qcow2_fini(struct qcow2 *q)
+{
+	unload(q);
+	meta_fini(&q->meta);
+	codec_free(q->codec);
+	free(q->spare);
+	free(q->held);
+	free(q->pending);
+}
