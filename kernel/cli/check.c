@@ -10,7 +10,9 @@
 #include "kernel/load/check.h"
 #include "kernel/config/json.h"
 #include "kernel/load/loader.h"
+#include "kernel/machine/fault.h"
 #include "kernel/machine/machine.h"
+#include "kernel/state/state.h"
 
 static void check_machine(const struct cli_machine *m, struct diag *d)
 {
@@ -81,6 +83,14 @@ static bool check_wants_listing(const struct cli_args *args)
 	return cli_flag(args, "effective") || cli_flag(args, "map") || cli_flag(args, "dts");
 }
 
+/* What is named: the file, or the folder of the snapshot. */
+static const char *check_name(const struct cli_args *args)
+{
+	const char *dir = cli_value(args, "restore");
+
+	return dir ? dir : cli_operand(args, 0);
+}
+
 static void check_report(const struct cli_args *args, struct diag *d, bool json)
 {
 	if (json)
@@ -88,7 +98,7 @@ static void check_report(const struct cli_args *args, struct diag *d, bool json)
 	else
 		diag_print_text(d, stderr);
 	if (!json && !check_wants_listing(args) && !diag_errors(d))
-		printf("%s: no errors\n", cli_operand(args, 0));
+		printf("%s: no errors\n", check_name(args));
 }
 
 static int check_text(const struct cli_args *args, const struct cli_machine *m, struct diag *d, bool json)
@@ -103,7 +113,13 @@ static int check_text(const struct cli_args *args, const struct cli_machine *m, 
 	return code;
 }
 
-static int check_verb(const struct cli_args *args)
+/* The machine file of the operand, or of a snapshot after all of that has been read. */
+static bool check_load(const struct cli_args *args, struct snapshot *snap, struct cli_machine *m, struct diag *d)
+{
+	return snap ? cli_machine_load_file(m, snapshot_machine_file(snap), args, d) : cli_machine_load(m, args, d);
+}
+
+static int check_file(const struct cli_args *args, struct snapshot *snap)
 {
 	struct diag *d = diag_create();
 	struct cli_machine m = { 0 };
@@ -111,7 +127,7 @@ static int check_verb(const struct cli_args *args)
 	bool json;
 
 	if (cli_format(args, &json, &code)) {
-		if (cli_machine_load(&m, args, d))
+		if (check_load(args, snap, &m, d))
 			check_machine(&m, d);
 		code = json && check_wants_listing(args) ? check_json(args, &m, d) : check_text(args, &m, d, json);
 		cli_machine_fini(&m);
@@ -120,7 +136,33 @@ static int check_verb(const struct cli_args *args)
 	return code;
 }
 
+static int check_snapshot(const struct cli_args *args, const char *dir)
+{
+	struct mt_error err = { .size = sizeof(err) };
+	struct snapshot *snap = snapshot_open(dir, &err);
+	int code;
+
+	if (snap && snapshot_verify(snap, &err) == 0) {
+		code = check_file(args, snap);
+	} else {
+		fault_print(&err);
+		code = fault_exit_code(&err);
+	}
+	snapshot_close(snap);
+	return code;
+}
+
+static int check_verb(const struct cli_args *args)
+{
+	const char *dir = cli_value(args, "restore");
+
+	if (!dir == !cli_operand(args, 0))
+		return cli_fail("wanted: mortise check FILE|NAME, or check --restore DIR");
+	return dir ? check_snapshot(args, dir) : check_file(args, NULL);
+}
+
 static const struct cli_option check_options[] = {
+	{ 0, "restore", "DIR", "check a whole snapshot instead of a FILE" },
 	{ 0, "effective", NULL, "print the merged file, with the place each key comes from" },
 	{ 0, "map", NULL, "print the address and interrupt map" },
 	{ 0, "dts", NULL, "print the device tree (this loads the plugins)" },
@@ -133,9 +175,9 @@ static const struct cli_option *const check_tables[] = {
 
 const struct cli_verb cli_verb_check = {
 	.name = "check",
-	.operands = "FILE|NAME",
-	.summary = "find what is wrong with a machine file",
-	.operands_min = 1,
+	.operands = "[FILE|NAME]",
+	.summary = "find what is wrong with a machine file or a snapshot",
+	.operands_min = 0,
 	.operands_max = 1,
 	.options = check_tables,
 	.run = check_verb,

@@ -8,5 +8,7 @@
 
 /* Of `len_bytes` more bytes; `crc` is 0 at the start, and then what the call before returned. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t len_bytes);
+/* The same without the host's instruction for it. */
+uint32_t crc32c_by_table(uint32_t crc, const void *data, size_t len_bytes);
 
 #endif

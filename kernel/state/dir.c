@@ -158,6 +158,11 @@ int state_dir_write_ram(struct state_dir *dir, const char *name, const struct mt
 	return fd < 0 ? fd : file_end(dir, name, fd, ram_write(fd, ram->hva, ram->len_bytes), err);
 }
 
+int state_dir_fd(const struct state_dir *dir)
+{
+	return dir->fd;
+}
+
 static int sync_file(struct state_dir *dir, const char *name, struct mt_error *err)
 {
 	int fd = openat(dir->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), code = 0;

@@ -22,6 +22,8 @@ int state_dir_write(struct state_dir *dir, const char *name, const void *bytes, 
 		    struct manifest_file *file, struct mt_error *err);
 /* Adds the contents of RAM, with holes where it is zero. */
 int state_dir_write_ram(struct state_dir *dir, const char *name, const struct mt_ram *ram, struct mt_error *err);
+/* To read from what was added; the folder's. */
+int state_dir_fd(const struct state_dir *dir);
 /* All of it durable under its own name. */
 int state_dir_commit(struct state_dir *dir, struct mt_error *err);
 /* Removes what was not committed. */

@@ -13,11 +13,13 @@
 #include "kernel/machine/fault.h"
 #include "kernel/machine/vcpu.h"
 #include "kernel/state/dir.h"
+#include "kernel/state/disk.h"
 #include "kernel/state/file.h"
 #include "kernel/state/park.h"
 #include "kernel/state/part.h"
 #include "kernel/state/shape.h"
 #include "kernel/state/state.h"
+#include "kernel/state/sums.h"
 #include "kernel/virtio/vdev.h"
 
 struct snapshot {
@@ -185,8 +187,45 @@ int snapshot_bind(struct snapshot *snap, struct machine *m, struct mt_error *err
 		code = memory_check(snap, m, err);
 	if (code == 0)
 		code = insts_check(snap, m, err);
+	if (code == 0)
+		code = disks_check(m, snap->man, err);
 	m->ram_source.open = ram_open;
 	m->ram_source.arg = snap;
+	return code;
+}
+
+/* Looking at all of it. */
+
+static int component_check(const struct snapshot *snap, const struct manifest_component *component,
+			   struct mt_error *err)
+{
+	char *name = manifest_component_file(component->kind, component->id);
+	GByteArray *bytes = state_dir_read_checked(snap->dir_fd, name, &component->file, err);
+	struct mt_state_in *in = bytes ? state_in_open(component->id, bytes->data, bytes->len, err) : NULL;
+	int code = in ? 0 : err->code;
+
+	if (in)
+		state_in_close(in);
+	if (bytes)
+		g_byte_array_unref(bytes);
+	g_free(name);
+	return code;
+}
+
+int snapshot_verify(const struct snapshot *snap, struct mt_error *err)
+{
+	int code = 0;
+	bool other;
+
+	for (unsigned i = 0; code == 0 && i < snap->man->components->len; i++)
+		code = component_check(snap, g_ptr_array_index(snap->man->components, i), err);
+	for (unsigned i = 0; code == 0 && i < snap->man->memory->len; i++)
+		code = sums_check(snap->dir_fd, g_ptr_array_index(snap->man->memory, i), err);
+	for (unsigned i = 0; code == 0 && i < snap->man->disks->len; i++) {
+		const struct manifest_disk *disk = g_ptr_array_index(snap->man->disks, i);
+
+		code = disk_unchanged(disk, disk->path, &other, err);
+	}
 	return code;
 }
 

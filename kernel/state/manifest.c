@@ -3,14 +3,17 @@
 #include "kernel/state/manifest.h"
 
 #include <config.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/config/json.h"
 #include "kernel/machine/fault.h"
 #include "kernel/monitor/json.h"
+#include "kernel/state/crc32c.h"
 #include "kernel/state/file.h"
 
 #define LIST_MAX 4096u                 /* entries of a list of the manifest */
+#define SUM_LINE ",\n  \"crc32c\": "    /* begins the last member: the sum of all bytes before it */
 
 static const char *const kind_names[] = { "kernel", "instance", "vcpu" };
 
@@ -22,6 +25,16 @@ static void memory_free(void *arg)
 
 	g_free(memory->id);
 	g_free(memory);
+}
+
+static void disk_free(void *arg)
+{
+	struct manifest_disk *disk = arg;
+
+	g_free(disk->id);
+	g_free(disk->key);
+	g_free(disk->path);
+	g_free(disk);
 }
 
 static void component_free(void *arg)
@@ -41,6 +54,7 @@ struct manifest *manifest_create(void)
 
 	man->mortise = g_strdup(PACKAGE_VERSION);
 	man->memory = g_ptr_array_new_with_free_func(memory_free);
+	man->disks = g_ptr_array_new_with_free_func(disk_free);
 	man->components = g_ptr_array_new_with_free_func(component_free);
 	return man;
 }
@@ -51,6 +65,7 @@ void manifest_destroy(struct manifest *man)
 		return;
 	g_free(man->mortise);
 	g_ptr_array_unref(man->memory);
+	g_ptr_array_unref(man->disks);
 	g_ptr_array_unref(man->components);
 	g_free(man);
 }
@@ -62,6 +77,16 @@ struct manifest_memory *manifest_add_memory(struct manifest *man, const char *id
 	memory->id = g_strdup(id);
 	g_ptr_array_add(man->memory, memory);
 	return memory;
+}
+
+struct manifest_disk *manifest_add_disk(struct manifest *man, const char *id, const char *key)
+{
+	struct manifest_disk *disk = g_new0(struct manifest_disk, 1);
+
+	disk->id = g_strdup(id);
+	disk->key = g_strdup(key);
+	g_ptr_array_add(man->disks, disk);
+	return disk;
 }
 
 struct manifest_component *manifest_add(struct manifest *man, enum manifest_kind kind, const char *id)
@@ -95,6 +120,11 @@ char *manifest_memory_file(const char *id)
 	return g_strdup_printf("memory-%s.bin", id);
 }
 
+char *manifest_sums_file(const char *id)
+{
+	return g_strdup_printf("memory-%s.sums", id);
+}
+
 /* Writing. */
 
 static void print_text(FILE *out, const char *name, const char *value)
@@ -109,8 +139,9 @@ static void print_file(FILE *out, const char *name, const struct manifest_file *
 	fprintf(out, ", \"bytes\": %" G_GUINT64_FORMAT ", \"crc32c\": %u", file->bytes, file->crc);
 }
 
-static void print_component(FILE *out, const struct manifest_component *component)
+static void print_component(FILE *out, const void *item)
 {
+	const struct manifest_component *component = item;
 	char *name = manifest_component_file(component->kind, component->id);
 
 	fprintf(out, "    {\"kind\": \"%s\"", kind_names[component->kind]);
@@ -124,19 +155,54 @@ static void print_component(FILE *out, const struct manifest_component *componen
 	g_free(name);
 }
 
-static void print_memory(FILE *out, const struct manifest_memory *memory)
+static void print_number(FILE *out, const char *name, uint64_t value)
 {
-	char *name = manifest_memory_file(memory->id);
+	fprintf(out, ", \"%s\": %" G_GUINT64_FORMAT, name, value);
+}
+
+static void print_memory(FILE *out, const void *item)
+{
+	const struct manifest_memory *memory = item;
+	char *name = manifest_memory_file(memory->id), *sums = manifest_sums_file(memory->id);
 
 	fputs("    {\"id\": ", out);
 	json_print_string(out, memory->id);
-	fprintf(out, ", \"at\": %" G_GUINT64_FORMAT, memory->gpa);
+	print_number(out, "at", memory->gpa);
 	print_text(out, "file", name);
-	fprintf(out, ", \"bytes\": %" G_GUINT64_FORMAT "}", memory->len_bytes);
+	print_number(out, "bytes", memory->len_bytes);
+	fputs(", \"sums\": {\"kind\": \"sums\"", out);
+	print_file(out, sums, &memory->sums);
+	fputs("}}", out);
 	g_free(name);
+	g_free(sums);
 }
 
-void manifest_print(const struct manifest *man, FILE *out)
+static void print_disk(FILE *out, const void *item)
+{
+	const struct manifest_disk *disk = item;
+
+	fputs("    {\"id\": ", out);
+	json_print_string(out, disk->id);
+	print_text(out, "key", disk->key);
+	print_text(out, "path", disk->path);
+	print_number(out, "bytes", disk->bytes);
+	print_number(out, "device", disk->device);
+	print_number(out, "inode", disk->inode);
+	print_number(out, "mtime-ns", disk->mtime_ns);
+	fputs("}", out);
+}
+
+static void print_list(FILE *out, const char *name, const GPtrArray *list, void (*print)(FILE *out, const void *item))
+{
+	fprintf(out, ",\n  \"%s\": [\n", name);
+	for (unsigned i = 0; i < list->len; i++) {
+		print(out, g_ptr_array_index(list, i));
+		fputs(i + 1 < list->len ? ",\n" : "\n", out);
+	}
+	fputs("  ]", out);
+}
+
+static void print_all(const struct manifest *man, FILE *out)
 {
 	fprintf(out, "{\n  \"format\": %u", MANIFEST_FORMAT);
 	fputs(",\n  \"mortise\": ", out);
@@ -144,17 +210,24 @@ void manifest_print(const struct manifest *man, FILE *out)
 	fprintf(out, ",\n  \"guest-ns\": %" G_GUINT64_FORMAT ",\n  \"vcpus\": %u", man->guest_ns, man->vcpus);
 	fputs(",\n  \"machine\": {\"kind\": \"config\"", out);
 	print_file(out, MANIFEST_MACHINE, &man->machine);
-	fputs("},\n  \"memory\": [\n", out);
-	for (unsigned i = 0; i < man->memory->len; i++) {
-		print_memory(out, g_ptr_array_index(man->memory, i));
-		fputs(i + 1 < man->memory->len ? ",\n" : "\n", out);
-	}
-	fputs("  ],\n  \"components\": [\n", out);
-	for (unsigned i = 0; i < man->components->len; i++) {
-		print_component(out, g_ptr_array_index(man->components, i));
-		fputs(i + 1 < man->components->len ? ",\n" : "\n", out);
-	}
-	fputs("  ]\n}\n", out);
+	fputs("}", out);
+	print_list(out, "memory", man->memory, print_memory);
+	print_list(out, "disks", man->disks, print_disk);
+	print_list(out, "components", man->components, print_component);
+}
+
+void manifest_print(const struct manifest *man, FILE *out)
+{
+	char *text = NULL;
+	size_t len_bytes = 0;
+	FILE *all = open_memstream(&text, &len_bytes);
+
+	if (!all)
+		return;
+	print_all(man, all);
+	if (fclose(all) == 0)
+		fprintf(out, "%s" SUM_LINE "%u\n}\n", text, crc32c(0, text, len_bytes));
+	free(text);
 }
 
 /* Reading. */
@@ -177,6 +250,18 @@ static bool get_u32(const struct json *object, const char *name, uint32_t *out)
 static const char *get_text(const struct json *object, const char *name)
 {
 	return json_text(json_get(object, name));
+}
+
+/* Whether an object has no members but those of `names`, which are separated by blanks. */
+static bool only(const struct json *object, const char *names)
+{
+	char **known = g_strsplit(names, " ", -1);
+	bool fine = object && object->type == JSON_OBJECT;
+
+	for (unsigned i = 0; fine && i < object->names->len; i++)
+		fine = g_strv_contains((const char *const *)known, g_ptr_array_index(object->names, i));
+	g_strfreev(known);
+	return fine;
 }
 
 /* Sections have such ids; numbers of vCPUs too. */
@@ -208,9 +293,24 @@ static bool parse_memory(struct manifest *man, const struct json *object)
 	memory = manifest_add_memory(man, id);
 	name = manifest_memory_file(id);
 	fine = file && !strcmp(file, name) && get_u64(object, "at", &memory->gpa) &&
-	       get_u64(object, "bytes", &memory->len_bytes);
+	       get_u64(object, "bytes", &memory->len_bytes) && only(object, "id at file bytes sums");
 	g_free(name);
-	return fine;
+	return fine && only(json_get(object, "sums"), "kind file bytes crc32c") &&
+	       get_file(json_get(object, "sums"), manifest_sums_file(id), &memory->sums);
+}
+
+static bool parse_disk(struct manifest *man, const struct json *object)
+{
+	const char *id = get_text(object, "id"), *key = get_text(object, "key"), *path = get_text(object, "path");
+	struct manifest_disk *disk;
+
+	if (!id_legal(id) || !id_legal(key) || !path)
+		return false;
+	disk = manifest_add_disk(man, id, key);
+	disk->path = g_strdup(path);
+	return get_u64(object, "bytes", &disk->bytes) && get_u64(object, "device", &disk->device) &&
+	       get_u64(object, "inode", &disk->inode) && get_u64(object, "mtime-ns", &disk->mtime_ns) &&
+	       only(object, "id key path bytes device inode mtime-ns");
 }
 
 static bool parse_component(struct manifest *man, const struct json *object)
@@ -230,7 +330,8 @@ static bool parse_component(struct manifest *man, const struct json *object)
 	component->cls = g_strdup(cls);
 	component->plugin_version = g_strdup(plugin);
 	component->schema = g_strdup(schema);
-	return get_u32(object, "version", &component->version) && component->version &&
+	return only(object, "kind id class plugin-version schema version file bytes crc32c") &&
+	       get_u32(object, "version", &component->version) && component->version &&
 	       get_file(object, manifest_component_file(k, id), &component->file);
 }
 
@@ -245,24 +346,46 @@ static bool parse_list(struct manifest *man, const struct json *list,
 	return true;
 }
 
+/* After the format: another one may be summed otherwise. */
+static bool sum_fits(const char *text, size_t len_bytes)
+{
+	const char *line = g_strrstr_len(text, (gssize)len_bytes, SUM_LINE);
+	char *end;
+	bool fits;
+
+	if (!line)
+		return false;
+	end = g_strdup_printf(SUM_LINE "%u\n}\n", crc32c(0, text, (size_t)(line - text)));
+	fits = strlen(end) == len_bytes - (size_t)(line - text) && !memcmp(line, end, strlen(end));
+	g_free(end);
+	return fits;
+}
+
 /* What is missing or wrong, or NULL. */
-static const char *parse_all(struct manifest *man, const struct json *root)
+static const char *parse_all(struct manifest *man, const struct json *root, const char *text, size_t len_bytes)
 {
 	uint64_t format;
 
 	if (!get_u64(root, "format", &format))
 		return "it has no 'format'";
 	if (format != MANIFEST_FORMAT)
-		return "its format is of a later mortise";
+		return "its format is of another version of mortise";
+	if (!sum_fits(text, len_bytes))
+		return "its checksum differs";
 	if (!get_text(root, "mortise") || !get_u64(root, "guest-ns", &man->guest_ns) ||
 	    !get_u32(root, "vcpus", &man->vcpus))
 		return "'mortise', 'guest-ns' or 'vcpus' is missing";
 	g_free(man->mortise);
 	man->mortise = g_strdup(get_text(root, "mortise"));
-	if (!get_file(json_get(root, "machine"), g_strdup(MANIFEST_MACHINE), &man->machine))
+	if (!only(root, "format mortise guest-ns vcpus machine memory disks components crc32c"))
+		return "it has a member of a name that is not known";
+	if (!only(json_get(root, "machine"), "kind file bytes crc32c") ||
+	    !get_file(json_get(root, "machine"), g_strdup(MANIFEST_MACHINE), &man->machine))
 		return "'machine' is wrong";
 	if (!parse_list(man, json_get(root, "memory"), parse_memory))
 		return "an entry of 'memory' is wrong";
+	if (!parse_list(man, json_get(root, "disks"), parse_disk))
+		return "an entry of 'disks' is wrong";
 	return parse_list(man, json_get(root, "components"), parse_component) ? NULL :
 	       "an entry of 'components' is wrong";
 }
@@ -272,7 +395,7 @@ struct manifest *manifest_parse(const char *text, size_t len_bytes, struct mt_er
 	char error[JSON_ERROR_BYTES] = "";
 	struct json *root = json_parse(text, len_bytes, error);
 	struct manifest *man = manifest_create();
-	const char *why = root ? parse_all(man, root) : error;
+	const char *why = root ? parse_all(man, root, text, len_bytes) : error;
 
 	json_free(root);
 	if (!why)

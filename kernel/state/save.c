@@ -15,10 +15,12 @@
 #include "kernel/machine/space.h"
 #include "kernel/machine/vcpu.h"
 #include "kernel/state/dir.h"
+#include "kernel/state/disk.h"
 #include "kernel/state/file.h"
 #include "kernel/state/park.h"
 #include "kernel/state/part.h"
 #include "kernel/state/shape.h"
+#include "kernel/state/sums.h"
 
 struct save {
 	struct machine *m;
@@ -194,7 +196,6 @@ static void contents_print(struct save *s, FILE *out)
 
 static int all_save(struct save *s)
 {
-	struct manifest_file contents;
 	int code = 0;
 
 	s->man->guest_ns = clock_guest_ns(s->m->clock);
@@ -207,6 +208,19 @@ static int all_save(struct save *s)
 		code = memory_save(s);
 	if (code == 0)
 		code = text_write(s, MANIFEST_MACHINE, machine_print, &s->man->machine);
+	if (code == 0)
+		disks_note(s->m, s->man);
+	return code;
+}
+
+/* What needs no standing still: the checksums of RAM, and the list of it all. */
+static int rest_save(struct save *s)
+{
+	struct manifest_file contents;
+	int code = 0;
+
+	for (unsigned i = 0; code == 0 && i < s->man->memory->len; i++)
+		code = sums_write(s->dir, g_ptr_array_index(s->man->memory, i), s->err);
 	return code == 0 ? text_write(s, MANIFEST_FILE, contents_print, &contents) : code;
 }
 
@@ -239,6 +253,8 @@ int machine_snapshot(struct machine *m, const char *dir, struct mt_error *err)
 	code = paused_save(&s);
 	if (running)
 		machine_start(m);
+	if (code == 0)
+		code = rest_save(&s);
 	if (code == 0)
 		code = state_dir_commit(s.dir, s.err);
 	manifest_destroy(s.man);

@@ -22,6 +22,8 @@ struct snapshot *snapshot_open(const char *dir, struct mt_error *err);
 void snapshot_close(struct snapshot *snap);
 /* The machine file in it: a path for config_load that is good while the snapshot is open. */
 const char *snapshot_machine_file(const struct snapshot *snap);
+/* Reads all of it: checksums of every file and of RAM, and whether disks are still what they were. */
+int snapshot_verify(const struct snapshot *snap, struct mt_error *err);
 /*
  * Before realize: holds the machine against the snapshot, and lets it take its RAM from there. The machine must go
  * before the snapshot is closed.

@@ -86,8 +86,15 @@ static void read_all(struct mt_state_in *in)
 
 START_TEST(checksum_is_castagnoli)
 {
+	uint8_t bytes[100 + 8];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * i + 3);
 	ck_assert_uint_eq(crc32c(0, "123456789", 9), 0xe3069283);
 	ck_assert_uint_eq(crc32c(crc32c(0, "1234", 4), "56789", 5), 0xe3069283);
+	ck_assert_uint_eq(crc32c_by_table(0, "123456789", 9), 0xe3069283);
+	for (size_t len = 0; len <= 100; len++)
+		ck_assert_uint_eq(crc32c(77, bytes + len % 8, len), crc32c_by_table(77, bytes + len % 8, len));
 }
 END_TEST
 
@@ -290,6 +297,7 @@ static char *manifest_text(size_t *len_bytes)
 	struct manifest *man = manifest_create();
 	struct manifest_component *component = manifest_add(man, MANIFEST_INSTANCE, "uart0");
 	struct manifest_memory *memory = manifest_add_memory(man, "ram");
+	struct manifest_disk *disk = manifest_add_disk(man, "root", "file");
 	char *text;
 	FILE *out = open_memstream(&text, len_bytes);
 
@@ -301,6 +309,8 @@ static char *manifest_text(size_t *len_bytes)
 	component->file = (struct manifest_file){ 77, 0xdeadbeef };
 	memory->gpa = 0x80000000;
 	memory->len_bytes = 1 << 30;
+	disk->path = g_strdup("/images/\"debian\".img");
+	disk->inode = INT64_MAX;
 	manifest_print(man, out);
 	fclose(out);
 	manifest_destroy(man);
@@ -321,6 +331,9 @@ START_TEST(manifest_comes_back)
 	ck_assert_str_eq(component->cls, "dev-\"x\"");
 	ck_assert_uint_eq(component->file.crc, 0xdeadbeef);
 	ck_assert_ptr_null(manifest_find(man, MANIFEST_VCPU, "uart0"));
+	ck_assert_uint_eq(man->disks->len, 1);
+	ck_assert_str_eq(((struct manifest_disk *)g_ptr_array_index(man->disks, 0))->path, "/images/\"debian\".img");
+	ck_assert_uint_eq(((struct manifest_disk *)g_ptr_array_index(man->disks, 0))->inode, INT64_MAX);
 	manifest_destroy(man);
 	free(text);
 }
@@ -330,13 +343,17 @@ END_TEST
 static void expect_bad_manifest(const char *from, const char *to)
 {
 	size_t len;
-	char *text = manifest_text(&len), *at = strstr(text, from), *changed;
+	char *text = manifest_text(&len), *at = strstr(text, from), *sum = g_strrstr(text, ",\n  \"crc32c\""), *body, *changed;
 
-	ck_assert_msg(at != NULL, "%s", from);
-	changed = g_strdup_printf("%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+	ck_assert_msg(at != NULL && sum != NULL, "%s", from);
+	*sum = 0;
+	body = g_strdup_printf("%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+	changed = g_strdup_printf("%s,\n  \"crc32c\": %u\n}\n", body, crc32c(0, body, strlen(body)));
 	err.message[0] = 0;
 	ck_assert_msg(!manifest_parse(changed, strlen(changed), &err), "%s", to);
 	ck_assert_msg(strstr(err.message, MANIFEST_FILE) != NULL, "%s", err.message);
+	ck_assert_msg(strstr(err.message, "checksum") == NULL, "%s", err.message);
+	g_free(body);
 	g_free(changed);
 	free(text);
 }
@@ -346,13 +363,24 @@ START_TEST(manifest_is_not_believed)
 	size_t len;
 	char *text = manifest_text(&len);
 
-	for (size_t cut = 0; cut + 2 < len; cut++)
+	for (size_t cut = 0; cut < len; cut++)
 		ck_assert_ptr_null(manifest_parse(text, cut, &err));
+	for (size_t bit = 0; bit < len * 8; bit++) {
+		text[bit / 8] ^= (char)(1 << bit % 8);
+		ck_assert_ptr_null(manifest_parse(text, len, &err));
+		text[bit / 8] ^= (char)(1 << bit % 8);
+	}
 	free(text);
 	expect_bad_manifest("instance-uart0.state", "../etc/passwd");
 	expect_bad_manifest("memory-ram.bin", "/dev/zero");
 	expect_bad_manifest("\"uart0\"", "\"../uart0\"");
-	expect_bad_manifest("\"format\": 1", "\"format\": 2");
+	expect_bad_manifest("\"format\": 2", "\"format\": 3");
+	expect_bad_manifest("\"vcpus\": 4", "\"vcpus\": 4, \"new\": 1");
+	expect_bad_manifest("\"class\"", "\"new\": 1, \"class\"");
+	expect_bad_manifest("\"inode\"", "\"new\": 1, \"inode\"");
+	expect_bad_manifest("\"at\"", "\"new\": 1, \"at\"");
+	expect_bad_manifest("memory-ram.sums", "memory-rom.sums");
+	expect_bad_manifest("\"mtime-ns\": 0", "\"mtime-ns\": -1");
 	expect_bad_manifest("\"vcpus\": 4", "\"vcpus\": -4");
 	expect_bad_manifest("\"vcpus\": 4", "\"vcpus\": 4294967296");
 	expect_bad_manifest("\"version\": 2", "\"version\": 0");

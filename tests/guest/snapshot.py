@@ -77,7 +77,7 @@ def take(folder, harts):
         half = mark(guest, "half")
         ctl(guest, folder, "pause")
         ctl(guest, folder, "snapshot", os.path.join(folder, "snap"))
-        shutil.copyfile(disk, disk + ".half")
+        shutil.copy2(disk, disk + ".half")
         text = ctl(guest, folder, "snapshot", os.path.join(folder, "snap"), status=1)
         m.check("exists" in text, text)
         text = ctl(guest, folder, "snapshot", os.path.join(folder, "none/snap"), status=1)
@@ -97,7 +97,7 @@ def restore(snapshot, *settings):
 
 def goes_on(folder, half, number):
     disk = os.path.join(folder, f"disk{number}.img")
-    shutil.copyfile(os.path.join(folder, "disk.img.half"), disk)
+    shutil.copy2(os.path.join(folder, "disk.img.half"), disk)
     started = time.monotonic()
     with restore(os.path.join(folder, "snap"), f"disk.file={disk}") as guest:
         done = mark(guest, "done")
@@ -111,6 +111,13 @@ def refused(snapshot, wanted, *settings):
         m.check(guest.wait(SECONDS) in (1, 2), "it was not refused")
         text = guest.seen.decode("utf-8", "replace")
     m.check(wanted in text, f"wanted '{wanted}' in: {text}")
+
+
+def checked(snapshot, wanted, status=2):
+    done = subprocess.run([m.EMULATOR, "check", "--restore", snapshot], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=SECONDS, check=False)
+    text = done.stdout.decode("utf-8", "replace")
+    m.check(done.returncode == status and wanted in text, f"check: status {done.returncode}, wanted '{wanted}': {text}")
 
 
 def damage(folder, name, change):
@@ -131,21 +138,26 @@ def damage(folder, name, change):
 
 def refusals(folder):
     snapshot = os.path.join(folder, "snap")
+    disk = "disk.file=" + os.path.join(folder, "disk.img.half")
     middle = lambda b: b[:60] + bytes([b[60] ^ 1]) + b[61:]  # noqa: E731
-    refused(damage(folder, "instance-uart0.state", middle), "instance-uart0.state")
-    refused(damage(folder, "kernel-virtio.state", lambda b: b[:-1]), "kernel-virtio.state")
-    refused(damage(folder, "vcpu-0.state", lambda b: None), "vcpu-0.state")
-    refused(damage(folder, "memory-ram.bin", lambda b: b[:4096]), "memory-ram.bin")
-    refused(damage(folder, "manifest.json", lambda b: b[:-10]), "manifest.json")
-    refused(damage(folder, "machine.ini", lambda b: b + b"\n"), "machine.ini")
-    refused(damage(folder, "manifest.json", lambda b: b.replace(b"ns16550a", b"ns16450")), "uart0")
-    refused(snapshot, "vCPUs", "cpu.count=3")
-    refused(snapshot, "ram", "ram.size=128M")
-    refused(snapshot, "uart0", "uart0.at=0x10002000")
+    refused(damage(folder, "instance-uart0.state", middle), "instance-uart0.state", disk)
+    refused(damage(folder, "kernel-virtio.state", lambda b: b[:-1]), "kernel-virtio.state", disk)
+    refused(damage(folder, "vcpu-0.state", lambda b: None), "vcpu-0.state", disk)
+    refused(damage(folder, "memory-ram.bin", lambda b: b[:4096]), "memory-ram.bin", disk)
+    refused(damage(folder, "manifest.json", lambda b: b[:-10]), "manifest.json", disk)
+    refused(damage(folder, "manifest.json", lambda b: b.replace(b"ns16550a", b"ns16450a")), "manifest.json", disk)
+    refused(damage(folder, "machine.ini", lambda b: b + b"\n"), "machine.ini", disk)
+    refused(snapshot, "vCPUs", "cpu.count=3", disk)
+    refused(snapshot, "ram", "ram.size=128M", disk)
+    refused(snapshot, "uart0", "uart0.at=0x10002000", disk)
     small = os.path.join(folder, "small.img")
     with open(small, "wb") as f:
         f.truncate(BYTES // 2)
     refused(snapshot, "disk", f"disk.file={small}")
+    # the guest went on after the snapshot, and wrote
+    refused(snapshot, "was written after the snapshot")
+    checked(snapshot, "was written after the snapshot")
+    checked(damage(folder, "memory-ram.bin", lambda b: b[:99999] + bytes([b[99999] ^ 1]) + b[100000:]), "memory-ram.bin")
 
 
 def test(folder):
