@@ -373,7 +373,7 @@ bool check_run(const struct config *cfg, struct registry *reg, struct diag *d)
 	return diag_errors(d) == before;
 }
 
-bool check_gate(const struct config *cfg, struct registry *reg, const struct loader *loader, struct diag *d)
+bool check_gate(const struct config *cfg, struct registry *reg, struct loader *loader, struct diag *d)
 {
 	GHashTable *seen = g_hash_table_new(NULL, NULL);
 	unsigned before = diag_errors(d);

@@ -16,7 +16,7 @@
 bool check_run(const struct config *cfg, struct registry *reg, struct diag *d);
 
 /* Holds the files of the plugins that the machine names against the gate (loader_examine). */
-bool check_gate(const struct config *cfg, struct registry *reg, const struct loader *loader, struct diag *d);
+bool check_gate(const struct config *cfg, struct registry *reg, struct loader *loader, struct diag *d);
 
 /* The property of a class that a key of the file sets ("hostfwd.1" sets the list "hostfwd"), or NULL. */
 const struct note_prop *check_prop_of_key(const struct note_class *cls, const char *key);

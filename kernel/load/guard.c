@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The guard over plugin loading. Handlers stand only while `run` runs, on a stack of their own, so that a
- * constructor that eats the stack is caught too. A fault of another thread is not ours: it gets the default
- * action. Signal handlers and exit are per process, hence the static state; guarded runs do not nest.
+ * The guard over plugin loading. Handlers stand only while `run` runs, or are held over several runs, on a stack of
+ * their own, so that a constructor that eats the stack is caught too. A fault of another thread is not ours: it gets
+ * the default action. Signal handlers and exit are per process, hence the static state; guarded runs do not nest.
  */
 #include "kernel/load/guard.h"
 
@@ -26,6 +26,9 @@ static struct {
 	pthread_t thread;
 	const char *what;              /* NULL: no guarded run */
 	bool exit_hook;
+	bool held;
+	struct sigaction old[GUARD_SIGNALS];
+	stack_t stack, old_stack;
 } guard;
 
 static void guard_caught(int signal)
@@ -51,44 +54,52 @@ static void guard_exit_hook(void)
 	_exit(2);
 }
 
-static void guard_arm(struct sigaction *old)
+void guard_hold(void)
 {
 	struct sigaction action = { .sa_handler = guard_caught, .sa_flags = SA_ONSTACK | SA_NODEFER };
+	stack_t stack = { .ss_size = GUARD_STACK_BYTES };
 
+	if (guard.held)
+		return;
+	guard.held = true;
+	stack.ss_sp = mmap(NULL, GUARD_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (stack.ss_sp != MAP_FAILED)
+		sigaltstack(&stack, &guard.old_stack);
+	guard.stack = stack;
 	sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < GUARD_SIGNALS; i++)
-		sigaction(guard_signals[i], &action, &old[i]);
+		sigaction(guard_signals[i], &action, &guard.old[i]);
 	if (!guard.exit_hook)
 		guard.exit_hook = atexit(guard_exit_hook) == 0;
-	guard.thread = pthread_self();
 }
 
-static void guard_disarm(const struct sigaction *old)
+void guard_release(void)
 {
-	guard.what = NULL;
+	if (!guard.held)
+		return;
+	guard.held = false;
 	for (size_t i = 0; i < GUARD_SIGNALS; i++)
-		sigaction(guard_signals[i], &old[i], NULL);
+		sigaction(guard_signals[i], &guard.old[i], NULL);
+	if (guard.stack.ss_sp == MAP_FAILED)
+		return;
+	sigaltstack(&guard.old_stack, NULL);
+	munmap(guard.stack.ss_sp, GUARD_STACK_BYTES);
 }
 
 int guard_run(const char *what, void (*run)(void *data), void *data)
 {
-	struct sigaction old[GUARD_SIGNALS];
-	stack_t stack = { .ss_size = GUARD_STACK_BYTES }, old_stack;
+	bool held = guard.held;
 	int signal;
 
-	stack.ss_sp = mmap(NULL, GUARD_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (stack.ss_sp != MAP_FAILED)
-		sigaltstack(&stack, &old_stack);
-	guard_arm(old);
+	guard_hold();
+	guard.thread = pthread_self();
 	signal = sigsetjmp(guard.env, 1);
 	if (!signal) {
 		guard.what = what;
 		run(data);
 	}
-	guard_disarm(old);
-	if (stack.ss_sp != MAP_FAILED) {
-		sigaltstack(&old_stack, NULL);
-		munmap(stack.ss_sp, GUARD_STACK_BYTES);
-	}
+	guard.what = NULL;
+	if (!held)
+		guard_release();
 	return signal;
 }

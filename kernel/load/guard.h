@@ -9,4 +9,8 @@
 /* 0, or the signal that `run` died of. `what` is named when `run` calls exit. */
 int guard_run(const char *what, void (*run)(void *data), void *data);
 
+/* Handlers stay from one run to the next, until they are released; both may be called at any time. */
+void guard_hold(void);
+void guard_release(void);
+
 #endif

@@ -19,6 +19,7 @@
 struct loader {
 	const struct mt_host *host;
 	const char *const *interfaces;
+	struct symbols *symbols;       /* NULL: at rest */
 };
 
 /* path -> const struct mt_plugin *; and the file that broke the process for all others */
@@ -33,8 +34,16 @@ struct loader *loader_create(const struct mt_host *host)
 	return loader;
 }
 
+void loader_rest(struct loader *loader)
+{
+	symbols_destroy(loader->symbols);
+	loader->symbols = NULL;
+	guard_release();
+}
+
 void loader_destroy(struct loader *loader)
 {
+	loader_rest(loader);
 	g_free(loader);
 }
 
@@ -76,7 +85,7 @@ static int loader_check_interfaces(const struct loader *loader, const struct not
 	return code;
 }
 
-int loader_examine(const struct loader *loader, const struct registry_entry *entry, struct mt_error *err)
+int loader_examine(struct loader *loader, const struct registry_entry *entry, struct mt_error *err)
 {
 	struct mt_error local = { .size = sizeof(local) };
 	int code;
@@ -88,8 +97,10 @@ int loader_examine(const struct loader *loader, const struct registry_entry *ent
 		return registry_blame(err, entry->path);
 	}
 	code = loader_check_interfaces(loader, entry->note, err);
+	if (!loader->symbols)
+		loader->symbols = symbols_create();
 	if (!code)
-		code = symbols_check(entry->path, err);
+		code = symbols_check(loader->symbols, entry->path, err);
 	return code ? registry_blame(err, entry->path) : 0;
 }
 
@@ -173,8 +184,10 @@ static int loader_load_file(const struct loader *loader, const char *path, const
 			    struct mt_error *err)
 {
 	struct loader_job job = { .loader = loader, .path = path, .err = err };
-	int signal = guard_run(path, loader_run, &job);
+	int signal;
 
+	guard_hold();
+	signal = guard_run(path, loader_run, &job);
 	if (signal) {
 		loader_broken_by = g_strdup(path);
 		return fault_set(err, MT_EINVAL, "constructor", "report it to the plugin's author; nothing was started",

@@ -23,10 +23,12 @@ void loader_set_interfaces(struct loader *loader, const char *const *ids);
  * The gate without running code: interfaces and symbols. 0, or a negative code with `err` filled. `check`
  * and `plugins` call it; loader_load does by itself.
  */
-int loader_examine(const struct loader *loader, const struct registry_entry *entry, struct mt_error *err);
+int loader_examine(struct loader *loader, const struct registry_entry *entry, struct mt_error *err);
 
 /* Loads the file. NULL with `err` filled: file, field, wanted, offered, and the remedy as hint. */
 const struct mt_plugin *loader_load(struct loader *loader, const struct registry_entry *entry,
 				    struct mt_error *err);
+/* All that a machine needs is loaded: gives back what is kept from one file to the next. */
+void loader_rest(struct loader *loader);
 
 #endif

@@ -34,8 +34,38 @@
 
 struct symbols_library {
 	const char *name;
-	struct elf elf;
+	struct elf *elf;
+	bool kept;                     /* in `loaded`: not the plugin's alone */
 };
+
+/* Libraries of the process, by the name that plugins need them by. The C library is in each plugin's list. */
+struct symbols {
+	GHashTable *loaded;            /* char * -> struct elf * */
+};
+
+static void elf_free(void *arg)
+{
+	struct elf *elf = arg;
+
+	elf_close(elf);
+	g_free(elf);
+}
+
+struct symbols *symbols_create(void)
+{
+	struct symbols *symbols = g_new(struct symbols, 1);
+
+	symbols->loaded = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, elf_free);
+	return symbols;
+}
+
+void symbols_destroy(struct symbols *symbols)
+{
+	if (!symbols)
+		return;
+	g_hash_table_unref(symbols->loaded);
+	g_free(symbols);
+}
 
 /* Finding libraries */
 
@@ -140,12 +170,31 @@ static bool symbols_open_library(struct elf *elf, const struct elf *plugin, cons
 {
 	if (strchr(name, '/'))
 		return symbols_try(elf, name);
-	return symbols_try_loaded(elf, name) || symbols_try_path(elf, elf_runpath(plugin), path, name) ||
+	return symbols_try_path(elf, elf_runpath(plugin), path, name) ||
 	       symbols_try_path(elf, secure_getenv("LD_LIBRARY_PATH"), path, name) ||
 	       symbols_try_cache(elf, name) || symbols_try_usual(elf, name);
 }
 
-static int symbols_open_all(GArray *libraries, const struct elf *plugin, const char *path,
+static bool symbols_open_one(struct symbols *symbols, struct symbols_library *lib, const struct elf *plugin,
+			     const char *path)
+{
+	lib->elf = strchr(lib->name, '/') ? NULL : g_hash_table_lookup(symbols->loaded, lib->name);
+	lib->kept = lib->elf != NULL;
+	if (lib->kept)
+		return true;
+	lib->elf = g_new0(struct elf, 1);
+	if (!strchr(lib->name, '/') && symbols_try_loaded(lib->elf, lib->name)) {
+		lib->kept = true;
+		g_hash_table_insert(symbols->loaded, g_strdup(lib->name), lib->elf);
+		return true;
+	}
+	if (symbols_open_library(lib->elf, plugin, path, lib->name))
+		return true;
+	g_free(lib->elf);
+	return false;
+}
+
+static int symbols_open_all(struct symbols *symbols, GArray *libraries, const struct elf *plugin, const char *path,
 			    struct mt_error *err)
 {
 	const char *name;
@@ -153,7 +202,7 @@ static int symbols_open_all(GArray *libraries, const struct elf *plugin, const c
 	for (unsigned i = 0; i < SYMBOLS_NEEDED_MAX && (name = elf_needed(plugin, i)); i++) {
 		struct symbols_library lib = { .name = name };
 
-		if (!symbols_open_library(&lib.elf, plugin, path, name))
+		if (!symbols_open_one(symbols, &lib, plugin, path))
 			return fault_set(err, MT_EHOST, "DT_NEEDED", "install the package that has this library",
 					 "wanted the library %.200s, offered none on this host", name);
 		g_array_append_val(libraries, lib);
@@ -179,7 +228,7 @@ static bool symbols_is_sanitizers(const char *name)
 static bool symbols_is_defined(const GArray *libraries, const char *name)
 {
 	for (unsigned i = 0; i < libraries->len; i++)
-		if (elf_defines(&g_array_index(libraries, struct symbols_library, i).elf, name))
+		if (elf_defines(g_array_index(libraries, struct symbols_library, i).elf, name))
 			return true;
 	return symbols_is_sanitizers(name);
 }
@@ -211,7 +260,7 @@ static int symbols_check_versions(const GArray *libraries, const struct elf *plu
 		for (unsigned k = 0; k < libraries->len; k++) {
 			const struct symbols_library *lib = &g_array_index(libraries, struct symbols_library, k);
 
-			if (!strcmp(lib->name, library) && !elf_has_version(&lib->elf, version))
+			if (!strcmp(lib->name, library) && !elf_has_version(lib->elf, version))
 				return fault_set(err, MT_EHOST, "symbol version",
 						 "take a build of the plugin for this system, or a newer system",
 						 "wanted version %.64s of %.64s, offered an older library", version,
@@ -221,7 +270,7 @@ static int symbols_check_versions(const GArray *libraries, const struct elf *plu
 	return 0;
 }
 
-int symbols_check(const char *path, struct mt_error *err)
+int symbols_check(struct symbols *symbols, const char *path, struct mt_error *err)
 {
 	GArray *libraries;
 	struct elf plugin;
@@ -230,13 +279,17 @@ int symbols_check(const char *path, struct mt_error *err)
 	if (code)
 		return code;
 	libraries = g_array_new(FALSE, FALSE, sizeof(struct symbols_library));
-	code = symbols_open_all(libraries, &plugin, path, err);
+	code = symbols_open_all(symbols, libraries, &plugin, path, err);
 	if (!code)
 		code = symbols_check_versions(libraries, &plugin, err);
 	if (!code)
 		code = symbols_check_names(libraries, &plugin, err);
-	for (unsigned i = 0; i < libraries->len; i++)
-		elf_close(&g_array_index(libraries, struct symbols_library, i).elf);
+	for (unsigned i = 0; i < libraries->len; i++) {
+		const struct symbols_library *lib = &g_array_index(libraries, struct symbols_library, i);
+
+		if (!lib->kept)
+			elf_free(lib->elf);
+	}
 	g_array_unref(libraries);
 	elf_close(&plugin);
 	return code;

@@ -8,7 +8,12 @@
 
 #include <mortise/error.h>
 
+/* What was read of libraries that the process has, for one plugin after the other. */
+struct symbols;
+struct symbols *symbols_create(void);
+void symbols_destroy(struct symbols *symbols);
+
 /* 0, or MT_EHOST (a library or version that the host lacks), MT_EINVAL (a symbol that belongs to nothing). */
-int symbols_check(const char *path, struct mt_error *err);
+int symbols_check(struct symbols *symbols, const char *path, struct mt_error *err);
 
 #endif

@@ -33,11 +33,16 @@ static void source_destroy(struct machine_source *base)
 struct machine *machine_create(struct config *config, struct registry *registry, struct mt_error *err)
 {
 	struct file_source *source = g_new0(struct file_source, 1);
+	struct machine *m;
 
 	source->base.find = source_find;
 	source->base.destroy = source_destroy;
 	source->registry = registry;
 	source->loader = loader_create(host_get());
 	loader_set_interfaces(source->loader, host_interface_ids);
-	return machine_create_from(config, &source->base, err);
+	m = machine_create_from(config, &source->base, err);
+	/* else it has gone with the machine */
+	if (m)
+		loader_rest(source->loader);
+	return m;
 }
