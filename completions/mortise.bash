@@ -28,7 +28,7 @@ _mortise() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]} options
   COMPREPLY=()
   if [ "$COMP_CWORD" = 1 ]; then
-    COMPREPLY=($(compgen -W "run check plugins describe new ctl help --help --version" -- "$cur"))
+    COMPREPLY=($(compgen -W "run check plugins describe new ctl img io help --help --version" -- "$cur"))
     return
   fi
   case $prev in
@@ -45,8 +45,13 @@ _mortise() {
     describe) options="--man --json --format --plugin-path --help" ;;
     new) options="--list --machine-path --json --format --help" ;;
     ctl) options="--json --format --help" ;;
+    img) options="--help" ;;
+    io) options="--format --cmd --read-only --nocache --cache --engine --quiet --force-share --allow-backing --plugin-path --help" ;;
     *) options= ;;
   esac
+  if [ "$verb" = img ] && [ "$COMP_CWORD" -gt 2 ]; then
+    options=$("${COMP_WORDS[0]}" img "${COMP_WORDS[2]}" --help 2>/dev/null | sed -n 's/^  \(-.,\|   \) \(--[a-z-]*\).*/\2/p')
+  fi
   case $cur in
     -*) COMPREPLY=($(compgen -W "$options" -- "$cur")); return ;;
   esac
@@ -60,7 +65,14 @@ _mortise() {
       else
         COMPREPLY=($(compgen -W "status pause resume reset powerdown snapshot quit cpus devices block commands events" -- "$cur"))
       fi ;;
-    help) COMPREPLY=($(compgen -W "run check plugins describe new ctl" -- "$cur")) ;;
+    img)
+      if [ "$COMP_CWORD" = 2 ]; then
+        COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" img --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  .*/\1/p')" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -f -- "$cur"))
+      fi ;;
+    io) COMPREPLY=($(compgen -f -- "$cur")) ;;
+    help) COMPREPLY=($(compgen -W "run check plugins describe new ctl img io" -- "$cur")) ;;
   esac
 }
 

@@ -7,10 +7,12 @@
 #include <glib.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <util/error.h>
 
@@ -93,6 +95,8 @@ static bool geometry(struct file *file, struct mt_error *err)
 		return false;
 	}
 	file->device = S_ISBLK(meta.st_mode);
+	file->host_device = meta.st_dev;
+	file->host_inode = meta.st_ino;
 	file->len_bytes = (uint64_t)meta.st_size;
 	file->block_bytes = 512;
 	file->physical_bytes = meta.st_blksize >= 512 && meta.st_blksize <= 65536 ? (uint32_t)meta.st_blksize : 4096;
@@ -117,9 +121,38 @@ static bool lock_all(struct file *file, struct mt_error *err)
 	return !file->options.locking || lock_take(file->plain_fd, file->path, needed, writes, err) == 0;
 }
 
-static int open_one(const char *path, const struct file_options *options, int flags)
+/* A name from an image: the host itself sees to it that nothing on the way leads out of the folder. */
+static int open_beneath(const char *folder, const char *path, int flags)
 {
-	return open(path, (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | flags);
+	struct open_how how = { .flags = (uint64_t)(uint32_t)flags,
+				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+	int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, host_errno;
+
+	if (dir < 0)
+		return -1;
+	fd = (int)syscall(SYS_openat2, dir, path + strlen(folder) + (folder[1] != 0), &how, sizeof(how));
+	host_errno = errno;
+	close(dir);
+	errno = host_errno;
+	return fd;
+}
+
+/* With direct I/O once more by the descriptor, so that it is the same file. */
+static int open_again(int fd, int flags)
+{
+	char path[64];
+
+	g_snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, flags);
+}
+
+static int open_one(const char *path, const struct file_options *options)
+{
+	int flags = (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
+	if (options->fd)
+		return fcntl(options->fd, F_DUPFD_CLOEXEC, 0);
+	return options->folder ? open_beneath(options->folder, path, flags) : open(path, flags);
 }
 
 struct file *file_open(const char *path, const struct file_options *options, struct mt_error *err)
@@ -130,9 +163,9 @@ struct file *file_open(const char *path, const struct file_options *options, str
 	file->path = g_strdup(path);
 	file->options = *options;
 	/* not O_NONBLOCK on a FIFO that somebody left there: it would wait; geometry refuses it afterwards */
-	file->plain_fd = file->fd = open_one(path, options, O_NONBLOCK);
+	file->plain_fd = file->fd = open_one(path, options);
 	if (file->fd >= 0 && options->cache == FILE_DIRECT)
-		file->fd = open_one(path, options, O_DIRECT);
+		file->fd = open_again(file->fd, (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_DIRECT);
 	if (file->fd < 0)
 		open_error(path, errno, err);
 	else if (geometry(file, err) && lock_all(file, err))

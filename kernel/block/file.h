@@ -17,6 +17,8 @@ struct file_options {
 	bool readonly, discard, locking;
 	enum file_cache cache;
 	enum file_engine engine;
+	const char *folder;          /* not NULL: the path lies beneath it; no symbolic link leads there */
+	int fd;                      /* not 0: an open descriptor in place of the path; it is duplicated */
 };
 
 struct file {
@@ -25,6 +27,7 @@ struct file {
 	int plain_fd;                /* for the rest; the same when there is no rule */
 	struct file_options options;
 	bool device;                 /* a block device */
+	uint64_t host_device, host_inode;    /* which file it is */
 	uint64_t len_bytes;          /* at open */
 	uint32_t align_bytes;        /* of offset, length and memory; 1 through the page cache */
 	uint32_t block_bytes, physical_bytes, discard_bytes, optimal_bytes;

@@ -62,6 +62,8 @@ static void hand_over_below(struct bnode *node)
 		if (node->children[i].node)
 			hand_over_below(node->children[i].node);
 	}
+	if (node->backing)
+		hand_over_below(node->backing);
 }
 
 static void hand_over_job(void *arg)

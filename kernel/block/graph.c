@@ -10,6 +10,7 @@
 #include <util/error.h>
 
 #include "kernel/block/block.h"
+#include "kernel/block/open.h"
 #include "kernel/block/request.h"
 #include "kernel/machine/inst.h"
 #include "kernel/machine/loop.h"
@@ -24,59 +25,6 @@ static void node_put_below(struct bnode *below, bool write)
 {
 	*(write ? &below->writers : &below->readers) -= 1;
 	below->above = NULL;
-}
-
-static void node_release(void *resource)
-{
-	struct bnode *node = resource;
-
-	inst_data_set(node->inst, &node_key, NULL);
-	node_fini(node);
-	for (uint32_t i = 0; i < node->child_count; i++) {
-		file_close(node->children[i].file);
-		if (node->children[i].node)
-			node_put_below(node->children[i].node, !(node->info.flags & MT_BLOCK_INFO_READONLY));
-	}
-	if (node->backing)
-		node_put_below(node->backing, false);
-	g_free(node);
-}
-
-struct bnode *node_of_inst(struct mt_inst *inst)
-{
-	struct bnode *node = inst_data_get(inst, &node_key);
-
-	if (node)
-		return node;
-	node = g_new0(struct bnode, 1);
-	node_init(node);
-	node->inst = inst;
-	node->workers = loop_workers(inst->loop);
-	node->self = inst->self;
-	node->format = inst_role(inst, MT_IFACE_BLOCK_FORMAT);
-	node->exclusive = true;          /* realize is one */
-	inst_data_set(inst, &node_key, node);
-	inst_own(inst, node_release, node);
-	return node;
-}
-
-struct bnode *graph_node(struct mt_inst *inst)
-{
-	return inst_data_get(inst, &node_key);
-}
-
-static int node_info(struct bnode *node, struct mt_error *err)
-{
-	node->info = (struct mt_block_info){ .size = sizeof(node->info), .block_bytes = 512, .physical_bytes = 512 };
-	if (!node->format || !node->format->map || !node->format->info)
-		return mt_error_set(err, MT_ENOTSUP, NULL, "%s is no disk", node->inst->id);
-	node->format->info(node->self, &node->info);
-	if (node->info.block_bytes < 512 || node->info.block_bytes & (node->info.block_bytes - 1))
-		return mt_error_set(err, MT_EINVAL, NULL, "%s gives an illegal block size", node->inst->id);
-	if (node->format->reserve && (!node->info.unit_bytes || !node->format->commit || !node->format->abort))
-		return mt_error_set(err, MT_EINVAL, NULL, "%s gives no unit of allocation", node->inst->id);
-	node->exclusive = false;
-	return 0;
 }
 
 /* Properties that a class may lack keep their defaults. */
@@ -107,6 +55,103 @@ static struct file_options options_of(struct mt_inst *inst)
 		.engine = !strcmp(engine, "io_uring") ? FILE_ENGINE_URING :
 			  !strcmp(engine, "threads") ? FILE_ENGINE_THREADS : FILE_ENGINE_AUTO,
 	};
+}
+
+/* The folders that the machine file allows the names in an image to reach; none by default. */
+static struct borigin *origin_of(struct mt_inst *inst)
+{
+	struct borigin *origin = open_origin(inst);
+	GPtrArray *items, *allow;
+	const char *path;
+
+	if (origin)
+		return origin;
+	origin = g_new0(struct borigin, 1);
+	items = section_get_list(inst->section, "allow");
+	allow = g_ptr_array_new_with_free_func(g_free);
+	for (unsigned i = 0; i < items->len; i++) {
+		const struct config_item *item = g_ptr_array_index(items, i);
+
+		g_ptr_array_add(allow, g_canonicalize_filename(item->text, item->key->dir));
+	}
+	g_ptr_array_add(allow, NULL);
+	path = text_of(inst, "file", "disk");
+	names_rule_init(&origin->rule, path, (const char *const *)allow->pdata, false);
+	origin->name = g_strdup(inst->id);
+	g_ptr_array_unref(allow);
+	g_ptr_array_unref(items);
+	return origin;
+}
+
+static void origin_free(struct borigin *origin)
+{
+	names_rule_fini(&origin->rule);
+	g_free(origin->name);
+	g_free(origin->path);
+	g_free(origin);
+}
+
+static void node_release(void *resource)
+{
+	struct bnode *node = resource;
+
+	inst_data_set(node->inst, &node_key, NULL);
+	node_fini(node);
+	for (uint32_t i = 0; i < node->child_count; i++) {
+		file_close(node->children[i].file);
+		if (node->children[i].node)
+			node_put_below(node->children[i].node, !(node->info.flags & MT_BLOCK_INFO_READONLY));
+	}
+	if (node->backing && node->backing->origin->above)
+		open_close(node->backing->inst);
+	else if (node->backing)
+		node_put_below(node->backing, false);
+	g_free(node->children);
+	origin_free(node->origin);
+	g_free(node);
+}
+
+const char *node_name(const struct bnode *node)
+{
+	return node->origin->name;
+}
+
+struct bnode *node_of_inst(struct mt_inst *inst)
+{
+	struct bnode *node = inst_data_get(inst, &node_key);
+
+	if (node)
+		return node;
+	node = g_new0(struct bnode, 1);
+	node_init(node);
+	node->inst = inst;
+	node->workers = loop_workers(inst->loop);
+	node->self = inst->self;
+	node->format = inst_role(inst, MT_IFACE_BLOCK_FORMAT);
+	node->exclusive = true;          /* realize is one */
+	node->origin = origin_of(inst);
+	inst_data_set(inst, &node_key, node);
+	inst_own(inst, node_release, node);
+	return node;
+}
+
+struct bnode *graph_node(struct mt_inst *inst)
+{
+	return inst_data_get(inst, &node_key);
+}
+
+int node_info(struct bnode *node, struct mt_error *err)
+{
+	node->info = (struct mt_block_info){ .size = sizeof(node->info), .block_bytes = 512, .physical_bytes = 512 };
+	if (!node->format || !node->format->map || !node->format->info)
+		return mt_error_set(err, MT_ENOTSUP, NULL, "%s is no disk", node_name(node));
+	node->format->info(node->self, &node->info);
+	if (node->info.block_bytes < 512 || node->info.block_bytes & (node->info.block_bytes - 1))
+		return mt_error_set(err, MT_EINVAL, NULL, "%s gives an illegal block size", node_name(node));
+	if (node->format->reserve && (!node->format->commit || !node->format->abort))
+		return mt_error_set(err, MT_EINVAL, NULL, "%s reserves space and does not take it", node_name(node));
+	node->exclusive = false;
+	return 0;
 }
 
 static int node_claim(struct bnode *node, bool write, struct mt_error *err)
@@ -163,24 +208,35 @@ static int below_open(struct bnode *node, const char *prop, bool write, struct b
 	return 0;
 }
 
+static struct bchild *child_next(struct bnode *node, const char *culprit, struct mt_error *err)
+{
+	if (node->child_count == BNODE_CHILDREN_MAX) {
+		mt_error_set(err, MT_ERANGE, culprit, "the image has more files than %u", BNODE_CHILDREN_MAX);
+		return NULL;
+	}
+	node->children = g_renew(struct bchild, node->children, node->child_count + 1);
+	node->children[node->child_count] = (struct bchild){ 0 };
+	return &node->children[node->child_count];
+}
+
 static int32_t child_open(struct mt_inst *inst, const char *prop, struct mt_block_child_info *out,
 			  struct mt_error *err)
 {
 	const struct note_prop *note = note_prop_find(inst->cls, prop);
-	struct file_options options = options_of(inst);
 	struct bnode *node = node_of_inst(inst);
-	struct bchild *child = &node->children[node->child_count];
+	struct file_options options = node->origin->opened ? node->origin->options : options_of(inst);
+	struct bchild *child = child_next(node, prop, err);
 	int rc;
 
-	if (node->child_count == BNODE_CHILDREN_MAX)
-		return mt_error_set(err, MT_ERANGE, prop, "too many children");
+	if (!child)
+		return MT_ERANGE;
 	node->engine = options.engine;
 	if (note && note->type == MT_PROP_REF) {
 		rc = below_open(node, prop, !options.readonly, &child->node, err);
 		if (rc < 0)
 			return rc;
 	} else {
-		const char *path = text_of(inst, prop, NULL);
+		const char *path = node->origin->opened ? node->origin->path : text_of(inst, prop, NULL);
 
 		if (!path)
 			return MT_ENOENT;
@@ -192,13 +248,67 @@ static int32_t child_open(struct mt_inst *inst, const char *prop, struct mt_bloc
 	return (int32_t)node->child_count++;
 }
 
+static int32_t child_open_name(struct mt_inst *inst, const char *name, struct mt_block_child_info *out,
+			       struct mt_error *err)
+{
+	struct bnode *node = node_of_inst(inst);
+	struct file_options options = node->origin->opened ? node->origin->options : options_of(inst);
+	struct bchild *child = child_next(node, "file", err);
+	struct name_found found;
+	int rc = child ? names_find(node, name, NAME_PART, &found, err) : MT_ERANGE;
+
+	if (rc < 0)
+		return rc;
+	options.folder = found.folder;
+	options.fd = 0;
+	child->file = file_open(found.path, &options, err);
+	names_found_fini(&found);
+	if (!child->file)
+		return err && err->code ? err->code : MT_EIO;
+	child_info_fill(out, child->file, NULL);
+	return (int32_t)node->child_count++;
+}
+
+/* The image that an image names as the one below: as readable as the rule of names has it, and read only. */
+static int below_named(struct bnode *node, const char *name, const char *format, struct mt_error *err)
+{
+	struct open_spec spec = { .format = format, .above = node, .rule = &node->origin->rule };
+	struct mt_inst *inst;
+	struct name_found found;
+	int rc = names_find(node, name, NAME_BACKING, &found, err);
+
+	if (rc < 0)
+		return rc;
+	spec.path = found.path;
+	spec.options = node->origin->opened ? node->origin->options : options_of(node->inst);
+	spec.options.readonly = !node->origin->backing_write;
+	spec.options.folder = found.folder;
+	spec.options.fd = 0;
+	spec.backing_write = node->origin->backing_write;
+	inst = open_inst(node->inst->machine, &spec, err);
+	names_found_fini(&found);
+	if (!inst)
+		return err && err->code ? err->code : MT_EIO;
+	node->backing = graph_node(inst);
+	node->backing->above = node;
+	return 0;
+}
+
 static int32_t backing_open(struct mt_inst *inst, const char *name, const char *format,
 			    struct mt_block_child_info *out, struct mt_error *err)
 {
 	struct bnode *node = node_of_inst(inst);
 	int rc = below_open(node, "backing", false, &node->backing, err);
 
-	(void)name, (void)format;
+	if (rc == MT_ENOENT && name && node->origin->backing_off) {
+		struct mt_block_child_info info = { .size = MIN(out->size, sizeof(info)), .flags = MT_BLOCK_CHILD_CLOSED };
+
+		node->backing_closed = true;
+		memcpy(out, &info, info.size);
+		return 0;
+	}
+	if (rc == MT_ENOENT && name)
+		rc = below_named(node, name, format, err);
 	if (rc == 0)
 		child_info_fill(out, NULL, node->backing);
 	return rc;
@@ -284,13 +394,17 @@ static void map_ready(struct mt_inst *inst)
 		node_ready(node);
 }
 
-/* Fronts look at the size with each request, and hear of it on their own loops. */
 static void node_changed(struct mt_inst *inst)
 {
 	struct bnode *node = inst_data_get(inst, &node_key);
 
-	if (!node)
-		return;
+	if (node)
+		node_refresh(node);
+}
+
+/* Fronts look at the size with each request, and hear of it on their own loops. */
+void node_refresh(struct bnode *node)
+{
 	node->format->info(node->self, &node->info);
 	for (struct mt_block *block = node->fronts; block; block = block->next_front) {
 		if (block->changed)
@@ -300,6 +414,7 @@ static void node_changed(struct mt_inst *inst)
 
 const struct mt_block_node block_node_host = {
 	.child_open = child_open,
+	.child_open_name = child_open_name,
 	.backing_open = backing_open,
 	.child_read = child_read,
 	.child_write = child_write,

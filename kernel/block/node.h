@@ -15,8 +15,9 @@
 #include <pthread.h>
 
 #include "kernel/block/file.h"
+#include "kernel/block/names.h"
 
-#define BNODE_CHILDREN_MAX 64u
+#define BNODE_CHILDREN_MAX 2048u
 #define BNODE_DEPTH_MAX    64u
 #define BNODE_RECENT       64u           /* invalidated ranges that are remembered */
 
@@ -62,13 +63,25 @@ struct bflush {
 	int32_t result;
 };
 
+/* Where a node comes from. */
+struct borigin {
+	struct bnode *above;             /* the image that names it; NULL: the user does */
+	char *name;                      /* for messages */
+	struct name_rule rule;           /* of the names in it */
+	bool opened;                     /* by open.c: path and options count, not properties */
+	bool backing_off, backing_write; /* leave the backing disk closed; open it for writing too */
+	char *path;
+	struct file_options options;
+};
+
 struct bnode {
 	const struct mt_block_format *format;
 	void *self;
 	struct mt_inst *inst;            /* NULL in tests: then `own_lock` is the instance lock */
 	GRecMutex own_lock;
 	struct workers *workers;         /* NULL: work is done where it comes up */
-	struct bchild children[BNODE_CHILDREN_MAX];
+	struct borigin *origin;          /* NULL in tests */
+	struct bchild *children;
 	uint32_t child_count;
 	struct bnode *backing;
 	bool backing_closed;             /* there is one, and the user wanted it left alone */
@@ -167,5 +180,18 @@ int32_t node_sync_files(struct bnode *node);
 
 /* graph.c */
 struct bnode *node_of_inst(struct mt_inst *inst);
+/* [main] what the format says of itself, checked; from then on the node can be used. 0 or a code with `err` */
+int node_info(struct bnode *node, struct mt_error *err);
+const char *node_name(const struct bnode *node);
+/* [main] asks for info again, and tells the fronts */
+void node_refresh(struct bnode *node);
+
+/*
+ * exclusive.c, [main]: between them the format has the image for itself: nothing is in flight, no lease is held, the
+ * caches are written, and requests that come are kept until the end. 0 or MT_E*; after an error of begin there is no
+ * end. The end writes the caches; its result is the operation's where that was 0.
+ */
+int32_t exclusive_begin(struct bnode *node);
+int32_t exclusive_end(struct bnode *node, int32_t result);
 
 #endif

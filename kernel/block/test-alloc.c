@@ -228,6 +228,7 @@ static const struct mt_block_format toy_ops = {
 static char path[64], below_path[64];
 static struct toy toy;
 static struct bnode node, below;
+static struct bchild toy_child, below_child;
 static struct mt_block *block;
 static struct workers *workers;
 static uint8_t model[DISK], memory[REQS][24 * UNIT];
@@ -285,7 +286,8 @@ static void open_again(struct file *file, bool backing)
 	struct mt_error err = { .size = sizeof(err) };
 
 	memset(&node, 0, sizeof(node));
-	node = (struct bnode){ .format = &toy_ops, .self = &toy, .child_count = 1, .workers = workers };
+	node = (struct bnode){ .format = &toy_ops, .self = &toy, .children = &toy_child, .child_count = 1,
+			       .workers = workers };
 	node_init(&node);
 	node.children[0].file = file;
 	node.backing = backing ? &below : NULL;
@@ -305,7 +307,8 @@ static void open_disk(bool backing, bool with_workers)
 	workers = with_workers ? workers_create(3) : NULL;
 	memset(model, 0, sizeof(model));
 	if (backing) {
-		below = (struct bnode){ .format = &below_ops, .self = &nothing, .child_count = 1 };
+		below = (struct bnode){ .format = &below_ops, .self = &nothing, .children = &below_child,
+					  .child_count = 1 };
 		node_init(&below);
 		below.children[0].file = file_new(below_path, DISK / 2, 0xbb, true);
 		below.info.disk_bytes = DISK / 2;

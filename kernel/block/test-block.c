@@ -65,7 +65,8 @@ static struct mt_ram ram;
 
 static void fake_node(struct bnode *n, struct fake_format *f, struct file *file)
 {
-	*n = (struct bnode){ .format = &fake_ops, .self = f, .engine = options.engine, .child_count = 1 };
+	*n = (struct bnode){ .format = &fake_ops, .self = f, .engine = options.engine,
+			     .children = g_new0(struct bchild, 1), .child_count = 1 };
 	node_init(n);
 	n->children[0].file = file;
 	n->info.disk_bytes = f->bytes;
@@ -97,6 +98,7 @@ static void close_disk(void)
 	request_close(block);
 	node_fini(&node);
 	file_close(node.children[0].file);
+	g_free(node.children);
 	unlink(path);
 }
 
@@ -513,6 +515,7 @@ START_TEST(locks)
 	request_close(block);
 	node_fini(&node);
 	file_close(node.children[0].file);
+	g_free(node.children);
 	a = file_open(path, &reader, NULL);
 	b = file_open(path, &reader, NULL);
 	ck_assert(a && b);

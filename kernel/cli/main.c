@@ -18,6 +18,8 @@ const struct cli_verb *const cli_verbs[] = {
 	&cli_verb_describe,
 	&cli_verb_new,
 	&cli_verb_ctl,
+	&cli_verb_img,
+	&cli_verb_io,
 	NULL,
 };
 

@@ -25,6 +25,8 @@ enum inst_state {
 	INST_STATES
 };
 
+#define INST_RANK_STEP 128u     /* between ranks there is room for instances that come to life later, below one */
+
 struct mt_inst {
 	struct machine *machine;
 	const char *id;                        /* section id, or kind for a section without ("cpu", "boot") */

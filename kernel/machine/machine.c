@@ -102,7 +102,7 @@ static void inst_add(struct machine *m, const struct graph_node *node, const str
 {
 	struct mt_inst *inst = inst_create(m, node->section, found->cls, found->plugin);
 
-	inst->rank = node->rank;
+	inst->rank = (node->rank + 1) * INST_RANK_STEP;
 	inst->loop = loop_of(m, node->section);
 	g_ptr_array_add(m->insts, inst);
 	if (found->cls->kind == MT_KIND_CPU && !m->cpu)

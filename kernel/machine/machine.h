@@ -84,6 +84,11 @@ struct machine_source {
 	/* [main] The class of this name. NULL with `err` filled. */
 	const struct mt_plugin *(*find)(struct machine_source *source, const char *class_name,
 					const struct note_class **cls, struct mt_error *err);
+	/*
+	 * [main] The class number `index` of those with a role, in the order of their files, without loading it. NULL:
+	 * there are no more. May be NULL.
+	 */
+	const struct note_class *(*find_role)(struct machine_source *source, const char *role, uint32_t index);
 	void (*destroy)(struct machine_source *source);   /* NULL: the maker keeps it */
 };
 
@@ -102,6 +107,9 @@ struct run_options {
 
 /* Beside MT_REQUEST_*: the machine cannot go on; `code` becomes the exit code. */
 #define MACHINE_REQUEST_FAIL 0x100u
+
+/* [main] Classes of a registry's files; the registry outlives it. */
+struct machine_source *machine_source_create(struct registry *registry);
 
 /*
  * [main] Loads and creates everything, with no side effect on the host. `config` has passed check_run. NULL

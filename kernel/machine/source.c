@@ -22,6 +22,20 @@ static const struct mt_plugin *source_find(struct machine_source *base, const ch
 	return loader_load(source->loader, found->entry, err);
 }
 
+static const struct note_class *source_find_role(struct machine_source *base, const char *role, uint32_t index)
+{
+	const GPtrArray *all = registry_all(((struct file_source *)base)->registry);
+
+	for (unsigned i = 0; i < all->len; i++) {
+		const struct registry_entry *entry = g_ptr_array_index(all, i);
+
+		for (size_t k = 0; entry->note && k < entry->note->class_count; k++)
+			if (value_word_in(entry->note->classes[k].roles, role) && index-- == 0)
+				return &entry->note->classes[k];
+	}
+	return NULL;
+}
+
 static void source_destroy(struct machine_source *base)
 {
 	struct file_source *source = (struct file_source *)base;
@@ -30,19 +44,26 @@ static void source_destroy(struct machine_source *base)
 	g_free(source);
 }
 
-struct machine *machine_create(struct config *config, struct registry *registry, struct mt_error *err)
+struct machine_source *machine_source_create(struct registry *registry)
 {
 	struct file_source *source = g_new0(struct file_source, 1);
-	struct machine *m;
 
 	source->base.find = source_find;
+	source->base.find_role = source_find_role;
 	source->base.destroy = source_destroy;
 	source->registry = registry;
 	source->loader = loader_create(host_get());
 	loader_set_interfaces(source->loader, host_interface_ids);
-	m = machine_create_from(config, &source->base, err);
+	return &source->base;
+}
+
+struct machine *machine_create(struct config *config, struct registry *registry, struct mt_error *err)
+{
+	struct machine_source *source = machine_source_create(registry);
+	struct machine *m = machine_create_from(config, source, err);
+
 	/* else it has gone with the machine */
 	if (m)
-		loader_rest(source->loader);
+		loader_rest(((struct file_source *)source)->loader);
 	return m;
 }

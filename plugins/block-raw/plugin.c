@@ -18,8 +18,9 @@
 	P(c, size, "size", MT_PROP_SIZE, "", "", "bytes", 0, "length of the disk; default: up to the end of the file")
 #define MT_NOTE_CLASSES(C) \
 	C(raw, "block-raw", MT_KIND_BLOCK, MT_CLASS_PARALLEL, \
-	  MT_NOTE_SUMMARY, "mortise.block-format/1", RAW_PROPS)
+	  MT_NOTE_SUMMARY, "mortise.block-format/1 mortise.block-image/1 mortise.block-create/1 format/raw", RAW_PROPS)
 
+#include <mortise/draft/block-create.h>
 #include <mortise/draft/block-format.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/props.h>
@@ -33,7 +34,7 @@
 
 #define SECTOR_BYTES 512u
 
-/* Constant after realize, hence parallel without a lock. */
+/* Constant but for resize, which is exclusive; hence parallel without a lock. */
 struct raw {
 	struct mt_inst *inst;
 	const struct mt_props_host *props;
@@ -134,6 +135,87 @@ static const struct mt_block_format raw_format = {
 	.map = raw_map,
 };
 
+/* The image as a whole */
+
+/* Bytes that are added read as zero; the host has the space for them now or when they are written. */
+static int raw_grow(struct raw *r, uint64_t from, uint64_t to, uint32_t prealloc, struct mt_error *err)
+{
+	int32_t rc = r->node->child_resize(r->inst, 0, to);
+
+	if (rc == 0 && prealloc != MT_BLOCK_PREALLOC_OFF && to > from)
+		rc = r->node->child_allocate(r->inst, 0, from, to - from, prealloc);
+	return rc < 0 ? mt_error_set(err, rc, "file", "the file cannot be made that long") : 0;
+}
+
+static int raw_resize(void *self, uint64_t disk_bytes, uint32_t flags, uint32_t prealloc, struct mt_error *err)
+{
+	struct raw *r = self;
+	int rc;
+
+	if (r->window_offset || r->props->present(r->inst, "size"))
+		return mt_error_set(err, MT_ENOTSUP, "size", "a window of a file has the size that its section gives");
+	if (disk_bytes % SECTOR_BYTES)
+		return mt_error_set(err, MT_EINVAL, "size", "the size is no multiple of %u", SECTOR_BYTES);
+	if (disk_bytes < r->window_bytes && !(flags & MT_BLOCK_RESIZE_SHRINK))
+		return mt_error_set(err, MT_EINVAL, "size", "data beyond the new end would be lost");
+	if (prealloc == MT_BLOCK_PREALLOC_METADATA)
+		return mt_error_set(err, MT_ENOTSUP, "preallocation", "a raw image has no metadata");
+	rc = raw_grow(r, r->window_bytes, disk_bytes, prealloc, err);
+	if (rc < 0)
+		return rc;
+	r->window_bytes = disk_bytes;
+	r->child.child_bytes = disk_bytes;
+	return 0;
+}
+
+static const struct mt_block_image raw_image = {
+	.resize = raw_resize,
+};
+
+/* Making one */
+
+static const struct mt_block_option *raw_options(void)
+{
+	static const struct mt_block_option options[] = {
+		{ "preallocation", MT_BLOCK_VALUE_STRING, MT_BLOCK_OPTION_CREATE, "off", "off|falloc|full",
+		  "take the space now: as the file system does it, or by writing zeros" },
+		{ 0 },
+	};
+
+	return options;
+}
+
+static int raw_make(const struct mt_block_maker_host *host, struct mt_block_maker *maker,
+		    const struct mt_block_create_want *want, struct mt_error *err)
+{
+	uint32_t prealloc = MT_BLOCK_PREALLOC_OFF;
+	int32_t rc;
+
+	if (want->backing)
+		return mt_error_set(err, MT_ENOTSUP, "backing", "a raw image has no backing file");
+	for (uint32_t i = 0; i < want->value_count; i++) {
+		if (strcmp(want->values[i].value, "off") != 0)
+			prealloc = strcmp(want->values[i].value, "full") == 0 ? MT_BLOCK_PREALLOC_FULL :
+				   MT_BLOCK_PREALLOC_FALLOC;
+	}
+	rc = host->resize(maker, 0, want->disk_bytes);
+	if (rc == 0 && prealloc != MT_BLOCK_PREALLOC_OFF && want->disk_bytes)
+		rc = host->allocate(maker, 0, 0, want->disk_bytes, prealloc);
+	return rc < 0 ? mt_error_set(err, rc, "size", "the file cannot be made that long") : 0;
+}
+
+static int raw_measure(const struct mt_block_create_want *want, uint64_t data_bytes, uint64_t *required,
+		       uint64_t *full, struct mt_error *err)
+{
+	(void)data_bytes, (void)err;
+	*required = *full = want->disk_bytes;
+	return 0;
+}
+
+static const struct mt_block_create raw_create_role = {
+	.options = raw_options, .create = raw_make, .measure = raw_measure,
+};
+
 static const struct mt_device_class raw_device = {
 	.create = raw_create,
 	.realize = raw_realize,
@@ -167,4 +249,6 @@ static const struct mt_state_class state_class = {
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &raw_device },
 		       { MT_IFACE_BLOCK_FORMAT, &raw_format },
+		       { MT_IFACE_BLOCK_IMAGE, &raw_image },
+		       { MT_IFACE_BLOCK_CREATE, &raw_create_role },
 		       { MT_IFACE_STATE, &state_class })

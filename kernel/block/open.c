@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/* Instances for images that have no section of their own; see open.h. [main] */
+#include "kernel/block/open.h"
+
+#include <mortise/draft/block-create.h>
+#include <string.h>
+#include <util/error.h>
+
+#include "kernel/block/request.h"
+#include "kernel/machine/fault.h"
+
+static const char origin_key;        /* its address is the key of inst_data */
+
+/* What lives as long as the instance. */
+struct opened {
+	struct config_section section;
+	char *path;
+};
+
+/* Formats */
+
+static char *format_role(const char *format)
+{
+	return g_strdup_printf("format/%s", format);
+}
+
+/* By the name that a plugin of the format would have, else by looking through all of them. */
+static const struct note_class *class_with(struct machine *m, const char *format, const char *role,
+					   const struct mt_plugin **plugin, struct mt_error *err)
+{
+	char *name = g_strdup_printf("block-%s", format);
+	const struct note_class *cls = NULL;
+
+	*plugin = m->source->find(m->source, name, &cls, err);
+	g_free(name);
+	if (*plugin && value_word_in(cls->roles, role))
+		return cls;
+	if (!*plugin && err->code != MT_ENOENT)
+		return NULL;
+	cls = m->source->find_role ? m->source->find_role(m->source, role, 0) : NULL;
+	*plugin = cls ? m->source->find(m->source, cls->name, &cls, err) : NULL;
+	if (!cls)
+		fault_set(err, MT_ENOTSUP, "format", "mortise plugins lists the plugins that there are",
+			  "no plugin serves the format '%.64s'", format);
+	return *plugin ? cls : NULL;
+}
+
+const struct note_class *open_format(struct machine *m, const char *format, const struct mt_plugin **plugin,
+				     struct mt_error *err)
+{
+	struct mt_error none = { .size = sizeof(none) };
+	const struct note_class *cls;
+	char *role;
+
+	if (!*format || strspn(format, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(format)) {
+		fault_set(err, MT_EINVAL, "format", NULL, "'%.64s' is no name of a format", format);
+		return NULL;
+	}
+	role = format_role(format);
+	cls = class_with(m, format, role, plugin, err ? err : &none);
+	g_free(role);
+	return cls;
+}
+
+char *open_format_name(const struct note_class *cls)
+{
+	char **roles = g_strsplit(cls->roles, " ", -1), *name = NULL;
+
+	for (int i = 0; roles[i] && !name; i++) {
+		if (!strncmp(roles[i], "format/", strlen("format/")))
+			name = g_strdup(roles[i] + strlen("format/"));
+	}
+	g_strfreev(roles);
+	return name ? name : g_strdup(cls->name);
+}
+
+struct looks {
+	uint8_t head[MT_BLOCK_PROBE_BYTES], tail[512];
+	uint32_t head_bytes, tail_bytes;
+	uint64_t file_bytes;
+};
+
+static int looks_read(struct looks *looks, const struct open_spec *spec, struct mt_error *err)
+{
+	struct file_options options = spec->options;
+	struct file *file;
+	int rc;
+
+	options.readonly = true;
+	options.locking = false;
+	options.cache = FILE_WRITEBACK;
+	file = file_open(spec->path, &options, err);
+	if (!file)
+		return err->code ? err->code : MT_EIO;
+	looks->file_bytes = file->len_bytes;
+	looks->head_bytes = (uint32_t)MIN(file->len_bytes, sizeof(looks->head));
+	looks->tail_bytes = (uint32_t)MIN(file->len_bytes, sizeof(looks->tail));
+	rc = file_read(file, 0, looks->head, looks->head_bytes);
+	if (rc == 0)
+		rc = file_read(file, file->len_bytes - looks->tail_bytes, looks->tail, looks->tail_bytes);
+	file_close(file);
+	return rc == 0 ? 0 : fault_set(err, rc, "file", NULL, "%s cannot be read", spec->path);
+}
+
+static uint32_t score_of(struct machine *m, const struct note_class **cls, const struct looks *looks)
+{
+	struct mt_error ignored = { .size = sizeof(ignored) };
+	const struct mt_plugin *plugin = m->source->find(m->source, (*cls)->name, cls, &ignored);
+	const struct mt_block_probe *probe = plugin ? plugin->get_class((*cls)->name, MT_IFACE_BLOCK_PROBE) : NULL;
+
+	return probe ? probe->probe(looks->head, looks->head_bytes, looks->tail, looks->tail_bytes, looks->file_bytes) : 0;
+}
+
+char *open_probe(struct machine *m, const struct open_spec *spec, struct mt_error *err)
+{
+	const struct note_class *cls, *best = NULL;
+	struct looks *looks = g_new0(struct looks, 1);
+	uint32_t highest = 0, score;
+
+	for (uint32_t i = 0; looks_read(looks, spec, err) == 0 && m->source->find_role &&
+	     (cls = m->source->find_role(m->source, MT_IFACE_BLOCK_PROBE, i)); i++) {
+		score = score_of(m, &cls, looks);
+		if (score > highest) {
+			highest = score;
+			best = cls;
+		}
+	}
+	g_free(looks);
+	return best ? open_format_name(best) : NULL;
+}
+
+/* Sections */
+
+static void key_free(void *data)
+{
+	struct config_key *key = data;
+
+	g_free((char *)key->value);
+	g_free(key);
+}
+
+static void key_add(struct opened *o, const struct note_class *cls, const char *name, const char *value)
+{
+	struct config_key *key;
+
+	if (!note_prop_find(cls, name))
+		return;
+	key = g_new0(struct config_key, 1);
+	key->name = name;
+	key->value = g_strdup(value);
+	key->dir = "/";
+	g_ptr_array_add(o->section.keys, key);
+}
+
+static struct opened *opened_new(const struct note_class *cls, const struct open_spec *spec)
+{
+	static const char *const caches[] = { "writeback", "none", "unsafe" };
+	struct opened *o = g_new0(struct opened, 1);
+
+	o->path = g_canonicalize_filename(spec->path, NULL);
+	o->section = (struct config_section){ .kind = CONFIG_BLOCK, .id = o->path, .label = "image",
+					      .keys = g_ptr_array_new_with_free_func(key_free),
+					      .unset = g_ptr_array_new() };
+	key_add(o, cls, "file", o->path);
+	key_add(o, cls, "readonly", spec->options.readonly ? "on" : "off");
+	key_add(o, cls, "discard", spec->options.discard ? "on" : "off");
+	key_add(o, cls, "locking", spec->options.locking ? "on" : "off");
+	key_add(o, cls, "cache", caches[spec->options.cache]);
+	return o;
+}
+
+static void opened_free(struct opened *o)
+{
+	g_ptr_array_unref(o->section.keys);
+	g_ptr_array_unref(o->section.unset);
+	g_free(o->path);
+	g_free(o);
+}
+
+static void rule_make(struct name_rule *rule, const struct open_spec *spec)
+{
+	static const struct name_rule none;
+
+	names_rule_copy(rule, spec->rule ? spec->rule : &none, spec->path);
+	rule->parts_folder = g_canonicalize_filename(spec->parts_folder ? spec->parts_folder : rule->folder, NULL);
+	if (spec->names_folder) {
+		g_free(rule->folder);
+		rule->folder = g_canonicalize_filename(spec->names_folder, NULL);
+	}
+}
+
+struct borigin *open_origin(struct mt_inst *inst)
+{
+	const struct open_spec *spec = inst_data_get(inst, &origin_key);
+	struct borigin *origin;
+
+	if (!spec)
+		return NULL;
+	origin = g_new0(struct borigin, 1);
+	origin->opened = true;
+	origin->above = spec->above;
+	origin->name = g_strdup(spec->path);
+	origin->path = g_strdup(spec->path);
+	origin->options = spec->options;
+	origin->backing_off = spec->backing_off;
+	origin->backing_write = spec->backing_write;
+	rule_make(&origin->rule, spec);
+	return origin;
+}
+
+/* Life */
+
+static void inst_end(struct mt_inst *inst)
+{
+	struct opened *o = (struct opened *)inst->section;
+
+	inst_enter(inst);
+	if (inst->dev && inst->dev->destroy && inst->self)
+		inst->dev->destroy(inst->self);
+	inst_leave(inst);
+	inst_destroy(inst);
+	opened_free(o);
+}
+
+void open_close(struct mt_inst *inst)
+{
+	inst_enter(inst);
+	if (inst->dev->unrealize)
+		inst->dev->unrealize(inst->self);
+	inst_leave(inst);
+	inst_release_all(inst);
+	inst_move(&inst->state, INST_UNREALIZED);
+	inst_end(inst);
+}
+
+static int inst_begin(struct mt_inst *inst, struct mt_error *err)
+{
+	int rc = inst->dev ? inst->dev->create(host_get(), inst, &inst->self, err) : MT_ENOTSUP;
+
+	if (rc < 0)
+		return rc;
+	inst_move(&inst->state, INST_CREATED);
+	rc = inst->dev->realize ? inst->dev->realize(inst->self, err) : 0;
+	if (rc < 0)
+		return rc;
+	if (inst->fault.code)
+		rc = fault_set(err, inst->fault.code, inst->fault.culprit, NULL, "%s", inst->fault.message);
+	if (rc == 0)
+		rc = node_info(node_of_inst(inst), err);
+	if (rc < 0 && inst->dev->unrealize)
+		inst->dev->unrealize(inst->self);
+	return rc;
+}
+
+void open_blame(struct mt_error *err, int rc, const char *path)
+{
+	char *text;
+
+	if (!err->code)
+		fault_set(err, rc, "file", NULL, "it cannot be done (%d)", rc);
+	if (strstr(err->message, path))
+		return;
+	text = g_strdup_printf("%s: %s", path, err->message);
+	g_strlcpy(err->message, text, sizeof(err->message));
+	g_free(text);
+}
+
+static struct mt_inst *inst_make(struct machine *m, const struct open_spec *spec, const struct note_class *cls,
+				 const struct mt_plugin *plugin, struct mt_error *err)
+{
+	struct opened *o = opened_new(cls, spec);
+	struct mt_inst *inst = inst_create(m, &o->section, cls, plugin);
+	int rc;
+
+	inst->rank = spec->above ? spec->above->inst->rank - 1 : INST_RANK_STEP;
+	inst_data_set(inst, &origin_key, (void *)spec);
+	inst_enter(inst);
+	rc = inst_begin(inst, err);
+	inst_leave(inst);
+	inst_data_set(inst, &origin_key, NULL);
+	if (rc == 0) {
+		inst_move(&inst->state, INST_REALIZED);
+		return inst;
+	}
+	open_blame(err, rc, spec->path);
+	inst_release_all(inst);
+	inst_end(inst);
+	return NULL;
+}
+
+struct mt_inst *open_inst(struct machine *m, const struct open_spec *spec, struct mt_error *err)
+{
+	struct mt_error none = { .size = sizeof(none) };
+	const struct note_class *cls = NULL;
+	const struct mt_plugin *plugin;
+	char *format;
+
+	err = err ? err : &none;
+	err->code = 0;
+	err->hint[0] = 0;
+	format = spec->format ? g_strdup(spec->format) : open_probe(m, spec, err);
+	if (format)
+		cls = open_format(m, format, &plugin, err);
+	else if (!err->code)
+		fault_set(err, MT_EINVAL, "format", spec->above ? "record the format: mortise img rebase -u -F FORMAT" :
+			  "say what it is: -f raw, if it is that", "%s: no known format is to be seen in it", spec->path);
+	g_free(format);
+	return cls ? inst_make(m, spec, cls, plugin, err) : NULL;
+}

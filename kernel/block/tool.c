@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/* Images without a machine; see tool.h. A machine of no sections lends its loop, workers and source of classes. */
+#include "kernel/block/tool.h"
+
+#include <string.h>
+#include <sys/resource.h>
+#include <util/error.h>
+
+#include "kernel/block/open.h"
+#include "kernel/block/request.h"
+#include "kernel/machine/fault.h"
+#include "kernel/machine/loop.h"
+#include "kernel/machine/services.h"
+
+struct tool {
+	struct machine m;
+};
+
+/* An image in many files needs as many descriptors. */
+static void descriptors_raise(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = MIN(limit.rlim_max, 65536);
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+struct tool *tool_create(struct registry *registry, struct mt_error *err)
+{
+	struct tool *tool = g_new0(struct tool, 1);
+	struct machine *m = &tool->m;
+
+	inst_thread_set(MT_THREAD_MAIN);
+	descriptors_raise();
+	m->insts = g_ptr_array_new();
+	m->log.level = MT_LOG_INFO;
+	pthread_mutex_init(&m->log.lock, NULL);
+	m->source = machine_source_create(registry);
+	m->loop = loop_create("tool");
+	if (m->loop)
+		return tool;
+	fault_set(err, MT_EHOST, NULL, NULL, "no thread or descriptor is left for the work");
+	tool_destroy(tool);
+	return NULL;
+}
+
+void tool_destroy(struct tool *tool)
+{
+	if (tool->m.loop)
+		loop_destroy(tool->m.loop);
+	tool->m.source->destroy(tool->m.source);
+	g_ptr_array_unref(tool->m.insts);
+	pthread_mutex_destroy(&tool->m.log.lock);
+	g_free(tool);
+}
+
+/* Images */
+
+static struct image *image_new(struct tool *tool, struct mt_inst *inst, const char *path, bool write,
+			       struct mt_error *err)
+{
+	struct image *image = g_new0(struct image, 1);
+
+	image->tool = tool;
+	image->inst = inst;
+	image->node = graph_node(inst);
+	image->path = g_strdup(path);
+	image->format = open_format_name(inst->cls);
+	image->write = write;
+	if (write && image->node->info.flags & MT_BLOCK_INFO_READONLY)
+		fault_set(err, MT_EPERM, "file", NULL, "%s: an image of this kind can only be read", path);
+	else
+		image->block = image_handle(image->node, write, err);
+	if (image->block)
+		return image;
+	image_close(image);
+	return NULL;
+}
+
+struct image *image_open(struct tool *tool, const char *path, const struct image_options *options,
+			 struct mt_error *err)
+{
+	struct name_rule rule;
+	struct open_spec spec = {
+		.path = path, .format = options->format, .rule = &rule, .backing_off = options->backing_off,
+		.backing_write = options->backing_write, .parts_folder = options->parts_folder,
+		.names_folder = options->names_folder,
+		.options = { .readonly = !options->write, .locking = !options->share, .discard = !options->no_discard,
+			     .cache = options->cache, .engine = options->engine, .fd = options->fd },
+	};
+	struct mt_inst *inst;
+
+	names_rule_init(&rule, path, options->allow, options->allow_own);
+	inst = open_inst(&tool->m, &spec, err);
+	names_rule_fini(&rule);
+	return inst ? image_new(tool, inst, path, options->write, err) : NULL;
+}
+
+int32_t image_close(struct image *image)
+{
+	int32_t rc = 0;
+
+	if (!image)
+		return 0;
+	if (image->block)
+		image_handle_close(image->block);
+	if (image->write && image->block)
+		rc = node_settle(image->node);
+	open_close(image->inst);
+	g_free(image->path);
+	g_free(image->format);
+	g_free(image);
+	return rc;
+}
+
+uint64_t image_bytes(const struct image *image)
+{
+	return image->node->info.disk_bytes;
+}
+
+const struct mt_block_info *image_info(const struct image *image)
+{
+	return &image->node->info;
+}
+
+const void *image_role(const struct image *image, const char *iface_id)
+{
+	return inst_role(image->inst, iface_id);
+}
+
+struct mt_block *image_handle(struct bnode *node, bool write, struct mt_error *err)
+{
+	struct mt_block *block = request_open(node, write, err);
+
+	if (block) {
+		block->next_front = node->fronts;
+		node->fronts = block;
+	}
+	return block;
+}
+
+void image_handle_close(struct mt_block *block)
+{
+	struct mt_block **link = &block->node->fronts;
+
+	while (*link != block)
+		link = &(*link)->next_front;
+	*link = block->next_front;
+	request_close(block);
+}
+
+int32_t image_do(struct mt_block *block, uint32_t op, uint32_t flags, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	struct mt_iov iov = { .hva = buf, .len_bytes = len_bytes };
+	struct mt_block_req req = { .op = op, .flags = flags, .offset = offset, .len_bytes = len_bytes, .iov = &iov,
+				    .iov_count = buf ? 1 : 0 };
+	struct mt_block_req *pending = &req, *done = NULL;
+
+	request_submit(block, &pending, 1);
+	request_drain(block);
+	request_reap(block, &done, 1);
+	return req.result;
+}
+
+/* Exclusive operations */
+
+static int unsupported(const struct image *image, const char *what, struct mt_error *err)
+{
+	return fault_set(err, MT_ENOTSUP, "format", NULL, "%s: %s images cannot %s", image->path, image->format, what);
+}
+
+/* The words of a failure: the format's own, or some. */
+static int ended(struct image *image, int rc, const char *what, struct mt_error *err)
+{
+	int code = exclusive_end(image->node, rc);
+
+	if (code < 0 && !err->code)
+		fault_set(err, code, "file", NULL, "%s: cannot %s (%d)", image->path, what, code);
+	return code;
+}
+
+static int begun(struct image *image, const char *what, struct mt_error *err)
+{
+	int rc = exclusive_begin(image->node);
+
+	err->code = 0;
+	if (rc < 0)
+		fault_set(err, rc, "file", NULL, "%s: cannot %s: what was written before cannot be stored", image->path,
+			  what);
+	return rc;
+}
+
+/* One exclusive operation: CALL is between begin and end, under the instance lock. */
+#define EXCLUSIVE(image, what, err, CALL) do { \
+	int rc_ = begun(image, what, err); \
+	if (rc_ < 0) \
+		return rc_; \
+	node_enter((image)->node); \
+	rc_ = CALL; \
+	node_leave((image)->node); \
+	return ended(image, rc_, what, err); \
+} while (0)
+
+int image_check(struct image *image, uint32_t repair, struct mt_block_check *out,
+		void (*finding)(void *arg, const char *line), void *arg, struct mt_error *err)
+{
+	const struct mt_block_image *role = image_role(image, MT_IFACE_BLOCK_IMAGE);
+
+	if (!role || !role->check)
+		return unsupported(image, "be checked", err);
+	*out = (struct mt_block_check){ .size = sizeof(*out) };
+	EXCLUSIVE(image, "be checked", err, role->check(image->inst->self, repair, out, finding, arg, err));
+}
+
+int image_resize(struct image *image, uint64_t disk_bytes, uint32_t flags, uint32_t prealloc, struct mt_error *err)
+{
+	const struct mt_block_image *role = image_role(image, MT_IFACE_BLOCK_IMAGE);
+
+	if (!role || !role->resize)
+		return unsupported(image, "be resized", err);
+	EXCLUSIVE(image, "be resized", err, role->resize(image->inst->self, disk_bytes, flags, prealloc, err));
+}
+
+int image_amend(struct image *image, const struct mt_block_value *values, uint32_t count, struct mt_error *err)
+{
+	const struct mt_block_image *role = image_role(image, MT_IFACE_BLOCK_IMAGE);
+
+	if (!role || !role->amend)
+		return unsupported(image, "be amended", err);
+	EXCLUSIVE(image, "be amended", err, role->amend(image->inst->self, values, count, err));
+}
+
+int image_backing_set(struct image *image, const char *name, const char *format, struct mt_error *err)
+{
+	const struct mt_block_image *role = image_role(image, MT_IFACE_BLOCK_IMAGE);
+
+	if (!role || !role->backing_set)
+		return unsupported(image, "change their backing file", err);
+	EXCLUSIVE(image, "change the backing file", err, role->backing_set(image->inst->self, name, format, err));
+}
+
+int image_make_empty(struct image *image, struct mt_error *err)
+{
+	const struct mt_block_image *role = image_role(image, MT_IFACE_BLOCK_IMAGE);
+
+	if (!role || !role->make_empty)
+		return unsupported(image, "be emptied", err);
+	EXCLUSIVE(image, "be emptied", err, role->make_empty(image->inst->self, err));
+}
+
+/* Snapshots */
+
+static const struct mt_block_snapshots *snapshots_of(const struct image *image)
+{
+	return image_role(image, MT_IFACE_BLOCK_SNAPSHOTS);
+}
+
+uint32_t image_snapshot_count(const struct image *image)
+{
+	const struct mt_block_snapshots *role = snapshots_of(image);
+
+	return role && role->count ? role->count(image->inst->self) : 0;
+}
+
+int image_snapshot_get(const struct image *image, uint32_t index, struct mt_block_snapshot *out)
+{
+	*out = (struct mt_block_snapshot){ .size = sizeof(*out) };
+	return snapshots_of(image)->get(image->inst->self, index, out);
+}
+
+/* An id comes before a name that looks like it. */
+static int snapshot_find(const struct image *image, const char *which, struct mt_error *err)
+{
+	struct mt_block_snapshot s;
+	int named = -1;
+
+	for (uint32_t i = 0; i < image_snapshot_count(image); i++) {
+		if (image_snapshot_get(image, i, &s) < 0)
+			continue;
+		if (!strcmp(s.id, which))
+			return (int)i;
+		if (named < 0 && !strcmp(s.name, which))
+			named = (int)i;
+	}
+	if (named < 0)
+		fault_set(err, MT_ENOENT, "snapshot", "mortise img snapshot -l lists those that there are",
+			  "%s has no snapshot '%.100s'", image->path, which);
+	return named;
+}
+
+static int snapshot_make(struct image *image, const char *name, struct mt_error *err)
+{
+	struct mt_block_snapshot s = { .size = sizeof(s), .icount = UINT64_MAX };
+	int64_t now_us = g_get_real_time();
+
+	if (g_strlcpy(s.name, name, sizeof(s.name)) >= sizeof(s.name))
+		return fault_set(err, MT_ERANGE, "snapshot", NULL, "the name of the snapshot is too long");
+	s.date_sec = (uint64_t)now_us / 1000000;
+	s.date_nsec = (uint64_t)now_us % 1000000 * 1000;
+	EXCLUSIVE(image, "take a snapshot", err, snapshots_of(image)->create(image->inst->self, &s, err));
+}
+
+int image_snapshot(struct image *image, enum image_snapshot_op op, const char *which, struct mt_error *err)
+{
+	static const char *const words[] = { "take a snapshot", "go back to a snapshot", "remove a snapshot",
+					     "show a snapshot" };
+	const struct mt_block_snapshots *role = snapshots_of(image);
+	int (*fn)(void *self, uint32_t index, struct mt_error *err);
+	int index;
+
+	if (!role || !role->count)
+		return unsupported(image, "hold snapshots", err);
+	if (op == IMAGE_SNAPSHOT_CREATE)
+		return role->create ? snapshot_make(image, which, err) : unsupported(image, words[op], err);
+	fn = op == IMAGE_SNAPSHOT_APPLY ? role->apply : op == IMAGE_SNAPSHOT_REMOVE ? role->remove : role->show;
+	if (!fn)
+		return unsupported(image, words[op], err);
+	index = snapshot_find(image, which, err);
+	if (index < 0)
+		return MT_ENOENT;
+	EXCLUSIVE(image, words[op], err, fn(image->inst->self, (uint32_t)index, err));
+}
+
+/* Formats */
+
+const void *tool_role(struct tool *tool, const char *format, const char *iface_id, struct mt_error *err)
+{
+	const struct mt_plugin *plugin;
+	const struct note_class *cls;
+
+	err->code = 0;
+	cls = open_format(&tool->m, format, &plugin, err);
+	return cls ? plugin->get_class(cls->name, iface_id) : NULL;
+}
+
+char *tool_probe(struct tool *tool, const char *path, struct mt_error *err)
+{
+	struct open_spec spec = { .path = path, .options = { .readonly = true } };
+	char *format;
+
+	err->code = 0;
+	format = open_probe(&tool->m, &spec, err);
+	if (!format && !err->code)
+		fault_set(err, MT_EINVAL, "format", "say what it is: -f raw, if it is that",
+			  "%s: no known format is to be seen in it", path);
+	return format;
+}

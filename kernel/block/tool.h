@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Images without a machine: what `mortise img` and `mortise io` stand on. A tool has the plugins and the threads; an
+ * image is a format node with what lies below it, and a handle for requests. The formats, the kernel's engines and
+ * caches, locks and rules for names are those that a machine uses. All [main] but where it says otherwise.
+ */
+#ifndef KERNEL_BLOCK_TOOL_H
+#define KERNEL_BLOCK_TOOL_H
+
+#include <mortise/draft/block-create.h>
+#include <mortise/draft/block-image.h>
+#include <stdbool.h>
+
+#include "kernel/block/file.h"
+#include "kernel/load/registry.h"
+
+struct tool;
+struct bnode;
+struct mt_block;
+
+/* NULL with `err`. The registry outlives it. */
+struct tool *tool_create(struct registry *registry, struct mt_error *err);
+void tool_destroy(struct tool *tool);
+
+struct image_options {
+	const char *format;              /* NULL: by its looks; never raw */
+	bool write;
+	bool share;                      /* no locks: others may write the image meanwhile */
+	bool backing_off;                /* leave the backing disk closed */
+	bool backing_write;              /* open the whole chain for writing */
+	bool no_discard;
+	enum file_cache cache;
+	enum file_engine engine;
+	const char *const *allow;        /* folders that names in images may reach */
+	bool allow_own;                  /* the image's own folder, for plain names */
+	int fd;                          /* not 0: an open file in place of the path */
+	const char *parts_folder, *names_folder;   /* see open.h */
+};
+
+struct image {
+	struct tool *tool;
+	struct mt_inst *inst;
+	struct bnode *node;
+	struct mt_block *block;
+	char *path, *format;
+	bool write;
+};
+
+/* NULL with `err`. */
+struct image *image_open(struct tool *tool, const char *path, const struct image_options *options,
+			 struct mt_error *err);
+/* What was written is in the file, and durable where the cache mode says so: 0 or MT_E*. NULL is fine. */
+int32_t image_close(struct image *image);
+
+uint64_t image_bytes(const struct image *image);
+const struct mt_block_info *image_info(const struct image *image);
+/* A role of the image's class, or NULL. */
+const void *image_role(const struct image *image, const char *iface_id);
+
+/* A further handle, for another thread; [any] from then on, one thread at a time. NULL with `err`. */
+struct mt_block *image_handle(struct bnode *node, bool write, struct mt_error *err);
+void image_handle_close(struct mt_block *block);
+/* One operation that waits: MT_BLOCK_*, with its flags. 0 or MT_E*. */
+int32_t image_do(struct mt_block *block, uint32_t op, uint32_t flags, uint64_t offset, void *buf, uint64_t len_bytes);
+
+/* Exclusive operations. They fill `err`, MT_ENOTSUP where the format has no such thing. */
+int image_check(struct image *image, uint32_t repair, struct mt_block_check *out,
+		void (*finding)(void *arg, const char *line), void *arg, struct mt_error *err);
+int image_resize(struct image *image, uint64_t disk_bytes, uint32_t flags, uint32_t prealloc, struct mt_error *err);
+int image_amend(struct image *image, const struct mt_block_value *values, uint32_t count, struct mt_error *err);
+int image_backing_set(struct image *image, const char *name, const char *format, struct mt_error *err);
+int image_make_empty(struct image *image, struct mt_error *err);
+
+enum image_snapshot_op { IMAGE_SNAPSHOT_CREATE, IMAGE_SNAPSHOT_APPLY, IMAGE_SNAPSHOT_REMOVE, IMAGE_SNAPSHOT_SHOW };
+uint32_t image_snapshot_count(const struct image *image);
+int image_snapshot_get(const struct image *image, uint32_t index, struct mt_block_snapshot *out);
+/* `which`: its name or its id; for create the name. */
+int image_snapshot(struct image *image, enum image_snapshot_op op, const char *which, struct mt_error *err);
+
+/* A role of a format. NULL with `err`: there is no such format; without: it has no such role. */
+const void *tool_role(struct tool *tool, const char *format, const char *iface_id, struct mt_error *err);
+/* The format that a file looks like, g_free; NULL with `err`: it looks like none. */
+char *tool_probe(struct tool *tool, const char *path, struct mt_error *err);
+
+/* Making an image: maker.c. */
+struct image_want {
+	const char *path, *format;
+	struct mt_block_create_want create;
+	const char *backing_path;        /* the backing file itself, for formats that link to it by its contents; NULL */
+};
+
+struct mt_block_maker;
+
+/*
+ * An empty image in a new folder beside its place. Nothing of an older image at `path` is touched before
+ * maker_finish; a block device is written at once. NULL with `err`.
+ */
+struct mt_block_maker *maker_begin(struct tool *tool, const struct image_want *want, struct mt_error *err);
+/* Where file 0 is now, and the folders to open it with. */
+const char *maker_path(const struct mt_block_maker *maker);
+/* It is a block device, which has its old contents yet. */
+bool maker_in_place(const struct mt_block_maker *maker);
+void maker_options(const struct mt_block_maker *maker, struct image_options *options);
+/* Puts the files into place, over older ones; on an error nothing has changed. Frees `maker` in any case. */
+int maker_finish(struct mt_block_maker *maker, struct mt_error *err);
+void maker_abort(struct mt_block_maker *maker);
+
+#endif

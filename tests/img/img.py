@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of mortise img share: running programs in a folder of their own, seeded data, qemu-img as the judge."""
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+MORTISE = os.path.abspath(os.environ.get('MORTISE', './mortise'))
+SEED = int(os.environ.get('SEED', '20260101'))
+
+
+def need(*programs):
+    """Skips the test where a program is not there."""
+    for program in programs:
+        if not shutil.which(program):
+            print(f'{program} is not installed')
+            sys.exit(77)
+
+
+def work_folder():
+    """A new folder, which is the current one from now on, and goes with the process."""
+    folder = tempfile.TemporaryDirectory(prefix='mortise-img-')
+    os.chdir(folder.name)
+    return folder
+
+
+def run(*argv, code=0, **more):
+    """Runs a program, whose exit code must be `code` (None: any). What it printed."""
+    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=120, **more)
+    if code is not None and done.returncode != code:
+        sys.exit(f'{" ".join(map(str, argv))}: exit code {done.returncode}, wanted {code}\n{done.stdout}{done.stderr}')
+    return done
+
+
+def img(*argv, **more):
+    return run(MORTISE, 'img', *argv, **more)
+
+
+def qemu_img(*argv, **more):
+    return run('qemu-img', *argv, **more)
+
+
+def same(a, a_format, b, b_format):
+    qemu_img('compare', '-q', '-f', a_format, '-F', b_format, a, b)
+
+
+def make_source(path, size, rng=None):
+    """A sparse raw disk with scattered data: random, text, and runs of zeros that are written."""
+    rng = rng or random.Random(SEED)
+    with open(path, 'wb') as f:
+        f.truncate(size)
+        for _ in range(40):
+            f.seek(rng.randrange(0, size - 200000, 512))
+            kind, n = rng.randrange(3), rng.randrange(1, 200000)
+            f.write(rng.randbytes(n) if kind == 0 else b'mortise ' * (n // 8) if kind == 1 else bytes(n))
+        f.truncate(size)
+
+
+def leftovers():
+    """Folders that a command should have taken away."""
+    return [name for name in os.listdir('.') if '.mortise-' in name]
+
+
+def formats():
+    """Those that can be made here and that qemu-img knows too."""
+    wanted = ['raw', 'vdi', 'vmdk', 'qcow2']
+    return [f for f in wanted if img('create', '-f', f, 'probe.' + f, '1M', '-q', code=None).returncode == 0]
