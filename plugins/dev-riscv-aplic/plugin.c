@@ -2,11 +2,11 @@
 /*
  * dev-riscv-aplic: an APLIC with a machine-level domain and, where its address is given, a supervisor-level
  * child. Both are one chip, for wires arrive at the root and are delegated; so they are one instance with two
- * regions and two nodes of the device tree. A domain with a target for messages delivers by messages, else by
- * pins. A parallel class: its lock covers the chip, for inputs come from any thread. Pins are set and
- * messages sent inside the lock, so that their order is the chip's; below the lock are pins and the target's
- * own lock, which call nobody back. The target's address is the configuration's, never the guest's: that
- * keeps the order of locks.
+ * regions and two nodes of the device tree (docs/decisions/0007-one-aplic.md). A domain with a target for
+ * messages delivers by messages, else by pins. A parallel class: its lock covers the chip, for inputs come from
+ * any thread. Pins are set and messages sent inside the lock, so that their order is the chip's; below the lock
+ * are pins and the target's own lock, which call nobody back. The target's address is the configuration's, never
+ * the guest's: that keeps the order of locks.
  */
 #define MT_NOTE_NAME     "dev-riscv-aplic"
 #define MT_NOTE_VERSION  MORTISE_VERSION
