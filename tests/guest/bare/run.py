@@ -65,8 +65,8 @@ def ours(elf, harts, backend, *settings, board="virt-riscv64"):
     return run(command, f"{os.path.basename(elf)} on {backend} {' '.join(settings)}")
 
 
-def peer(elf, harts):
-    return run([PEER, "-M", "virt", "-m", "64M", "-smp", str(harts), "-nographic", "-nodefaults", "-serial", "stdio",
+def peer(elf, harts, board="virt"):
+    return run([PEER, "-M", board, "-m", "64M", "-smp", str(harts), "-nographic", "-nodefaults", "-serial", "stdio",
                 "-bios", elf], f"{os.path.basename(elf)} on {os.path.basename(PEER)}")
 
 
