@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Debian's gdb-multiarch on Debian's kernel, two harts: a break by symbol and address where a system call enters the kernel, steps,
-a watched variable of the kernel, virtual addresses; the guest then goes on as if nothing had been."""
+"""Debian's gdb-multiarch on Debian's kernel, two harts: a break by symbol where a system call enters the kernel and one by
+address where it copies in a loop, which is stepped into and over; registers of each hart, virtual addresses, a watched
+variable of the kernel; the guest then goes on as if nothing had been."""
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import console  # noqa: E402
 import machines as m  # noqa: E402
 
 GDB = "gdb-multiarch"
+LOOP = "fallback_scalar_usercopy"     # of copies from and to programs
 CALL = r"(__riscv_sys_sethostname|__se_sys_sethostname|sys_sethostname)"
 
 
@@ -46,6 +48,7 @@ def test(folder):
         guest.expect(m.PROMPT, m.BOOT_SECONDS)
         name, call = symbol(guest, CALL)
         _, uts = symbol(guest, "init_uts_ns")
+        _, loop = symbol(guest, LOOP)
         # struct uts_namespace begins with struct new_utsname, whose second string of 65 bytes is the node's name
         node = uts + 65
         words = [
@@ -61,8 +64,25 @@ def test(folder):
             ("thread apply all print $pc", r"Thread 2(.|\n)*Thread 1"),
             ("print (char)*(char *)" + hex(node), r"100 'd'"),
             ("delete", r""),
-            ("watch *(char *)" + hex(node), r"Hardware watchpoint 2"),
-            ("continue", r"hit Hardware watchpoint 2(.|\n)*Old value = 100 'd'\nNew value = 111 'o'"),
+            (f"break *{loop:#x}", rf"Breakpoint 2 at {loop:#x}"),
+            ("continue", rf"hit Breakpoint 2, 0x{loop:016x} in"),
+            ("set $copied = $a2", r""),
+            ("set $end = $ra", r""),
+            ("delete", r""),
+            ("print $copied > 0 && $copied < 0x10000", r"= 1"),
+            ("stepi 20", r"0x"),
+            (f"print $pc > {loop:#x} && $pc < {loop + 2048:#x}", r"= 1"),
+            ("tbreak *$end", r"Temporary breakpoint 3"),
+            ("continue", r"hit Temporary breakpoint 3"),
+            ("print $pc == $end", r"= 1"),
+            ("thread apply all info registers pc sp satp sstatus",
+             r"Thread 2(.|\n)*pc .*\nsp .*\nsatp .*\nsstatus (.|\n)*Thread 1(.|\n)*pc .*\nsp .*\nsatp .*\nsstatus "),
+            ("thread 1", r"Switching to thread 1"),
+            ("x/i $pc", r"=> 0x"),
+            ("thread 2", r"Switching to thread 2"),
+            ("x/i $pc", r"=> 0x"),
+            ("watch *(char *)" + hex(node), r"Hardware watchpoint 4"),
+            ("continue", r"hit Hardware watchpoint 4(.|\n)*Old value = 100 'd'\nNew value = 111 'o'"),
             ("delete", r""),
             ("detach", r"detached"),
         ]
