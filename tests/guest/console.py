@@ -4,6 +4,7 @@
 Owns the pseudo terminal, the program and everything it printed. Waits have bounds and end early when the program does;
 end() kills the program's own process group and nothing else. Easy to break: the terminal's program side stays open here,
 so that what the program printed last is read, and the settings that it left can be looked at, after its death.
+GUEST_CONSOLE names a file to which the output goes too, for who wants to watch a long test.
 """
 import atexit
 import fcntl
@@ -38,6 +39,7 @@ class Console:
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.settings_before = self.settings()
+        self.copy = open(os.environ.get("GUEST_CONSOLE") or os.devnull, "ab", buffering=0)
         self.started = time.monotonic()
         self.process = subprocess.Popen(command, stdin=self.slave, stdout=self.slave, stderr=self.slave,
                                         start_new_session=True, env=environment,
@@ -57,7 +59,9 @@ class Console:
         else:
             ready, _, _ = select.select([self.master], [], [], 0)
         if self.master in ready:
-            self.seen += os.read(self.master, 65536)
+            news = os.read(self.master, 65536)
+            self.seen += news
+            self.copy.write(news)
             questions = self.seen.count(CURSOR_QUESTION)
             os.write(self.master, b"\x1b[1;1R" * (questions - self.asked))
             self.asked = questions
@@ -121,6 +125,7 @@ class Console:
                 pass
             _, status, self.usage = os.wait4(self.pid, 0)
             self.status = self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.copy.close()
         for fd in (self.pidfd, self.master, self.slave):
             os.close(fd)
 
