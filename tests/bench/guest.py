@@ -127,7 +127,8 @@ def bench(folder):
     check_sums(runs)
     result = {"benchmark": "guest", "rounds": args.rounds, "harts": args.harts, "scale": args.scale, "programs": programs,
               **summary(runs, programs), "runs": runs}
-    peers.finish(args, result, text)
+    headlines = [(what, name, r["seconds"][what]) for name, r in result["ratios"].items() for what in r["seconds"]]
+    peers.finish(args, result, text, headlines)
 
 
 peers.main(bench)

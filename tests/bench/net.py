@@ -140,7 +140,8 @@ def bench(folder):
         runs[name].append(run_once(machine, programs[name], args, folder))
         peers.note(args, f"round {i + 1}: {name}: " + ", ".join(
             f"{kind} {speed(kind, r['count'], r['seconds'])}" for kind, r in runs[name][-1].items()))
-    peers.finish(args, {"bench": "net", "runs": runs}, text)
+    headlines = [(kind, name, ratio) for kind in KINDS for name, ratio in compare(runs, kind, "seconds").items()]
+    peers.finish(args, {"benchmark": "net", "runs": runs}, text, headlines)
 
 
 peers.main(bench)

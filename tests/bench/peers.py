@@ -49,6 +49,13 @@ def find(wanted=None):
     return found
 
 
+def processor():
+    """What the host is, for the record: its processor and how many of them."""
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        names = re.findall(r"^model name\s*: (.*)$", f.read(), re.MULTILINE)
+    return f"{len(os.sched_getaffinity(0))} x {names[0] if names else os.uname().machine}"
+
+
 def rounds(names, count):
     """(round, name) in the order in which to run."""
     names = list(names)
@@ -107,12 +114,23 @@ def note(args, text):
         print(text, file=sys.stderr, flush=True)
 
 
-def finish(args, result, text):
+def summarize(result, headlines):
+    """Adds a line for each (what, peer, ratio) to the file that BENCH_SUMMARY names, which `make bench` prints at its end."""
+    path = os.environ.get("BENCH_SUMMARY")
+    if not path:
+        return
+    with open(path, "a", encoding="utf-8") as f:
+        for what, peer, ratio in headlines:
+            f.write(f"{result['benchmark'] + ': ' + what:<46} {SELF} / {peer:<10} {show(*ratio)}\n")
+
+
+def finish(args, result, text, headlines=()):
     """Prints the result: the object itself, or what text(result) prints."""
     if args.json:
         print(json.dumps(result, indent=1))
     else:
         text(result)
+    summarize(result, headlines)
 
 
 def main(bench):

@@ -54,7 +54,8 @@ def bench(folder):
     for _, name in peers.rounds(emulators, args.rounds):
         runs[name].append(run_once(measure, commands[name]))
     result = {"benchmark": "start", "rounds": args.rounds, **summary(runs), "runs": runs}
-    peers.finish(args, result, text)
+    headlines = [("wall time from command to exit", name, r["seconds"]) for name, r in result["ratios"].items()]
+    peers.finish(args, result, text, headlines)
 
 
 peers.main(bench)

@@ -64,12 +64,12 @@ class Machine:
     """A guest and the board that it runs on, whichever emulator is to run it."""
 
     def __init__(self, kernel, initrd=None, append="", harts=1, disk=None, board="virt-riscv64", memory="1G",
-                 bare=False, bus="bus1", network=False, more=""):
-        """`bus`: the slot that the disk is on; `more`: sections of the machine file beside."""
+                 bare=False, bus="bus1", network=False, more="", peer_more=()):
+        """`bus`: the slot that the disk is on; `more`: sections of the machine file beside, `peer_more`: QEMU's words."""
         self.kernel, self.initrd, self.append, self.harts = kernel, initrd, append, harts
         self.disk, self.board, self.memory, self.bare, self.bus = disk, board, memory, bare, bus
         self.network = network        # a card on a user network, which this emulator's own board always has
-        self.more = more
+        self.more, self.peer_more = more, list(peer_more)
 
     def command(self, emulator=EMULATOR, folder=None):
         """The command line; a folder is needed for a machine with a disk, whose file is written there."""
@@ -90,7 +90,7 @@ class Machine:
         if self.disk:
             device = "virtio-blk-device" if self.bus.startswith("bus") else "virtio-blk-pci"
             words += ["-drive", f"if=none,id=d,format=raw,file={self.disk}", "-device", device + ",drive=d"]
-        return words
+        return words + self.peer_more
 
     def _mortise(self, emulator, folder):
         board = self.board
