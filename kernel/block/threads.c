@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The engine of waiting threads, for hosts without io_uring. Threads start when work waits for one, at most
- * THREADS_MAX of a handle. `lock` covers both lists; the operations themselves belong to whoever took them off.
+ * The engine of waiting threads, for hosts without io_uring. What can be done without waiting the caller does
+ * (quick.h). Threads start when work waits for one, at most THREADS_MAX of a handle. `lock` covers both lists; the
+ * operations themselves belong to whoever took them off.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "kernel/block/engine.h"
+#include "kernel/block/quick.h"
 
 #define THREADS_MAX 8
 
@@ -21,6 +23,7 @@ struct queue {
 
 struct threads {
 	struct bengine base;
+	struct quick quick;                  /* the caller's, without the lock */
 	pthread_mutex_t lock;
 	pthread_cond_t work, finished;
 	struct queue todo, done;
@@ -123,9 +126,13 @@ static bool thread_start(struct threads *t)
 static void threads_queue(struct bengine *engine, struct bop *op)
 {
 	struct threads *t = (struct threads *)engine;
+	bool done = quick_write(&t->quick, op) || quick_read(op);
 
 	pthread_mutex_lock(&t->lock);
-	if (t->idle == 0 && t->count < THREADS_MAX && !thread_start(t) && t->count == 0) {
+	if (done) {
+		queue_put(&t->done, op);
+		announce(t);
+	} else if (t->idle == 0 && t->count < THREADS_MAX && !thread_start(t) && t->count == 0) {
 		op->result = engine_do(op);            /* no thread to be had: here and now */
 		queue_put(&t->done, op);
 		announce(t);
@@ -138,7 +145,9 @@ static void threads_queue(struct bengine *engine, struct bop *op)
 
 static void threads_kick(struct bengine *engine)
 {
-	(void)engine;
+	struct threads *t = (struct threads *)engine;
+
+	quick_kick(&t->quick);
 }
 
 static struct bop *threads_reap(struct bengine *engine, bool wait)

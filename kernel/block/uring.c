@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The io_uring engine: a batch of operations is one system call. What is in the page cache completes inside that
- * call and is reaped by the caller at once; the rest is announced by the eventfd.
+ * call and is reaped by the caller at once, as are small writes (quick.h); the rest is announced by the eventfd.
  */
 #include <errno.h>
 #include <glib.h>
@@ -11,13 +11,15 @@
 #include <unistd.h>
 
 #include "kernel/block/engine.h"
+#include "kernel/block/quick.h"
 
 #define RING_ENTRIES 256u
 
 struct uring {
 	struct bengine base;
 	struct io_uring ring;
-	struct bop *early, **early_last;     /* finished, taken off the ring to make room in it */
+	struct quick quick;
+	struct bop *early, **early_last;     /* finished at once, or taken off the ring to make room in it */
 };
 
 static struct uring *uring_of(struct bengine *engine)
@@ -34,17 +36,19 @@ static struct bop *cqe_take(struct uring *u, struct io_uring_cqe *cqe)
 	return op;
 }
 
+static void early_put(struct uring *u, struct bop *op)
+{
+	op->next = NULL;
+	*u->early_last = op;
+	u->early_last = &op->next;
+}
+
 static void early_collect(struct uring *u)
 {
 	struct io_uring_cqe *cqe = NULL;
 
-	while (io_uring_peek_cqe(&u->ring, &cqe) == 0 && cqe) {
-		struct bop *op = cqe_take(u, cqe);
-
-		op->next = NULL;
-		*u->early_last = op;
-		u->early_last = &op->next;
-	}
+	while (io_uring_peek_cqe(&u->ring, &cqe) == 0 && cqe)
+		early_put(u, cqe_take(u, cqe));
 }
 
 /* The completion ring may be full: then it must be emptied before more can begin. */
@@ -52,6 +56,7 @@ static void uring_kick(struct bengine *engine)
 {
 	struct uring *u = uring_of(engine);
 
+	quick_kick(&u->quick);
 	while (io_uring_sq_ready(&u->ring) > 0) {
 		int rc = io_uring_submit(&u->ring);
 
@@ -75,8 +80,14 @@ static struct io_uring_sqe *sqe_get(struct uring *u)
 
 static void uring_queue(struct bengine *engine, struct bop *op)
 {
-	struct io_uring_sqe *sqe = sqe_get(uring_of(engine));
+	struct uring *u = uring_of(engine);
+	struct io_uring_sqe *sqe;
 
+	if (quick_write(&u->quick, op)) {
+		early_put(u, op);
+		return;
+	}
+	sqe = sqe_get(u);
 	switch (op->kind) {
 	case BOP_READ:
 		if (op->iov_count == 1)
