@@ -20,6 +20,7 @@ def enumeration(guest):
 
 def interrupts(guest):
     """Without a target for messages the driver takes the pin, which goes to the PLIC."""
+    m.shell(guest, "grep -c MSI /proc/interrupts", rb"0")
     before = pin_count(guest)
     m.shell(guest, "dd if=/dev/vda of=/dev/null bs=4k count=64 iflag=direct 2>&1 | grep out", rb"64\+0 records out")
     after = pin_count(guest)
