@@ -261,7 +261,8 @@ bool vring_elem_add(struct vring *ring, struct vring_elem *elem, uint64_t gpa, u
 static void elem_commit(struct vring *ring, struct vring_elem *elem)
 {
 	elem->pub.out = elem->pieces;
-	elem->pub.in = elem->pieces + elem->pub.out_count;
+	/* a request of empty buffers has no pieces */
+	elem->pub.in = elem->pieces ? elem->pieces + elem->pub.out_count : NULL;
 	elem->hold = ring->current;
 	elem->hold->refs++;
 	elem->live = true;
