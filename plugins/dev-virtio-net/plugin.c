@@ -178,7 +178,8 @@ static void queue_start(struct nic *n, uint32_t pair)
 
 	q->rx = n->virtio->queue(n->inst, 2 * pair);
 	q->tx = n->virtio->queue(n->inst, 2 * pair + 1);
-	if (q->rx)
+	/* a load leaves rings as they were saved: resume tells them */
+	if (q->rx && !n->loaded)
 		n->virtio->kicks(q->rx, 0);
 }
 
