@@ -2,7 +2,7 @@
 # Macros of configure.ac and of the plugins' plugin.m4. The table that configure ends with is collected in
 # mortise_rows (plugins) and mortise_missing (libraries of the core), one line each.
 
-# MORTISE_COMPILER_OPTIONS: --enable-{werror,asan,ubsan,tsan,debug}, into MORTISE_CFLAGS, MORTISE_LDFLAGS, MORTISE_DEFS
+# MORTISE_COMPILER_OPTIONS: --enable-{werror,asan,ubsan,tsan,fuzz,debug}, into MORTISE_CFLAGS, MORTISE_LDFLAGS, MORTISE_DEFS
 AC_DEFUN([MORTISE_COMPILER_OPTIONS], [
 MORTISE_CFLAGS="-std=gnu11 -Wall -Wextra"
 MORTISE_LDFLAGS=
@@ -12,6 +12,8 @@ MORTISE_ENABLE([werror], [make compiler warnings errors], [MORTISE_CFLAGS="$MORT
 MORTISE_ENABLE([asan], [build with the address sanitizer], [MORTISE_SANITIZE([address])])
 MORTISE_ENABLE([ubsan], [build with the undefined behaviour sanitizer], [MORTISE_SANITIZE([undefined])])
 MORTISE_ENABLE([tsan], [build with the thread sanitizer], [MORTISE_SANITIZE([thread])])
+MORTISE_ENABLE([fuzz], [instrument for libFuzzer: tests/fuzz (clang)],
+  [MORTISE_CFLAGS="$MORTISE_CFLAGS -fsanitize=fuzzer-no-link"])
 MORTISE_ENABLE([debug], [check IR, threads and lock ranks at run time (MORTISE_DEBUG)],
   [MORTISE_DEFS="$MORTISE_DEFS -DMORTISE_DEBUG=1"])
 AS_IF([test "$enable_asan$enable_tsan" = yesyes], [AC_MSG_ERROR([--enable-asan and --enable-tsan exclude each other])])

@@ -216,7 +216,7 @@ static int symbols_open_all(struct symbols *symbols, GArray *libraries, const st
 static bool symbols_is_sanitizers(const char *name)
 {
 	static const char *const starts[] = {
-		"__asan_", "__ubsan_", "__tsan_", "__sanitizer_", "__lsan_", "__interceptor_",
+		"__asan_", "__ubsan_", "__tsan_", "__sanitizer_", "__sancov_", "__lsan_", "__interceptor_",
 	};
 
 	for (size_t i = 0; SYMBOLS_SANITIZED && i < G_N_ELEMENTS(starts); i++)

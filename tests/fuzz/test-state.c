@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state of every class that there is: a plugin brings a machine with its classes (fuzz.ini, or state.ini where the
+ * class reaches out to the host), and each is saved, loaded into a fresh machine and saved again to the same bytes;
+ * states that are cut off, changed or hold an unknown field are refused by name. A class with state that is in no
+ * machine fails the test, so that a new plugin cannot forget it. A process for each machine.
+ */
+#include "tests/fuzz/fuzz.h"
+
+#include <glib/gstdio.h>
+#include <glob.h>
+#include <mortise/draft/block-create.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kernel/load/loader.h"
+#include "kernel/state/file.h"
+#include "tests/fuzz/empty-image.h"
+
+#define RUN_US    10000
+#define CUTS      16u              /* places at which each component is cut off */
+#define HOST_LACKS 77
+
+static void refused(const char *who, const char *how, const uint8_t *bytes, size_t len_bytes)
+{
+	struct mt_error err = { .size = sizeof(err) };
+	struct mt_state_in *in = state_in_open(who, bytes, len_bytes, &err);
+
+	if (!in && strstr(err.message, who))
+		return;
+	printf("%s: %s: %s\n", who, how, in ? "taken" : err.message);
+	exit(1);
+}
+
+/* Whatever does not have its sums is refused before a class sees it. */
+static void damaged_files_are_refused(const struct image *image)
+{
+	for (unsigned i = 0; i < image_count(image); i++) {
+		const uint8_t *bytes;
+		size_t len;
+		const char *who = image_component(image, i, &bytes, &len);
+
+		for (unsigned cut = 0; cut < CUTS; cut++) {
+			uint8_t *copy = g_memdup2(bytes, len);
+			size_t at = len * cut / CUTS;
+
+			refused(who, "cut off", copy, at);
+			copy[at] ^= (uint8_t)(1u << cut % 8);
+			refused(who, "a bit changed", copy, len);
+			g_free(copy);
+		}
+	}
+}
+
+static void unknown_fields_are_refused(struct image *const *images, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const uint8_t *bytes;
+		size_t len;
+
+		/* the words of a refusal are looked at in there */
+		if (image_load(images[i], false)) {
+			printf("%s took a field that it does not know\n", image_component(images[i], i, &bytes, &len));
+			exit(1);
+		}
+	}
+}
+
+/* Of a fresh machine `m`, which goes: there is one at a time. */
+static void state_check(struct machine *m)
+{
+	struct image *image = image_save(m, IMAGE_PLAIN), **extra;
+	unsigned count = image_count(image);
+
+	extra = g_new0(struct image *, count);
+	for (unsigned i = 0; i < count; i++)
+		extra[i] = image_save(m, i);
+	machine_destroy(m);
+	damaged_files_are_refused(image);
+	machine_destroy(image_load(image, true));      /* compares what is saved again */
+	unknown_fields_are_refused(extra, count);
+	for (unsigned i = 0; i < count; i++)
+		image_free(extra[i]);
+	image_free(image);
+	g_free(extra);
+}
+
+static void classes_print(const struct machine *m, FILE *out)
+{
+	for (unsigned i = 0; i < m->insts->len; i++)
+		fprintf(out, "%s\n", ((struct mt_inst *)g_ptr_array_index(m->insts, i))->cls->name);
+}
+
+static int machine_check(const char *file, const char *tmp, FILE *out)
+{
+	struct mt_error err = { .size = sizeof(err) };
+	struct machine *m;
+
+	ends_begin();
+	if (!target_open(file, tmp))
+		return 1;
+	m = target_try(&err);
+	if (!m) {
+		printf("%s: not on this host: %s\n", file, err.message);
+		return err.code == MT_EHOST || err.code == MT_EPERM ? HOST_LACKS : 1;
+	}
+	classes_print(m, out);
+	machine_destroy(m);
+	m = target_run();
+	g_usleep(RUN_US);
+	state_check(m);
+	target_close();
+	return 0;
+}
+
+/* The classes of one machine file into `covered`; false: the check failed. */
+static bool file_check(const char *file, const char *tmp, GHashTable *covered)
+{
+	char name[256];
+	int pipes[2], status = 1;
+	FILE *from;
+	pid_t pid;
+
+	fflush(NULL);
+	if (pipe(pipes) < 0)
+		return false;
+	pid = fork();
+	if (pid == 0) {
+		FILE *out = fdopen(pipes[1], "w");
+
+		status = machine_check(file, tmp, out);
+		fclose(out);
+		exit(status);
+	}
+	close(pipes[1]);
+	from = fdopen(pipes[0], "r");
+	while (fscanf(from, "%255s", name) == 1)
+		g_hash_table_add(covered, g_strdup(name));
+	fclose(from);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return false;
+	printf("%s: %s\n", file, status == 0 ? "ok" : WIFEXITED(status) && WEXITSTATUS(status) == HOST_LACKS ?
+	       "skipped" : "FAILED");
+	return WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == HOST_LACKS);
+}
+
+static bool files_check(const char *pattern, const char *tmp, GHashTable *covered)
+{
+	bool good = true;
+	glob_t files;
+
+	if (glob(pattern, 0, NULL, &files))
+		return false;
+	for (size_t i = 0; i < files.gl_pathc; i++)
+		good &= file_check(files.gl_pathv[i], tmp, covered);
+	globfree(&files);
+	return good;
+}
+
+/* An empty disk of a format, ${tmp}/CLASS. */
+static bool class_prepare(struct loader *loader, const struct registry_entry *entry, const struct note_class *cls,
+			  const char *tmp)
+{
+	struct mt_error err = { .size = sizeof(err) };
+	const struct mt_plugin *plugin;
+	char *path;
+	int code = 0;
+
+	if (cls->kind != MT_KIND_BLOCK)
+		return true;
+	path = g_build_filename(tmp, cls->name, NULL);
+	plugin = loader_load(loader, entry, &err);
+	code = plugin ? empty_image_make(plugin, cls->name, path, &err) : err.code;
+	if (code < 0)
+		printf("%s: %s\n", cls->name, err.message);
+	g_free(path);
+	return code == 0;
+}
+
+/* A format that makes no images has no machine here: its own test has images, and saves it. */
+static bool class_check(struct loader *loader, const struct registry_entry *entry, const struct note_class *cls,
+			GHashTable *covered)
+{
+	struct mt_error err = { .size = sizeof(err) };
+
+	if (cls->flags & MT_CLASS_NO_STATE || g_hash_table_contains(covered, cls->name))
+		return true;
+	if (cls->kind == MT_KIND_BLOCK && !loader_load(loader, entry, &err)->get_class(cls->name, MT_IFACE_BLOCK_CREATE)) {
+		printf("%s: makes no images: skipped\n", cls->name);
+		return true;
+	}
+	printf("%s: in no machine: give its plugin a fuzz.ini or a state.ini\n", cls->name);
+	return false;
+}
+
+/* Every class of every plugin: into a machine's file before, or looked for behind (`covered`). */
+static bool classes_walk(struct registry *registry, const char *tmp, GHashTable *covered)
+{
+	struct loader *loader = loader_create(host_get());
+	const GPtrArray *all = registry_all(registry);
+	unsigned count = 0;
+	bool good = true;
+
+	loader_set_interfaces(loader, host_interface_ids);
+	for (unsigned i = 0; i < all->len; i++) {
+		const struct registry_entry *entry = g_ptr_array_index(all, i);
+
+		for (size_t k = 0; entry->note && k < entry->note->class_count; k++, count++) {
+			const struct note_class *cls = &entry->note->classes[k];
+
+			good &= covered ? class_check(loader, entry, cls, covered) : class_prepare(loader, entry, cls, tmp);
+		}
+	}
+	loader_destroy(loader);
+	printf("%u classes\n", count);
+	return good && count;
+}
+
+static void folder_remove(const char *path)
+{
+	GDir *dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		char *file = g_build_filename(path, name, NULL);
+
+		g_remove(file);
+		g_free(file);
+	}
+	if (dir)
+		g_dir_close(dir);
+	g_rmdir(path);
+}
+
+int main(void)
+{
+	static const char loop[] = { 0x6f, 0x00, 0x00, 0x00 };         /* RISC-V: j . */
+	const char *plugins[] = { TEST_BUILDDIR "/plugins/*/.libs", NULL };
+	GHashTable *covered = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	struct registry *registry = registry_create(plugins);
+	char *tmp = g_dir_make_tmp("mortise-state.XXXXXX", NULL), *firmware = g_build_filename(tmp, "firmware", NULL);
+	bool good;
+
+	good = g_file_set_contents(firmware, loop, sizeof(loop), NULL) && classes_walk(registry, tmp, NULL);
+	good &= files_check(TEST_SRCDIR "/plugins/*/fuzz.ini", tmp, covered);
+	good &= files_check(TEST_SRCDIR "/plugins/*/state.ini", tmp, covered);
+	good &= classes_walk(registry, tmp, covered);
+	folder_remove(tmp);
+	registry_destroy(registry);
+	g_free(firmware), g_free(tmp);
+	g_hash_table_unref(covered);
+	return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
