@@ -223,9 +223,10 @@ bool exec_page_has_jumps(const struct tcg_vcpu *v, uint64_t vaddr)
 static void arm_timer(struct tcg_vcpu *v)
 {
 	uint64_t at = v->tcg->front->next_wakeup_ns(v->env);
-	if (at == v->timer_ns)
+	/* the loop's thread forgets it when it has fired */
+	if (at == __atomic_load_n(&v->timer_ns, __ATOMIC_RELAXED))
 		return;
-	v->timer_ns = at;
+	__atomic_store_n(&v->timer_ns, at, __ATOMIC_RELAXED);
 	v->tcg->services.clock->timer_arm(v->timer, at);
 }
 
@@ -268,10 +269,12 @@ static void link_to(struct tcg_vcpu *v, struct tcg_block *b)
 {
 	struct tcg_link *link = (struct tcg_link *)(uintptr_t)v->env->link_patch;
 	v->env->link_patch = 0;
-	if (!link || link->target_pc != b->pc)
+	if (!link)
 		return;
+	/* written by whichever vCPU translated it; this one came here by code alone */
 	pthread_mutex_lock(&v->tcg->lock);
-	cache_link(v->tcg, link, b);
+	if (link->target_pc == b->pc)
+		cache_link(v->tcg, link, b);
 	pthread_mutex_unlock(&v->tcg->lock);
 }
 
