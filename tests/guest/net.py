@@ -144,4 +144,5 @@ def test(folder):
         m.step(f"{base}, {slot}: " + (", ".join(f"{key} {value}" for key, value in rings.items()) or "all that rings can"))
 
 
-m.main(test)
+if __name__ == "__main__":
+    m.main(test)

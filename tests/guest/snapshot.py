@@ -176,4 +176,5 @@ def test(folder):
     m.step("what is damaged or does not fit is refused")
 
 
-m.main(test)
+if __name__ == "__main__":
+    m.main(test)
