@@ -112,12 +112,25 @@ static int vectors_load(const struct mt_pci *f, struct saved *saved, struct mt_s
 	return code;
 }
 
+/* The function's own state is loaded after this. */
+static void master_take(struct mt_pci *f)
+{
+	uint32_t master = (f->config[PCI_COMMAND] & PCI_COMMAND_MASTER) != 0;
+	uint32_t old = __atomic_exchange_n(&f->gate.open, master, __ATOMIC_ACQ_REL);
+
+	if (old == master || !f->role || !f->role->bus_master)
+		return;
+	inst_enter(f->inst);
+	f->role->bus_master(f->inst->self, master);
+	inst_leave(f->inst);
+}
+
 /* With the config lock. BARs are placed when all functions have theirs. */
 static void function_take(struct mt_pci *f, const struct saved *saved)
 {
 	for (uint32_t i = 0; i < PCI_CONFIG_BYTES; i++)
 		f->config[i] = (uint8_t)((f->config[i] & ~f->writable[i]) | (saved->config[i] & f->writable[i]));
-	__atomic_store_n(&f->gate.open, (f->config[PCI_COMMAND] & PCI_COMMAND_MASTER) != 0, __ATOMIC_RELEASE);
+	master_take(f);
 	pthread_mutex_lock(&f->lock);
 	memcpy(f->table, saved->table, f->vectors * sizeof(*f->table));
 	memcpy(f->pending, saved->pending, WORDS(f) * sizeof(*f->pending));

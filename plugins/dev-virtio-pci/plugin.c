@@ -561,6 +561,20 @@ static int slot_save(void *self, struct mt_state_out *out, const struct mt_state
 	return 0;
 }
 
+static int vector_refuse(uint32_t vector, const char *field, struct mt_state_in *in, const struct mt_state_reader *r)
+{
+	return vector < VECTORS || vector == NO_VECTOR ? 0 : r->refuse(in, field, "is none of the function's vectors");
+}
+
+static int vectors_check(const struct slot *s, struct mt_state_in *in, const struct mt_state_reader *r)
+{
+	int code = vector_refuse(s->config_vector, "config_vector", in, r);
+
+	for (uint32_t i = 0; !code && i < MT_VIRTIO_QUEUES_MAX; i++)
+		code = vector_refuse(s->rings[i].vector, "rings", in, r);
+	return code;
+}
+
 static int slot_load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
 		     struct mt_error *err)
 {
@@ -571,6 +585,8 @@ static int slot_load(void *self, struct mt_state_in *in, const struct mt_state_r
 	identify(s);
 	pthread_mutex_lock(&s->lock);
 	code = mt_state_load(in, r, &slot_table, version, s);
+	if (!code)
+		code = vectors_check(s, in, r);
 	pthread_mutex_unlock(&s->lock);
 	return code;
 }

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <fake/check-run.h>
 #include <fake/fake.h>
+#include <fake/state.h>
 #include <mortise/draft/virtio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,16 +94,22 @@ static const void *get(const struct mt_host *h, const char *id)
 	return strcmp(id, MT_IFACE_VIRTIO_TRANSPORT) == 0 ? &transport : real_get(h, id);
 }
 
-static void start_with(const char *property)
+/* Not started. */
+static struct fake *make(void)
 {
-	struct mt_host *host;
+	struct fake *made = fake_new("dev-virtio-pci");
+	struct mt_host *host = (struct mt_host *)(uintptr_t)fake_host(made);
 
-	memset(&told, 0, sizeof(told));
-	f = fake_new("dev-virtio-pci");
-	host = (struct mt_host *)(uintptr_t)fake_host(f);
 	real_get = host->get_interface;
 	host->get_interface = get;
-	fake_prop(f, "bus", "pci");
+	fake_prop(made, "bus", "pci");
+	return made;
+}
+
+static void start_with(const char *property)
+{
+	memset(&told, 0, sizeof(told));
+	f = make();
 	if (property)
 		fake_prop(f, property, "off");
 	fake_start(f);
@@ -357,6 +364,54 @@ START_TEST(window)
 }
 END_TEST
 
+static int load_changed(const char *field, uint64_t value)
+{
+	struct fake_state *state = fake_save(f);
+	struct fake *fresh = make();
+	uint32_t at = fake_state_find(state, field);
+	int code;
+
+	ck_assert_msg(at < fake_state_fields(state), "%s", field);
+	fake_state_set(state, at, 0, value);
+	code = fake_load(fresh, state, NULL);
+	fake_free(fresh);
+	fake_state_free(state);
+	return code;
+}
+
+/* fake_state_check tries every field, and 64 rings have many of a kind. */
+static void comes_back(void)
+{
+	struct fake_state *state = fake_save(f), *again;
+	struct fake *fresh = make();
+	const char *what;
+
+	ck_assert_int_eq(fake_load(fresh, state, NULL), 0);
+	again = fake_save(fresh);
+	what = fake_state_differs(state, again);
+	ck_assert_msg(!what, "%s", what);
+	fake_free(fresh);
+	fake_state_free(state);
+	fake_state_free(again);
+}
+
+START_TEST(state)
+{
+	fake_put(f, 0x10, 2, 64);
+	fake_put(f, 0x16, 2, 1);
+	fake_put(f, 0x1a, 2, 5);
+	fake_put(f, 0x20, 4, 0x1234000);
+	comes_back();
+	/* a vector above the table of the function, which the chip never holds */
+	ck_assert_int_eq(load_changed("config_vector", 3), 0);
+	ck_assert_int_eq(load_changed("config_vector", NO_VECTOR), 0);
+	ck_assert_int_lt(load_changed("config_vector", 65), 0);
+	ck_assert_int_eq(load_changed("rings[1]/vector", 64), 0);
+	ck_assert_int_lt(load_changed("rings[1]/vector", 65), 0);
+	ck_assert_int_lt(load_changed("rings[1]/vector", NO_VECTOR - 1), 0);
+}
+END_TEST
+
 START_TEST(fuzz)
 {
 	fake_fuzz_region(f, 99, getenv("MORTISE_LONG") ? 1000000 : 50000);
@@ -366,5 +421,5 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("virtio-pci", setup, teardown, identity, empty_slot, features_by_halves, status, queues, pin, messages,
-		  rings_to_choose_from, mastering, window, fuzz);
+		  rings_to_choose_from, mastering, window, state, fuzz);
 }

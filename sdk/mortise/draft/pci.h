@@ -58,7 +58,10 @@ struct mt_pci;
 
 /* Role of a function; every member may be NULL. Under the instance lock unless the class is parallel. */
 struct mt_pci_function {
-	/* [vcpu] or [main] the guest switched bus mastering: 0 means that no DMA and no message leaves any more */
+	/*
+	 * [vcpu] or [main] the guest switched bus mastering: 0 means that no DMA and no message leaves any more. Also
+	 * when a load changes it, before the class's own load.
+	 */
 	void (*bus_master)(void *self, uint32_t enabled);
 	/*
 	 * [vcpu] function-level reset: back to the state after power-on, the pin included. When it returns nothing
