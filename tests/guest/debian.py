@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 import debian_image as d  # noqa: E402
 import machines as m  # noqa: E402
 
-LOADER = "/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin"
+LOADER = "/usr/lib/u-boot/qemu-riscv64_smode/uboot.elf"
 HOST = "10.0.2.2"  # this host, as the guest's network shows it
 SOURCES = ["sdk", "plugins/cpu-tcg"]
 MAKEFILE = r"""
@@ -63,9 +63,9 @@ class Ssh:
         return text
 
 
-def start(folder, disk, harts, port):
+def start(folder, disk, harts, port, base, slot):
     """The machine with the boot loader in the kernel's place: all else comes from the disk."""
-    board = d.write_machine(folder, [("vda", disk, False)], hostfwd=f"tcp:127.0.0.1:{port}-:22")
+    board = d.write_machine(folder, [("vda", disk, False)], f"tcp:127.0.0.1:{port}-:22", base, slot)
     return m.console.Console([m.EMULATOR, "run", "-q", board, "-s", f"boot.kernel={LOADER}", "-s", f"cpu.count={harts}",
                               "-s", "ram.size=2G", "-s", "boot.append="])
 
@@ -98,13 +98,15 @@ def test(folder):
     archive = Archive(d.needed("repo"))
     port = d.free_port()
     ssh = Ssh(folder, port)
-    with start(folder, disk, 4, port) as guest:
+    with start(folder, disk, 4, port, "virt-riscv64-aia", "slot") as guest:
         log_in(guest)
-        m.step("4 harts: log-in on the console")
+        m.step("4 harts, AIA, disk and card on PCI: log-in on the console")
         guest.type(f"mkdir -p .ssh; echo '{ssh.public()}' > .ssh/authorized_keys; echo key-is-there\n".encode())
-        guest.expect(rb"\nkey-is-there", 60)
+        guest.expect(rb"[\r\n]key-is-there", 60)
         m.check("riscv64" in ssh.run("uname -m", 120), "the guest is no riscv64")
-        m.step("log-in over ssh")
+        vectors = ssh.run("grep -oE 'PCI-MSIX.*virtio[0-9]+-(req|input|output).*' /proc/interrupts", 60).splitlines()
+        m.check(len(vectors) >= 3, f"disk and card have these vectors: {vectors}")
+        m.step("log-in over ssh; vectors: " + ", ".join(v.split()[-1] for v in vectors))
         ssh.run(f"echo 'deb [trusted=yes] http://{HOST}:{archive.port}/ ./' > /etc/apt/sources.list && apt-get update && "
                 "apt-get install -y hello && hello", 900)
         m.check("Hello, world!" in ssh.run("hello", 60), "the installed program does not greet")
@@ -115,10 +117,10 @@ def test(folder):
         parallel = compiled(ssh, 4)
         m.step("compiled by make -j4 on 4 harts")
         shut_down(ssh, guest)
-    with start(folder, disk, 1, port) as guest:
+    with start(folder, disk, 1, port, "virt-riscv64", "bus") as guest:
         guest.expect(rb"debian login: ", 900)
         m.check(compiled(ssh, 1) == parallel, "one hart compiles something else than four do")
-        m.step("compiled on one hart: the same objects")
+        m.step("one hart, PLIC, memory-mapped slots: make gives the same objects")
         shut_down(ssh, guest)
 
 

@@ -48,14 +48,15 @@ def free_port():
         return s.getsockname()[1]
 
 
-def write_machine(folder, disks, hostfwd=None):
-    """A machine file with raw disks (id, path, readonly) on the slots from bus1 on, perhaps with a user network."""
+def write_machine(folder, disks, hostfwd=None, base="virt-riscv64", slot="bus"):
+    """A machine file with raw disks (id, path, readonly) on the slots bus1, bus2... or slot1, slot2..., and perhaps a
+    forward into the user network."""
     path = os.path.join(folder, "machine.ini")
     with open(path, "w", encoding="utf-8") as f:
-        f.write("[machine]\nschema = 1\nbase = virt-riscv64\n")
+        f.write(f"[machine]\nschema = 1\nbase = {base}\n")
         for i, (name, file, readonly) in enumerate(disks):
             f.write(f"[block {name}-file]\nplugin = block-raw\nfile = \"{file}\"\nreadonly = {'on' if readonly else 'off'}\n"
-                    f"[device {name}]\nplugin = dev-virtio-blk\nbus = bus{i + 1}\nblock = {name}-file\n")
+                    f"[device {name}]\nplugin = dev-virtio-blk\nbus = {slot}{i + 1}\nblock = {name}-file\n")
         if hostfwd:
             f.write(f"[device net0]\nhostfwd.1 = {hostfwd}\n")
     return path
