@@ -139,14 +139,14 @@ static bool bool_is_legal(const char **value)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(on); i++) {
 		if (!strcmp(*value, on[i]) || !strcmp(*value, off[i])) {
-			*value = !strcmp(*value, on[i]) ? "on" : "off";
+			*value = !strcmp(*value, on[i]) ? "true" : "false";
 			return true;
 		}
 	}
 	return false;
 }
 
-/* The value as formats want it: sizes in bytes, switches as on and off. NULL: it is not legal. g_free. */
+/* The value as formats want it: sizes in bytes, switches as true and false. NULL: it is not legal. g_free. */
 static char *value_read(const struct mt_block_option *option, const char *value)
 {
 	uint64_t number;
