@@ -23,6 +23,7 @@ static struct bnode node;
 static struct qcow2 q;
 static struct mt_block *block;
 static struct workers *workers;
+static bool as_device;                   /* the file cannot grow */
 
 /* The host's interfaces, over the one node. */
 
@@ -200,7 +201,7 @@ static inline void image_open(const char *path)
 	cache_host = block_cache_host;
 	cache_host.create = host_cache;
 	cache_host.flush = host_flush;
-	q = (struct qcow2){ .host = &node_host, .cache = &cache_host, .can_grow = 1 };
+	q = (struct qcow2){ .host = &node_host, .cache = &cache_host, .can_grow = !as_device };
 	node_enter(&node);
 	ck_assert_msg(qcow2_open(&q, &err) == 0, "%s: %s", path, err.message);
 	node_leave(&node);
@@ -226,7 +227,7 @@ static inline void image_close(void)
 }
 
 /* Before and after what needs the image for itself; nothing is in flight. */
-static inline void exclusive_begin(void)
+static inline void alone_begin(void)
 {
 	request_drain(block);
 	ck_assert_int_eq(node_settle(&node), 0);
@@ -235,7 +236,7 @@ static inline void exclusive_begin(void)
 	q.wait = 1;
 }
 
-static inline void exclusive_end(void)
+static inline void alone_end(void)
 {
 	ck_assert_int_eq(space_release(&q), 0);
 	q.wait = 0;

@@ -170,6 +170,9 @@ START_TEST(scripts)
 		snprintf(what, sizeof(what), "script %u", i);
 		memset(model, 0, sizeof(model));
 		image_make(path, &o);
+		as_device = i % 6 == 4;
+		if (as_device)
+			ck_assert_int_eq(run("truncate -s %u %s", 8 * DISK, path), 0);
 		image_open(path);
 		script(25);
 		ck_assert_int_eq(transfer(MT_BLOCK_DISCARD, 0, DISK / 2, NULL, DISK / 4), 0);
@@ -183,6 +186,7 @@ START_TEST(scripts)
 		image_close();
 		judge(what);
 	}
+	as_device = false;
 }
 END_TEST
 
@@ -194,18 +198,18 @@ static void take_snapshot(const char *name)
 	struct mt_error err = { .size = sizeof(err) };
 
 	snprintf(what.name, sizeof(what.name), "%s", name);
-	exclusive_begin();
+	alone_begin();
 	ck_assert_msg(snapshot_create(&q, &what, &err) == 0, "%s", err.message);
-	exclusive_end();
+	alone_end();
 }
 
 static void use_snapshot(int (*use)(struct qcow2 *q, uint32_t index, struct mt_error *err))
 {
 	struct mt_error err = { .size = sizeof(err) };
 
-	exclusive_begin();
+	alone_begin();
 	ck_assert_msg(use(&q, 0, &err) == 0, "%s", err.message);
-	exclusive_end();
+	alone_end();
 }
 
 static void their_turn(uint64_t n)
@@ -376,9 +380,9 @@ START_TEST(kills)
 		}
 		image_open(path);
 		look_at_rest(i + 1, durable);
-		exclusive_begin();
+		alone_begin();
 		ck_assert_int_eq(qcow2_check(&q, MT_BLOCK_CHECK_LEAKS, &out, NULL, NULL, NULL), 0);
-		exclusive_end();
+		alone_end();
 		ck_assert_uint_eq(out.corruptions, 0);
 		ck_assert_uint_eq(out.leaks, out.leaks_fixed);
 		script(5);
