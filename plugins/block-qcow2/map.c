@@ -175,7 +175,7 @@ int32_t map_range(struct qcow2 *q, uint64_t offset, uint64_t len_bytes, uint64_t
 
 	if (offset >= limit || !max)
 		return MT_ERANGE;
-	if (w.write && q->corrupt)
+	if (!q->l1 || (w.write && q->corrupt))   /* no table: the image could not be loaded again */
 		return MT_EIO;
 	w.end = offset + mt_min_u64(len_bytes ? len_bytes : 1, limit - offset);
 	for (uint32_t i = 0; i < SLICES_MAX && rc == 0 && more; i++)

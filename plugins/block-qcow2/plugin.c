@@ -112,11 +112,13 @@ static void node_info(void *self, struct mt_block_info *out)
 	const struct node *n = self;
 
 	out->flags = n->info.flags & (MT_BLOCK_INFO_READONLY | MT_BLOCK_INFO_VOLATILE);
+	if (n->qcow2.corrupt)
+		out->flags |= MT_BLOCK_INFO_READONLY;  /* until it is repaired */
 	out->disk_bytes = n->qcow2.disk_bytes;
 	out->block_bytes = n->info.block_bytes;
 	out->physical_bytes = n->info.physical_bytes;
 	out->unit_bytes = (uint32_t)n->qcow2.cluster_bytes;
-	if (!n->qcow2.readonly)
+	if (!(out->flags & MT_BLOCK_INFO_READONLY))
 		out->discard_bytes = out->unit_bytes;
 }
 

@@ -156,6 +156,42 @@ static int meta_find(struct qcow2 *q)
 	return rc < 0 ? rc : meta_of_snapshots(q);
 }
 
+/* A device has its length from the beginning: what is in use of it is known by the counts. */
+static int find_end(struct qcow2 *q, uint64_t *end)
+{
+	uint64_t per_slice = refcount_slice(q), c = mt_min_u64(*end, q->reftable_entries << q->block_bits);
+
+	for (*end = 0; c; c = (c - 1) / per_slice * per_slice) {
+		struct mt_block_page *page;
+		int rc = refcount_page(q, c - 1, &page);
+
+		if (rc == MT_ENOENT)
+			continue;
+		if (rc < 0)
+			return rc;
+		for (uint64_t i = c; i-- > (c - 1) / per_slice * per_slice && !*end;)
+			*end = refcount_in(q, page, i) ? i + 1 : 0;
+		q->cache->put(q->block_cache, page);
+		if (*end)
+			break;
+	}
+	return 0;
+}
+
+static int find_limits(struct qcow2 *q, uint64_t bytes)
+{
+	int wait = q->wait, rc;
+
+	q->end = q->fresh = qcow2_clusters(q, bytes);
+	q->limit = q->can_grow ? HOST_OFFSET_MAX : bytes;
+	if (q->can_grow)
+		return 0;
+	q->wait = 1;
+	rc = find_end(q, &q->end);
+	q->wait = wait;
+	return rc;
+}
+
 static int start_writing(struct qcow2 *q, struct mt_error *err)
 {
 	uint64_t bytes = q->host->child_bytes(q->inst, 0);
@@ -164,8 +200,7 @@ static int start_writing(struct qcow2 *q, struct mt_error *err)
 	if (meta_find(q) < 0)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	space_reset(q);
-	q->end = q->fresh = qcow2_clusters(q, bytes);
-	return 0;
+	return find_limits(q, bytes) < 0 ? mt_error_set(err, MT_EIO, "file", "the reference counts cannot be read") : 0;
 }
 
 static void unload(struct qcow2 *q)
@@ -227,18 +262,13 @@ int qcow2_open(struct qcow2 *q, struct mt_error *err)
 	if (rc < 0)
 		return rc;
 	q->corrupt = (q->h.incompatible & INCOMPAT_CORRUPT) != 0;
-	if (q->corrupt && !q->readonly) {
-		mt_error_set(err, MT_EIO, "file", "the image is marked corrupt and can only be read");
-		mt_error_hint(err, "check and repair it, or open it with readonly = on");
-		return MT_EIO;
-	}
 	q->codec = codec_new(q->h.compression);
 	if (!q->codec)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	rc = make_caches(q, err);
 	if (rc == 0 && !q->readonly)
 		rc = start_writing(q, err);
-	return rc < 0 || q->readonly ? rc : claim(q, err);
+	return rc < 0 || q->readonly || q->corrupt ? rc : claim(q, err);
 }
 
 int qcow2_corrupt(struct qcow2 *q)

@@ -109,6 +109,7 @@ struct qcow2 {
 	uint32_t spare_count, spare_room;
 	uint64_t scan_at;                    /* what lies before it and is free is in `spare` */
 	uint64_t end;                        /* clusters from here on were never used */
+	uint64_t limit;                      /* the file ends here: HOST_OFFSET_MAX, or a device's length */
 	uint64_t fresh;                      /* the file had no bytes from here on when it was opened */
 	uint64_t packed;                     /* offset of the room behind the last encoded unit; 0: none */
 	uint64_t epoch;                      /* of retired space: older is accounted for already */

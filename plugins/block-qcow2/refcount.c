@@ -245,7 +245,7 @@ static int plan(const struct qcow2 *q, struct longer *l)
 		if (l->clusters * q->cluster_bytes > REFTABLE_BYTES_MAX)
 			return MT_ENOSPC;
 	}
-	return (l->start + l->blocks + l->clusters) * q->cluster_bytes > HOST_OFFSET_MAX ? MT_ENOSPC : 0;
+	return l->start + l->blocks + l->clusters > q->limit / q->cluster_bytes ? MT_ENOSPC : 0;
 }
 
 static int longer_meta(struct qcow2 *q, const struct longer *l)

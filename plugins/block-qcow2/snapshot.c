@@ -211,7 +211,7 @@ static int begin(struct qcow2 *q, struct mt_error *err)
 {
 	if (q->readonly || q->corrupt)
 		return mt_error_set(err, MT_EPERM, "file", "the image can only be read");
-	return qcow2_mark(q, INCOMPAT_DIRTY, 0);
+	return qcow2_mark(q, INCOMPAT_DIRTY, 0) < 0 ? mt_error_set(err, MT_EIO, "file", "the header cannot be written") : 0;
 }
 
 /* Flags tell the counts again, nothing of the old is left, and what is in memory is what the file has. */

@@ -161,11 +161,12 @@ static int take_end(struct qcow2 *q, uint64_t want, uint64_t *cluster, uint64_t 
 {
 	for (uint32_t i = 0; i < SKIP_MAX; i++) {
 		uint64_t n = 0, limit, first = q->end;
-		int rc = first >= HOST_OFFSET_MAX / q->cluster_bytes ? MT_ENOSPC : refcount_page_make(q, first, page);
+		int rc = first >= q->limit / q->cluster_bytes ? MT_ENOSPC : refcount_page_make(q, first, page);
 
 		if (rc < 0)
 			return rc;
 		limit = q->end == first ? mt_min_u64(want, slice_left(q, first)) : 0;      /* else blocks took the place */
+		limit = mt_min_u64(limit, q->limit / q->cluster_bytes - first);
 		while (n < limit && refcount_in(q, *page, first + n) == 0)
 			n++;
 		rc = n ? take(q, *page, first, n) : 0;

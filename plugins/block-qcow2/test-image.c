@@ -299,7 +299,7 @@ END_TEST
 /* Damage to counts and flags is found and mended; what the disk reads as stays. */
 START_TEST(repair)
 {
-	for (uint32_t i = 0; i < 24; i++) {
+	for (uint32_t i = 0; i < 12; i++) {
 		struct mt_block_check c;
 		uint64_t random = i + 1, len, table, block;
 		uint8_t *bytes;
@@ -344,7 +344,121 @@ START_TEST(repair)
 }
 END_TEST
 
+/* Faults */
+
+struct faulty {
+	uint8_t model[1 << 20];
+	uint8_t unknown[2048];               /* sectors that a failed write may have changed */
+	uint8_t kept[1 << 20];
+	int has_kept;
+};
+
+static void faulty_write(struct faulty *t, uint64_t *random)
+{
+	uint64_t at = fake_random(random) % 2000 * 512, len = (1 + fake_random(random) % 48) * 512;
+	uint32_t op = (uint32_t)(fake_random(random) % 4);
+	uint8_t value = op ? (uint8_t)fake_random(random) : 0;
+	int rc;
+
+	memset(t->model + at, value, len);
+	rc = op ? fake_block_write(f, at, t->model + at, len) : fake_block_zero(f, at, len, MT_BLOCK_ZERO, MT_BLOCK_MAY_UNMAP);
+	memset(t->unknown + at / 512, rc < 0, len / 512);
+	ck_assert(rc == 0 || rc == MT_EIO);
+}
+
+/* Snapshots, one way or the other: done, or not done and an error. */
+static void faulty_snapshot(struct faulty *t, uint32_t which)
+{
+	struct mt_block_snapshot what = { .size = sizeof(what), .name = "s", .icount = UINT64_MAX };
+	struct mt_error err;
+	int32_t rc;
+
+	mt_error_init(&err);
+	if (which == 0) {
+		rc = snapshots()->create(fake_self(f), &what, &err);
+		memcpy(t->kept, t->model, sizeof(t->kept));
+	} else if (snapshots()->count(fake_self(f)) == 0) {
+		return;
+	} else if (which == 1) {
+		rc = snapshots()->apply(fake_self(f), 0, &err);
+		if (rc < 0)
+			memset(t->unknown, 1, sizeof(t->unknown));     /* it may have been done */
+		else
+			memcpy(t->model, t->kept, sizeof(t->model));
+	} else {
+		rc = snapshots()->remove(fake_self(f), 0, &err);
+	}
+	ck_assert_msg(rc == 0 || *err.message, "%d of %u without words", rc, which);
+}
+
+static void faulty_compare(const struct faulty *t)
+{
+	static uint8_t all[1 << 20];
+
+	ck_assert_int_eq(fake_block_read(f, 0, all, sizeof(all)), 0);
+	for (uint32_t i = 0; i < sizeof(all); i++)
+		ck_assert_msg(t->unknown[i / 512] || all[i] == t->model[i], "byte %u is %02x, not %02x", i, all[i], t->model[i]);
+}
+
+static void faulty_script(struct faulty *t, uint64_t random)
+{
+	for (uint32_t i = 0; i < 16; i++)
+		faulty_write(t, &random);
+	(void)fake_block_flush(f);
+	faulty_snapshot(t, 0);
+	for (uint32_t i = 0; i < 10; i++)
+		faulty_write(t, &random);
+	(void)fake_block_flush(f);
+	faulty_snapshot(t, 1);
+	for (uint32_t i = 0; i < 6; i++)
+		faulty_write(t, &random);
+	faulty_snapshot(t, 2);
+	(void)fake_block_flush(f);
+	(void)fake_block_flush(f);
+}
+
+/* An error at each k-th operation of the host: somebody hears of it, nothing is damaged, and the disk goes on. */
+START_TEST(faults)
+{
+	static struct faulty t;
+	uint32_t step = getenv("MORTISE_LONG") ? 1 : 67;
+
+	for (uint32_t form = 0; form < FORMS; form++) {
+		uint64_t left = 0;
+
+		for (uint64_t k = 1 + form; left == 0; k += step) {
+			struct mt_block_check c;
+			uint64_t random = k + 1000;
+
+			memset(&t, 0, sizeof(t));
+			kept_count = 0;
+			if (f && fake_self(f)) {
+				stop();
+				start();
+			}
+			make(1 << 20, NULL, forms[form]);
+			fake_block_misses(f, 0);
+			fake_block_fail_in(f, k);
+			faulty_script(&t, form + 7);
+			left = fake_block_fail_left(f);
+			fake_block_fail_in(f, 0);
+			flush();
+			faulty_compare(&t);
+			c = check(MT_BLOCK_CHECK_LEAKS);
+			ck_assert_msg(c.corruptions == 0 && c.errors == 0, "form %u, operation %llu: %s", form,
+				      (unsigned long long)k, findings);
+			faulty_write(&t, &random);
+			flush();
+			reopen();
+			faulty_compare(&t);
+			check_clean();
+		}
+	}
+}
+END_TEST
+
 int main(void)
 {
-	CHECK_RUN("block-qcow2 image", start, stop, snapshot_scripts, turns_with_qemu, vm_state, amending, repair);
+	CHECK_RUN("block-qcow2 image", start, stop, snapshot_scripts, turns_with_qemu, vm_state, amending, repair,
+		  faults);
 }

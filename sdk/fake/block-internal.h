@@ -55,6 +55,7 @@ struct fake_blocks {
 	struct mt_block_space *spaces;     /* retired */
 	uint32_t space_count;
 	uint32_t misses, cut, abort_next;
+	uint64_t fail_in;                  /* host operations until one fails; 0: none will */
 	uint64_t random;
 };
 
@@ -64,6 +65,7 @@ void fake_file_write(struct fake_file *file, uint64_t offset, const void *data, 
 void fake_file_read(struct fake_file *file, uint64_t offset, void *buf, uint64_t len_bytes);
 void fake_file_resize(struct fake_file *file, uint64_t len_bytes);
 void fake_file_flush(struct fake_file *file);
+int fake_block_fails(struct fake_blocks *b);
 int32_t fake_cache_flush(struct mt_inst *inst);
 void fake_block_end(struct fake *f);
 

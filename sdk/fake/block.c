@@ -198,6 +198,21 @@ void fake_block_misses(struct fake *f, uint32_t one_in)
 	fake_blocks(f)->misses = one_in;
 }
 
+void fake_block_fail_in(struct fake *f, uint64_t operations)
+{
+	fake_blocks(f)->fail_in = operations;
+}
+
+uint64_t fake_block_fail_left(struct fake *f)
+{
+	return fake_blocks(f)->fail_in;
+}
+
+int fake_block_fails(struct fake_blocks *b)
+{
+	return b->fail_in && --b->fail_in == 0;
+}
+
 void fake_block_end(struct fake *f)
 {
 	struct fake_blocks *b = f->blocks;
@@ -274,13 +289,15 @@ static int32_t backing_open(struct mt_inst *inst, const char *name, const char *
 
 static int32_t child_read(struct mt_inst *inst, uint32_t child, uint64_t offset, void *buf, uint64_t len_bytes)
 {
+	if (fake_block_fails(fake_blocks(inst->fake)))
+		return MT_EIO;
 	fake_file_read(child_of(inst, child), offset, buf, len_bytes);
 	return 0;
 }
 
 static int32_t child_write(struct mt_inst *inst, uint32_t child, uint64_t offset, const void *buf, uint64_t len_bytes)
 {
-	if (fake_blocks(inst->fake)->cut)
+	if (fake_blocks(inst->fake)->cut || fake_block_fails(fake_blocks(inst->fake)))
 		return MT_EIO;
 	fake_file_write(child_of(inst, child), offset, buf, len_bytes);
 	return 0;
@@ -288,7 +305,7 @@ static int32_t child_write(struct mt_inst *inst, uint32_t child, uint64_t offset
 
 static int32_t child_flush(struct mt_inst *inst, uint32_t child)
 {
-	if (fake_blocks(inst->fake)->cut)
+	if (fake_blocks(inst->fake)->cut || fake_block_fails(fake_blocks(inst->fake)))
 		return MT_EIO;
 	fake_file_flush(child_of(inst, child));
 	return 0;
@@ -296,7 +313,7 @@ static int32_t child_flush(struct mt_inst *inst, uint32_t child)
 
 static int32_t child_resize(struct mt_inst *inst, uint32_t child, uint64_t len_bytes)
 {
-	if (fake_blocks(inst->fake)->cut)
+	if (fake_blocks(inst->fake)->cut || fake_block_fails(fake_blocks(inst->fake)))
 		return MT_EIO;
 	fake_file_resize(child_of(inst, child), len_bytes);
 	return 0;
@@ -417,6 +434,8 @@ static int32_t cache_get(struct mt_block_cache *cache, uint64_t offset, uint32_t
 		    fake_random(&b->random) % b->misses == 0)
 			return MT_EAGAIN;
 		if (!page) {
+			if (!(flags & MT_BLOCK_PAGE_NEW) && fake_block_fails(b))
+				return MT_EIO;
 			page = page_make(b, cache, offset);
 			if (!(flags & MT_BLOCK_PAGE_NEW))
 				fake_file_read(child_of(cache->inst, cache->child), offset, page->pub.data, cache->page_bytes);
@@ -487,17 +506,20 @@ static void flush_all(struct fake_blocks *b)
 		fake_file_flush(&b->files[i]);
 }
 
-static void write_rank(struct fake_blocks *b, uint32_t rank)
+static int32_t write_rank(struct fake_blocks *b, uint32_t rank)
 {
 	for (uint32_t i = 0; i < b->page_count; i++) {
 		struct fake_page *page = b->pages[i];
 
 		if (!page->dirty || page->cache->rank != rank)
 			continue;
+		if (fake_block_fails(b))
+			return MT_EIO;
 		fake_file_write(child_of(page->cache->inst, page->cache->child), page->pub.offset, page->pub.data,
 				page->cache->page_bytes);
 		page->dirty = page->after_data = 0;
 	}
+	return 0;
 }
 
 /* Data, then the pages rank by rank, each durable before the next. Clean pages are dropped, to be read again. */
@@ -505,11 +527,12 @@ int32_t fake_cache_flush(struct mt_inst *inst)
 {
 	struct fake_blocks *b = fake_blocks(inst->fake);
 
-	if (b->cut)
+	if (b->cut || fake_block_fails(b))
 		return MT_EIO;
 	flush_all(b);
 	for (uint32_t rank = 0; rank < MT_BLOCK_RANKS; rank++) {
-		write_rank(b, rank);
+		if (write_rank(b, rank) < 0)
+			return MT_EIO;
 		flush_all(b);
 	}
 	for (uint32_t i = b->page_count; i-- > 0;) {

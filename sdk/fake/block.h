@@ -40,6 +40,10 @@ int fake_block_zero(struct fake *f, uint64_t offset, uint64_t len_bytes, uint32_
 int fake_block_flush(struct fake *f);
 /* The next reservation is aborted. */
 void fake_block_abort_next(struct fake *f);
+/* The n-th operation of the host from now on fails, once: a read or write of data or metadata, a sync. 0: none. */
+void fake_block_fail_in(struct fake *f, uint64_t operations);
+/* How many of them are left; 0: it has failed. */
+uint64_t fake_block_fail_left(struct fake *f);
 /*
  * The host stops now. The files are what they may be after it; the instance is not to be used any more (its
  * unrealize may still be called: it writes into the void).

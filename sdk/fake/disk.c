@@ -68,6 +68,8 @@ static int read_extent(struct fake *f, const struct mt_block_extent *e, uint64_t
 			memcpy(out, b->backing + offset, mt_min_u64(len_bytes, b->backing_bytes - offset));
 		return 0;
 	case MT_BLOCK_EXT_DATA:
+		if (fake_block_fails(b))
+			return MT_EIO;
 		if (e->child >= b->child_count)
 			fake_die("an extent of child %u", e->child);
 		fake_file_read(&b->files[b->children[e->child]], e->child_offset, out, len_bytes);
@@ -120,6 +122,8 @@ static int write_target(struct fake *f, const struct mt_block_target *t, const u
 		fake_die("a target that does not read as zero");
 	rc = fake_block_read(f, begin, unit, mt_min_u64(len, info.disk_bytes - begin));
 	memcpy(unit + t->fill_head_bytes, data, t->len_bytes);
+	if (rc == 0 && fake_block_fails(f->blocks))
+		rc = MT_EIO;
 	if (rc == 0)
 		fake_file_write(file, at, unit, len);
 	if (t->flags & MT_BLOCK_TARGET_DURABLE)
@@ -152,6 +156,8 @@ static int64_t write_reserved(struct fake *f, uint64_t offset, const uint8_t *da
 	rc = write_target(f, &t, data);
 	if (rc == 0)
 		rc = format_of(f)->commit(f->self, &t.cookie, 1);
+	else
+		format_of(f)->abort(f->self, &t.cookie, 1);
 	return rc < 0 ? rc : (int64_t)t.len_bytes;
 }
 
@@ -165,6 +171,8 @@ static int64_t write_part(struct fake *f, uint64_t offset, const uint8_t *data, 
 	len_bytes = mt_min_u64(len_bytes, e.len_bytes);
 	if (e.kind != MT_BLOCK_EXT_DATA || !(e.flags & MT_BLOCK_EXT_WRITABLE))
 		return write_reserved(f, offset, data, len_bytes);
+	if (fake_block_fails(f->blocks))
+		return MT_EIO;
 	fake_file_write(&f->blocks->files[f->blocks->children[e.child]], e.child_offset, data, len_bytes);
 	return (int64_t)len_bytes;
 }
