@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Snapshots of a guest at work (sums over memory, writes to a disk, a timer; one and four harts): the guest goes on, and
 so does each copy that is restored from the snapshot, with right results and a clock that stood still meanwhile. What is
-damaged, or does not fit, is refused by name. One hart has its disk behind memory-mapped registers, four behind PCI."""
+damaged, or does not fit, is refused by name. One hart has its disk behind memory-mapped registers and the PLIC, four behind PCI
+with messages to the IMSIC."""
 import os
 import shutil
 import subprocess
@@ -71,7 +72,8 @@ def take(folder, harts):
         f.truncate(BYTES)
     initrd = m.initramfs_with(folder, {"scripts/program": (0o755, PROGRAM)})
     machine = m.Machine(m.guest_file("Image"), initrd, "console=ttyS0 mortise.script=program", harts=harts, disk=disk,
-                        memory="256M", bus="bus1" if harts == 1 else "slot1")
+                        memory="256M", bus="bus1" if harts == 1 else "slot1",
+                        board="virt-riscv64" if harts == 1 else "virt-riscv64-aia")
     with machine.start(folder) as guest:
         m.marks(guest, "modules")
         half = mark(guest, "half")
