@@ -421,7 +421,7 @@ static void faulty_script(struct faulty *t, uint64_t random)
 START_TEST(faults)
 {
 	static struct faulty t;
-	uint32_t step = getenv("MORTISE_LONG") ? 1 : 67;
+	uint32_t step = getenv("MORTISE_LONG") ? 1 : 701;
 
 	for (uint32_t form = 0; form < FORMS; form++) {
 		uint64_t left = 0;
