@@ -15,7 +15,7 @@
 #define BEGIN_LAZY      1u
 #define BEGIN_ENUMERATE 2u
 #define BEGIN_VIRTIO    4u
-#define MUTATIONS       30u
+#define MUTATIONS       8u
 #define MUTATIONS_LONG  2000u
 
 static void virtio_start_all(struct guest *g, uint8_t how)
