@@ -4,9 +4,12 @@
 #include "kernel/block/request.h"
 #include "kernel/machine/inst.h"
 
+/* Handles of the node, and those above that read through it. */
 static void each_front(struct bnode *node, void (*fn)(struct mt_block *block))
 {
-	for (struct mt_block *block = node_root(node)->fronts; block; block = block->next_front) {
+	if (node->above)
+		each_front(node->above, fn);
+	for (struct mt_block *block = node->fronts; block; block = block->next_front) {
 		if (block->front_inst)
 			inst_enter(block->front_inst);
 		fn(block);

@@ -287,6 +287,7 @@ static int below_named(struct bnode *node, const char *name, const char *format,
 	spec.backing_write = node->origin->backing_write;
 	inst = open_inst(node->inst->machine, &spec, err);
 	names_found_fini(&found);
+	node->origin->below_failed = !inst;
 	if (!inst)
 		return err && err->code ? err->code : MT_EIO;
 	node->backing = graph_node(inst);

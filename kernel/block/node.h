@@ -70,6 +70,7 @@ struct borigin {
 	struct name_rule rule;           /* of the names in it */
 	bool opened;                     /* by open.c: path and options count, not properties */
 	bool backing_off, backing_write; /* leave the backing disk closed; open it for writing too */
+	bool below_failed;               /* the words of an error are about the image below */
 	char *path;
 	struct file_options options;
 };

@@ -270,6 +270,7 @@ static struct mt_inst *inst_make(struct machine *m, const struct open_spec *spec
 {
 	struct opened *o = opened_new(cls, spec);
 	struct mt_inst *inst = inst_create(m, &o->section, cls, plugin);
+	const struct bnode *node;
 	int rc;
 
 	inst->rank = spec->above ? spec->above->inst->rank - 1 : INST_RANK_STEP;
@@ -282,10 +283,18 @@ static struct mt_inst *inst_make(struct machine *m, const struct open_spec *spec
 		inst_move(&inst->state, INST_REALIZED);
 		return inst;
 	}
-	open_blame(err, rc, spec->path);
+	node = graph_node(inst);
+	if (!node || !node->origin->below_failed)
+		open_blame(err, rc, spec->path);
 	inst_release_all(inst);
 	inst_end(inst);
 	return NULL;
+}
+
+void open_rest(struct machine *m)
+{
+	if (m->source->rest)
+		m->source->rest(m->source);
 }
 
 struct mt_inst *open_inst(struct machine *m, const struct open_spec *spec, struct mt_error *err)
@@ -305,5 +314,6 @@ struct mt_inst *open_inst(struct machine *m, const struct open_spec *spec, struc
 		fault_set(err, MT_EINVAL, "format", spec->above ? "record the format: mortise img rebase -u -F FORMAT" :
 			  "say what it is: -f raw, if it is that", "%s: no known format is to be seen in it", spec->path);
 	g_free(format);
+	open_rest(m);
 	return cls ? inst_make(m, spec, cls, plugin, err) : NULL;
 }

@@ -29,6 +29,8 @@ void open_close(struct mt_inst *inst);
 /* The class that serves a format, and its plugin; NULL with `err`. */
 const struct note_class *open_format(struct machine *m, const char *format, const struct mt_plugin **plugin,
 				     struct mt_error *err);
+/* After the last of open_format and open_probe. */
+void open_rest(struct machine *m);
 /* The name of the first format that a class serves; g_free. */
 char *open_format_name(const struct note_class *cls);
 /* The format that a file looks like, or NULL: it may be raw, or anything. g_free. */

@@ -85,6 +85,14 @@ static int32_t step_backing(struct bnode **node, uint64_t offset, struct bplace 
 	return 0;
 }
 
+/* In a disk with nothing below, formats say of what they have not that it is zero. */
+static bool is_present(const struct bnode *node, const struct mt_block_extent *extent)
+{
+	if (extent->kind == MT_BLOCK_EXT_ZERO)
+		return extent->flags & MT_BLOCK_EXT_ALLOCATED || node->backing || node->backing_closed;
+	return extent->kind != MT_BLOCK_EXT_BACKING;
+}
+
 /* One step down. Returns 0 with *node moved, 1 at the end (place filled), or an error. */
 static int32_t step(struct bnode **node, uint64_t *offset, const struct mt_block_extent *extent, struct bplace *place,
 		    uint32_t purpose)
@@ -92,6 +100,7 @@ static int32_t step(struct bnode **node, uint64_t *offset, const struct mt_block
 	const struct bchild *child = &(*node)->children[extent->child];
 
 	place->len_bytes = MIN(place->len_bytes, extent->len_bytes);
+	place->present = is_present(*node, extent);
 	switch (extent->kind) {
 	case MT_BLOCK_EXT_ZERO:
 		place->allocated = extent->flags & MT_BLOCK_EXT_ALLOCATED;

@@ -26,6 +26,7 @@ struct bplace {
 	struct file *file;               /* FILE, and ENCODED: of its first byte */
 	bool writable;                   /* FILE */
 	bool allocated;                  /* `node` has it; else nobody does */
+	bool present;                    /* a layer says something of it, be it that it is zero */
 	struct bnode *node;              /* whose format answered last; of MT_EAGAIN too */
 	uint64_t node_offset;            /* of `offset` on that node's disk */
 	struct mt_block_extent extent;   /* ENCODED */
@@ -177,6 +178,7 @@ void codec_forget_all(struct bnode *node);
 #define BLOCK_STATUS_OFFSET    4u        /* file_offset is valid */
 #define BLOCK_STATUS_ALLOCATED 8u        /* in the top layer */
 #define BLOCK_STATUS_ENCODED   16u
+#define BLOCK_STATUS_PRESENT   32u       /* a layer says something of it, be it that it is zero */
 
 struct block_status {
 	uint64_t len_bytes, file_offset;

@@ -62,6 +62,8 @@ int32_t status_get(struct bnode *node, uint64_t offset, uint64_t len_bytes, stru
 		out->flags |= BLOCK_STATUS_DATA;
 	if (place.kind == PLACE_FILE)
 		out->flags |= BLOCK_STATUS_OFFSET;
+	if (place.present)
+		out->flags |= BLOCK_STATUS_PRESENT;
 	if (place.allocated && out->depth == 0)
 		out->flags |= BLOCK_STATUS_ALLOCATED;
 	out->node = place.allocated ? place.node : NULL;

@@ -332,6 +332,7 @@ const void *tool_role(struct tool *tool, const char *format, const char *iface_i
 
 	err->code = 0;
 	cls = open_format(&tool->m, format, &plugin, err);
+	open_rest(&tool->m);
 	return cls ? plugin->get_class(cls->name, iface_id) : NULL;
 }
 
@@ -342,6 +343,7 @@ char *tool_probe(struct tool *tool, const char *path, struct mt_error *err)
 
 	err->code = 0;
 	format = open_probe(&tool->m, &spec, err);
+	open_rest(&tool->m);
 	if (!format && !err->code)
 		fault_set(err, MT_EINVAL, "format", "say what it is: -f raw, if it is that",
 			  "%s: no known format is to be seen in it", path);

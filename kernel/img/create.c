@@ -31,6 +31,7 @@ struct image *img_make_backing(struct img *img, const struct img_make *make)
 static int backing_look(struct img *img, struct img_make *make)
 {
 	struct image *backing;
+	bool below_itself;
 
 	if (!make->backing)
 		return 0;
@@ -44,8 +45,9 @@ static int backing_look(struct img *img, struct img_make *make)
 		return MT_EINVAL;
 	if (make->disk_bytes == UINT64_MAX)
 		make->disk_bytes = image_bytes(backing);
+	below_itself = img_chain_has(backing, make->path);
 	image_close(backing);
-	return 0;
+	return below_itself ? fault_set(&img->err, MT_EINVAL, "backing", NULL, "%s would be below itself", make->path) : 0;
 }
 
 struct mt_block_maker *img_make_begin(struct img *img, const struct img_make *given)

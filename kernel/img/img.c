@@ -11,7 +11,8 @@
 #include "kernel/machine/fault.h"
 
 static const struct img_command *const commands[] = {
-	&img_create, &img_convert, &img_info, NULL,
+	&img_create, &img_convert, &img_info, &img_check, &img_compare, &img_map, &img_snapshot, &img_resize,
+	&img_rebase, &img_commit, &img_measure, &img_dd, &img_amend, &img_bench, NULL,
 };
 
 const struct cli_option img_options_format[] = {
@@ -130,6 +131,8 @@ int img_run(const struct img_command *command, int argc, char **argv)
 	struct cli_args *args;
 	int code = 1;
 
+	if (command->last_is_size && argc > 1 && argv[argc - 1][0] == '-' && g_ascii_isdigit(argv[argc - 1][1]))
+		img.size = argv[--argc];
 	args = cli_args_parse(&command->verb, argc, argv, &code);
 	if (!args)
 		return code == CLI_OK ? code : command->usage_code ? command->usage_code : 1;

@@ -17,15 +17,18 @@ struct img {
 	char **plugin_dirs;
 	struct tool *tool;
 	struct mt_error err;
+	const char *size;                      /* last_is_size: the last word, where it looks like an option */
 };
 
 struct img_command {
 	struct cli_verb verb;                  /* `run` is not used */
 	int (*run)(struct img *img);
-	int usage_code;                        /* for a wrong command line */
+	int usage_code;                        /* for a wrong command line; 0: 1 */
+	bool last_is_size;                     /* "-10G" at the end is no option */
 };
 
-extern const struct img_command img_create, img_convert, img_info;
+extern const struct img_command img_create, img_convert, img_info, img_check, img_compare, img_map, img_snapshot,
+	img_resize, img_rebase, img_commit, img_measure, img_dd, img_amend, img_bench;
 
 /* Runs `command` with everything that it needs around it. */
 int img_run(const struct img_command *command, int argc, char **argv);

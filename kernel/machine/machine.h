@@ -89,6 +89,8 @@ struct machine_source {
 	 * there are no more. May be NULL.
 	 */
 	const struct note_class *(*find_role)(struct machine_source *source, const char *role, uint32_t index);
+	/* [main] What was wanted has been found: gives back what is kept from one to the next. May be NULL. */
+	void (*rest)(struct machine_source *source);
 	void (*destroy)(struct machine_source *source);   /* NULL: the maker keeps it */
 };
 

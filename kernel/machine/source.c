@@ -36,6 +36,11 @@ static const struct note_class *source_find_role(struct machine_source *base, co
 	return NULL;
 }
 
+static void source_rest(struct machine_source *base)
+{
+	loader_rest(((struct file_source *)base)->loader);
+}
+
 static void source_destroy(struct machine_source *base)
 {
 	struct file_source *source = (struct file_source *)base;
@@ -50,6 +55,7 @@ struct machine_source *machine_source_create(struct registry *registry)
 
 	source->base.find = source_find;
 	source->base.find_role = source_find_role;
+	source->base.rest = source_rest;
 	source->base.destroy = source_destroy;
 	source->registry = registry;
 	source->loader = loader_create(host_get());
@@ -64,6 +70,6 @@ struct machine *machine_create(struct config *config, struct registry *registry,
 
 	/* else it has gone with the machine */
 	if (m)
-		loader_rest(((struct file_source *)source)->loader);
+		source_rest(source);
 	return m;
 }

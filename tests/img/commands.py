@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""mortise img check, compare, map, measure, snapshot, resize, rebase, commit, dd, amend and bench, beside qemu-img."""
+import json
+import os
+import random
+import re
+import shutil
+import sys
+
+from img import MORTISE, SEED, img, make_source, need, qemu_img, run, same, work_folder
+
+SIZE = 8 << 20
+
+
+def ours(*words):
+    return json.loads(img(*words, '--output=json').stdout)
+
+
+def theirs(*words):
+    return json.loads(qemu_img(*words, '--output=json').stdout)
+
+
+def io(path, fmt, *commands, code=0):
+    argv = [MORTISE, 'io', '-q', '-f', fmt, path]
+    for command in commands:
+        argv += ['-c', command]
+    return run(*argv, code=code).stdout
+
+
+def raw_of(path, fmt):
+    qemu_img('convert', '-f', fmt, '-O', 'raw', path, 'judge.raw')
+    return open('judge.raw', 'rb').read()
+
+
+def check_info():
+    qemu_img('create', '-q', '-f', 'qcow2', '-o', 'lazy_refcounts=on', 'base.qcow2', '4M')
+    qemu_img('create', '-q', '-f', 'qcow2', '-b', 'base.qcow2', '-F', 'qcow2', 'top.qcow2')
+    qemu_img('snapshot', '-c', 'first', 'top.qcow2')
+    for path in ('base.qcow2', 'top.qcow2'):
+        a, b = ours('info', '-f', 'qcow2', path), theirs('info', '-f', 'qcow2', path)
+        for key in b:
+            assert key in a, f'{path}: info lacks {key}'
+            if key not in ('snapshots', 'format-specific', 'children', 'full-backing-filename'):
+                assert a[key] == b[key], f'{path}: {key}: {a[key]} and {b[key]}'
+        for key, value in b['format-specific']['data'].items():
+            assert a['format-specific']['data'].get(key) == value, f'{path}: {key}: {a["format-specific"]["data"]}'
+    mine, judge = ours('info', '-f', 'qcow2', 'top.qcow2')['snapshots'], theirs('info', 'top.qcow2')['snapshots']
+    assert [s['name'] for s in mine] == [s['name'] for s in judge] and mine[0]['date-sec'] == judge[0]['date-sec']
+    chain = ours('info', '-f', 'qcow2', '--backing-chain', 'top.qcow2')
+    assert [i['virtual-size'] for i in chain] == [4 << 20] * 2
+
+
+def check_map_and_measure():
+    qemu_img('create', '-q', '-f', 'qcow2', 'mbase.qcow2', '1M')
+    run('qemu-io', '-f', 'qcow2', '-c', 'write -P 1 0 128k', 'mbase.qcow2')
+    qemu_img('create', '-q', '-f', 'qcow2', '-b', 'mbase.qcow2', '-F', 'qcow2', 'mtop.qcow2', '2M')
+    run('qemu-io', '-f', 'qcow2', '-c', 'write -P 1 64k 4k', '-c', 'write -z 256k 64k', '-c', 'write -c -P 3 512k 64k',
+        '-c', 'write -z -u 1M 64k', 'mtop.qcow2')
+    a, b = ours('map', '-f', 'qcow2', 'mtop.qcow2'), theirs('map', '-f', 'qcow2', 'mtop.qcow2')
+    for entry in a:
+        if entry.pop('compressed') and 'offset' in entry:
+            sys.exit('a compressed extent has an offset')
+    for entry in b:
+        entry.pop('compressed', None)
+    assert a == b, f'{a}\n{b}'
+    a, b = ours('map', '-s', '64k', '-l', '64k', 'mtop.qcow2'), theirs('map', '-s', '64k', '-l', '64k', 'mtop.qcow2')
+    assert (a[0]['start'], a[0]['length'], a[0]['offset']) == (b[0]['start'], b[0]['length'], b[0]['offset'])
+    img('map', '-f', 'qcow2', 'mtop.qcow2', code=1)                    # compressed data have no place of their own
+    for words in (['--size', '1G', '-O', 'raw'], ['--size', '1G', '-O', 'qcow2'], ['-f', 'raw', '-O', 'qcow2', 'source.raw']):
+        a, b = ours('measure', *words), theirs('measure', *words)
+        assert a['fully-allocated'] == b['fully-allocated'], f'{words}: {a} {b}'
+        assert abs(a['required'] - b['required']) <= 1 << 20, f'{words}: {a} {b}'
+
+
+def check_check():
+    shutil.copy('mtop.qcow2', 'leak.qcow2')
+    a, b = ours('check', '-f', 'qcow2', 'leak.qcow2'), theirs('check', 'leak.qcow2')
+    for key in ('total-clusters', 'allocated-clusters', 'check-errors', 'image-end-offset'):
+        assert a[key] == b[key], f'{key}: {a} {b}'
+    # a cluster that is counted and that nobody uses
+    image = open('leak.qcow2', 'rb').read()
+    table = int.from_bytes(image[48:56], 'big')
+    block = int.from_bytes(image[table:table + 8], 'big')
+    with open('leak.qcow2', 'r+b') as f:
+        f.seek(block + 2 * 40)
+        f.write(b'\0\1')
+        f.truncate(41 * 65536)
+    codes = [run(*argv, code=None).returncode for argv in
+             ([MORTISE, 'img', 'check', '-q', '-f', 'qcow2', 'leak.qcow2'], ['qemu-img', 'check', '-q', 'leak.qcow2'])]
+    assert codes[0] == codes[1] == 3, codes
+    img('check', '-q', '-r', 'leaks', 'leak.qcow2', code=1)            # what writes needs its format
+    img('check', '-q', '-f', 'qcow2', '-r', 'leaks', 'leak.qcow2')
+    qemu_img('check', '-q', 'leak.qcow2')
+    img('check', '-f', 'raw', 'source.raw', code=63)
+    img('check', '-f', 'qcow2', 'missing.qcow2', code=1)
+
+
+def check_compare():
+    shutil.copy('source.raw', 'other.raw')
+    img('compare', '-f', 'raw', '-F', 'raw', 'source.raw', 'other.raw')
+    with open('other.raw', 'r+b') as f:
+        f.seek(5000001)
+        old = f.read(1)
+        f.seek(5000001)
+        f.write(bytes([old[0] ^ 1]))
+    a = img('compare', '-f', 'raw', '-F', 'raw', 'source.raw', 'other.raw', code=1)
+    assert '5000001' in a.stdout, a.stdout
+    with open('longer.raw', 'wb') as f:
+        f.write(open('source.raw', 'rb').read())
+        f.truncate(SIZE + 65536)
+    img('compare', '-f', 'raw', '-F', 'raw', 'source.raw', 'longer.raw')
+    img('compare', '-s', '-f', 'raw', '-F', 'raw', 'source.raw', 'longer.raw', code=1)
+    img('compare', '-f', 'raw', '-F', 'raw', 'source.raw', 'missing.raw', code=2)
+    img('compare', 'source.raw', code=2)
+
+
+def check_snapshot():
+    img('convert', '-f', 'raw', '-O', 'qcow2', 'source.raw', 's.qcow2')
+    before = raw_of('s.qcow2', 'qcow2')
+    img('snapshot', '-f', 'qcow2', '-c', 'one', 's.qcow2')
+    io('s.qcow2', 'qcow2', 'write -P 7 0 1M', 'snapshot create two', 'write -P 8 1M 1M')
+    qemu_img('check', '-q', 's.qcow2')
+    assert re.findall(r'\b(one|two)\b', img('snapshot', '-l', 's.qcow2').stdout) == ['one', 'two']
+    img('convert', '-f', 'qcow2', '-l', 'one', '-O', 'raw', 's.qcow2', 'one.raw')
+    assert open('one.raw', 'rb').read() == before
+    qemu_img('snapshot', '-a', 'two', 's.qcow2')
+    io('s.qcow2', 'qcow2', 'read -P 7 0 1M')
+    img('snapshot', '-f', 'qcow2', '-a', 'one', 's.qcow2')
+    assert raw_of('s.qcow2', 'qcow2') == before
+    img('snapshot', '-f', 'qcow2', '-d', 'two', 's.qcow2')
+    img('snapshot', '-f', 'qcow2', '-d', 'missing', 's.qcow2', code=1)
+    img('snapshot', '-c', 'x', 's.qcow2', code=1)
+    qemu_img('check', '-q', 's.qcow2')
+
+
+def check_resize():
+    for name in ('raw', 'qcow2', 'vdi'):
+        path = 'r.' + name
+        img('convert', '-f', 'raw', '-O', name, 'source.raw', path)
+        img('resize', '-q', '-f', name, path, '+1M')
+        assert theirs('info', '-f', name, path)['virtual-size'] == SIZE + (1 << 20)
+        img('resize', '-q', '-f', name, path, '-1M', code=1)
+        img('resize', '-q', '-f', name, '--shrink', path, '-1M')
+        same('source.raw', 'raw', path, name)
+        img('resize', '-q', path, '1M', code=1)
+    # a longer disk below does not show through
+    qemu_img('create', '-q', '-f', 'qcow2', '-b', 'source.raw', '-F', 'raw', 'short.qcow2', '1M')
+    img('resize', '-q', '-f', 'qcow2', 'short.qcow2', '2M')
+    io('short.qcow2', 'qcow2', 'read -P 0 1M 1M')
+
+
+def check_rebase_and_commit():
+    rng = random.Random(SEED)
+    make_source('b1.raw', SIZE, rng)
+    make_source('b2.raw', SIZE // 2, rng)
+    qemu_img('create', '-q', '-f', 'qcow2', '-b', 'b1.raw', '-F', 'raw', 'o.qcow2')
+    run('qemu-io', '-f', 'qcow2', '-c', 'write -P 9 1M 100k', '-c', 'write -z 3M 128k', 'o.qcow2')
+    want = raw_of('o.qcow2', 'qcow2')
+    img('rebase', '-f', 'qcow2', '-b', 'b2.raw', '-F', 'raw', 'o.qcow2')
+    assert raw_of('o.qcow2', 'qcow2') == want
+    assert theirs('info', 'o.qcow2')['backing-filename'] == 'b2.raw'
+    img('rebase', '-f', 'qcow2', '-b', 'o.qcow2', '-F', 'qcow2', 'o.qcow2', code=1)
+    img('create', '-f', 'qcow2', '-b', 'o.qcow2', '-F', 'qcow2', 'o.qcow2', code=1)
+    img('rebase', '-f', 'qcow2', '-b', '', 'o.qcow2')
+    assert 'backing-filename' not in theirs('info', 'o.qcow2') and raw_of('o.qcow2', 'qcow2') == want
+    img('rebase', '-f', 'qcow2', '-u', '-b', 'anything', '-F', 'raw', 'o.qcow2')
+    assert theirs('info', 'o.qcow2')['backing-filename'] == 'anything'
+
+    qemu_img('create', '-q', '-f', 'qcow2', '-b', 'b2.raw', '-F', 'raw', 'mid.qcow2', '5M')
+    qemu_img('create', '-q', '-f', 'qcow2', '-b', 'mid.qcow2', '-F', 'qcow2', 'leaf.qcow2', '6M')
+    run('qemu-io', '-f', 'qcow2', '-c', 'write -P 4 64k 200k', '-c', 'write -z 2M 128k', '-c', 'write -P 5 5M 64k', 'leaf.qcow2')
+    want = raw_of('leaf.qcow2', 'qcow2')
+    img('commit', '-f', 'qcow2', 'leaf.qcow2')
+    assert raw_of('mid.qcow2', 'qcow2') == want and raw_of('leaf.qcow2', 'qcow2') == want
+    for path in ('mid.qcow2', 'leaf.qcow2'):
+        qemu_img('check', '-q', path)
+    assert not [e for e in theirs('map', 'leaf.qcow2') if e['data'] and e['depth'] == 0]
+    img('commit', '-f', 'qcow2', '-d', '-b', 'b2.raw', 'leaf.qcow2')
+    assert open('b2.raw', 'rb').read() == want
+    img('commit', '-f', 'raw', 'b2.raw', code=1)
+
+
+def check_others():
+    img('dd', '-f', 'raw', '-O', 'raw', 'bs=64k', 'skip=3', 'count=5', 'if=source.raw', 'of=dd.raw')
+    assert open('dd.raw', 'rb').read() == open('source.raw', 'rb').read()[3 * 65536:8 * 65536]
+    img('amend', '-f', 'qcow2', '-o', 'lazy_refcounts=on', 's.qcow2')
+    assert theirs('info', 's.qcow2')['format-specific']['data']['lazy-refcounts'] is True
+    assert 'lazy_refcounts' in img('amend', '-f', 'qcow2', '-o', 'help').stdout
+    assert 'completed' in img('bench', '-f', 'qcow2', '-c', '500', '-d', '8', 's.qcow2').stdout
+    img('bench', '-q', '-f', 'qcow2', '-w', '-c', '500', '-d', '8', '--flush-interval', '50', 's.qcow2')
+    qemu_img('check', '-q', 's.qcow2')
+    img('nothing', code=1)
+
+
+def check_options():
+    """Each option of each command stands in the manual."""
+    page = open(os.environ.get('TEST_SRCDIR', '.') + '/docs/mortise-img.1', encoding='utf-8').read().replace('\\-', '-')
+    commands = re.findall(r'^  ([a-z]+)  +[a-z]', img('--help').stdout, re.M)
+    assert len(commands) > 10, commands
+    for command in commands:
+        assert f'.SS {command}\n' in page, f'mortise-img.1: no section {command}'
+        for option in re.findall(r'^  (?:-., |    )(--[a-z-]+)', img(command, '--help').stdout, re.M):
+            assert option in page, f'mortise-img.1: no {option} ({command})'
+
+
+def main():
+    need('qemu-img', 'qemu-io')
+    check_options()
+    folder = work_folder()
+    if img('create', '-q', '-f', 'qcow2', 'probe.qcow2', '1M', code=None).returncode:
+        print('block-qcow2 is not built')
+        sys.exit(77)
+    make_source('source.raw', SIZE)
+    for check in (check_info, check_map_and_measure, check_check, check_compare, check_snapshot, check_resize,
+                  check_rebase_and_commit, check_others):
+        check()
+        print(check.__name__)
+    folder.cleanup()
+
+
+main()
