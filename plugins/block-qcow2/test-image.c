@@ -423,7 +423,7 @@ START_TEST(faults)
 	static struct faulty t;
 	uint32_t step = getenv("MORTISE_LONG") ? 1 : 701;
 
-	for (uint32_t form = 0; form < FORMS; form++) {
+	for (uint32_t form = 0; form < (getenv("MORTISE_LONG") ? FORMS : 1); form++) {
 		uint64_t left = 0;
 
 		for (uint64_t k = 1 + form; left == 0; k += step) {
