@@ -24,6 +24,7 @@ struct ram_block {
 	struct mt_ram ram;             /* first: ram_destroy casts back */
 	char *name;
 	uint64_t bitmap_bytes;
+	bool anonymous;                /* no file is behind it: a page that is not there is zero */
 	void *map;                     /* what was mapped: `hva` is its first huge-page boundary */
 	uint64_t map_bytes;
 };
@@ -74,6 +75,7 @@ static int ram_map(struct ram_block *block, int contents, struct mt_error *err)
 				 "cannot map %llu bytes for '%s': %s", (unsigned long long)ram->len_bytes,
 				 block->name, strerror(errno));
 	block->map = map;
+	block->anonymous = fd < 0;
 	block->map_bytes = ram->len_bytes + slack;
 	ram->hva = (uint8_t *)map + (slack ? -(uintptr_t)map & (RAM_HUGE_BYTES - 1) : 0);
 	ram->dirty[MT_DIRTY_CODE] = bitmap_create(block->bitmap_bytes);
@@ -161,6 +163,11 @@ void ram_destroy(struct mt_ram *ram)
 		close(ram->fd);
 	g_free(block->name);
 	g_free(block);
+}
+
+bool ram_is_anonymous(const struct mt_ram *ram)
+{
+	return ((const struct ram_block *)ram)->anonymous;
 }
 
 const char *ram_name(const struct mt_ram *ram)

@@ -15,10 +15,12 @@
 #include <unistd.h>
 
 #include "kernel/machine/fault.h"
+#include "kernel/machine/space.h"
 #include "kernel/state/crc32c.h"
 
 #define PAGE_BYTES 4096u
 #define CHUNK_BYTES (1u << 20)         /* of one write of RAM, at most */
+#define WINDOW_PAGES 512u              /* whose state is asked for at a time */
 
 struct state_dir {
 	char *path, *parent, *temporary;
@@ -117,34 +119,94 @@ int state_dir_write(struct state_dir *dir, const char *name, const void *bytes, 
 	return file_end(dir, name, fd, write_all(fd, bytes, len_bytes, 0), err);
 }
 
-static bool page_is_zero(const uint8_t *page)
+/*
+ * Pages of RAM that nobody has touched are not read: reading one makes it, and hosts make it huge, so that a snapshot
+ * would cost the whole of the guest's RAM.
+ */
+struct scan {
+	const struct mt_ram *ram;
+	int pagemap_fd;                /* of anonymous RAM; -1: every page is read */
+	uint64_t window_at;            /* bytes; UINT64_MAX: nothing is in `entries` */
+	uint64_t entries[WINDOW_PAGES];
+	uint64_t data_at, data_end;    /* of shared RAM: what its file has from there on */
+};
+
+static void scan_init(struct scan *scan, const struct mt_ram *ram)
+{
+	scan->ram = ram;
+	scan->pagemap_fd = -1;
+	scan->window_at = UINT64_MAX;
+	scan->data_at = scan->data_end = 0;
+	if (ram_is_anonymous(ram) && sysconf(_SC_PAGESIZE) == PAGE_BYTES)
+		scan->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
+static void scan_fini(struct scan *scan)
+{
+	if (scan->pagemap_fd >= 0)
+		close(scan->pagemap_fd);
+}
+
+/* Neither in memory nor swapped out (proc_pid_pagemap(5), bits 63 and 62). */
+static bool is_absent(struct scan *scan, uint64_t at)
+{
+	uint64_t window = at / (WINDOW_PAGES * PAGE_BYTES) * (WINDOW_PAGES * PAGE_BYTES);
+	uint64_t first = ((uintptr_t)scan->ram->hva + window) / PAGE_BYTES;
+
+	if (scan->window_at != window) {
+		memset(scan->entries, 0xff, sizeof(scan->entries));
+		if (pread(scan->pagemap_fd, scan->entries, sizeof(scan->entries), (off_t)(first * 8)) < 0)
+			memset(scan->entries, 0xff, sizeof(scan->entries));
+		scan->window_at = window;
+	}
+	return scan->entries[(at - window) / PAGE_BYTES] >> 62 == 0;
+}
+
+static bool is_hole(struct scan *scan, uint64_t at)
+{
+	off_t data, end;
+
+	if (at >= scan->data_end) {
+		data = lseek(scan->ram->fd, (off_t)at, SEEK_DATA);
+		end = data < 0 ? -1 : lseek(scan->ram->fd, data, SEEK_HOLE);
+		/* no data behind `at`; or a file that cannot tell */
+		scan->data_at = data >= 0 ? (uint64_t)data : errno == ENXIO ? scan->ram->len_bytes : at;
+		scan->data_end = end >= 0 ? (uint64_t)end : scan->ram->len_bytes;
+	}
+	return at < scan->data_at;
+}
+
+static bool page_is_zero(struct scan *scan, uint64_t at)
 {
 	/* the first bytes decide for most pages that are not */
 	static const uint8_t zeros[PAGE_BYTES];
+	const uint8_t *page = scan->ram->hva + at;
 
+	if (scan->ram->fd >= 0 ? is_hole(scan, at) : scan->pagemap_fd >= 0 && is_absent(scan, at))
+		return true;
 	return !memcmp(page, zeros, 64) && !memcmp(page + 64, zeros, PAGE_BYTES - 64);
 }
 
 /* From `at` on: the end of the run of pages that are all zero, or all not, up to `max` bytes. */
-static uint64_t run_end(const uint8_t *hva, uint64_t at, uint64_t len_bytes, bool zero, uint64_t max)
+static uint64_t run_end(struct scan *scan, uint64_t at, bool zero, uint64_t max)
 {
 	uint64_t end = at;
 
-	while (end < len_bytes && end - at < max && page_is_zero(hva + end) == zero)
+	while (end < scan->ram->len_bytes && end - at < max && page_is_zero(scan, end) == zero)
 		end += PAGE_BYTES;
 	return end;
 }
 
-static bool ram_write(int fd, const uint8_t *hva, uint64_t len_bytes)
+static bool ram_write(int fd, struct scan *scan)
 {
-	uint64_t at = 0, end;
+	uint64_t at = 0, end, len_bytes = scan->ram->len_bytes;
 
 	if (ftruncate(fd, (off_t)len_bytes) < 0)
 		return false;
 	while (at < len_bytes) {
-		at = run_end(hva, at, len_bytes, true, UINT64_MAX);
-		end = run_end(hva, at, len_bytes, false, CHUNK_BYTES);
-		if (!write_all(fd, hva + at, end - at, at))
+		at = run_end(scan, at, true, UINT64_MAX);
+		end = run_end(scan, at, false, CHUNK_BYTES);
+		if (!write_all(fd, scan->ram->hva + at, end - at, at))
 			return false;
 		at = end;
 	}
@@ -153,9 +215,15 @@ static bool ram_write(int fd, const uint8_t *hva, uint64_t len_bytes)
 
 int state_dir_write_ram(struct state_dir *dir, const char *name, const struct mt_ram *ram, struct mt_error *err)
 {
-	int fd = file_create(dir, name, err);
+	int fd = file_create(dir, name, err), code;
+	struct scan scan;
 
-	return fd < 0 ? fd : file_end(dir, name, fd, ram_write(fd, ram->hva, ram->len_bytes), err);
+	if (fd < 0)
+		return fd;
+	scan_init(&scan, ram);
+	code = file_end(dir, name, fd, ram_write(fd, &scan), err);
+	scan_fini(&scan);
+	return code;
 }
 
 int state_dir_fd(const struct state_dir *dir)

@@ -9,6 +9,7 @@
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -237,13 +238,29 @@ START_TEST(saved_loaded_and_saved_again_the_same)
 }
 END_TEST
 
+/* Pages of the first two memories that the host has given. */
+static unsigned resident(struct run *run)
+{
+	static unsigned char pages[17 << 8];
+	unsigned count = 0;
+
+	ck_assert_int_eq(mincore(ram_at(run, 0, 0), 16 << 20, pages), 0);
+	ck_assert_int_eq(mincore(ram_at(run, 1, 0), 1 << 20, pages + (16 << 8)), 0);
+	for (unsigned i = 0; i < sizeof(pages); i++)
+		count += pages[i] & 1;
+	return count;
+}
+
 START_TEST(ram_is_sparse)
 {
 	struct run run = start(board);
 	char *path = in_folder("one/memory-ram.bin");
+	unsigned before = resident(&run);
 	struct stat st;
 
 	ck_assert_int_eq(snapshot(&run, "one"), 0);
+	ck_assert_uint_eq(resident(&run), before);
+	ck_assert_uint_lt(before, 17 << 8);
 	ck_assert_int_eq(stat(path, &st), 0);
 	ck_assert_int_eq(st.st_size, 16 << 20);
 	ck_assert_int_lt(st.st_blocks * 512, 4 << 20);
