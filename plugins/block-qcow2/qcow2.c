@@ -231,7 +231,11 @@ int qcow2_reload(struct qcow2 *q, struct mt_error *err)
 
 	unload(q);
 	if (rc == 0)
+		rc = load(q, NULL);
+	if (rc < 0) {                            /* once more: without tables the disk is lost until it is opened again */
+		unload(q);
 		rc = load(q, err);
+	}
 	q->corrupt = rc < 0 || q->h.incompatible & INCOMPAT_CORRUPT;
 	return rc < 0 || q->readonly ? rc : start_writing(q, err);
 }
