@@ -394,7 +394,7 @@ static const struct mt_plugin *source_find(struct machine_source *source, const 
 	return NULL;
 }
 
-struct machine_source fake_source = { source_find, NULL };
+struct machine_source fake_source = { .find = source_find };
 
 /* Machines. */
 
