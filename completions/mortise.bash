@@ -40,7 +40,7 @@ _mortise() {
   esac
   case $verb in
     run) options="--set --define --machine-path --quiet --restore --gdb --wait --plugin-path --help" ;;
-    check) options="--effective --map --dts --set --define --machine-path --json --format --plugin-path --help" ;;
+    check) options="--effective --restore --map --dts --set --define --machine-path --json --format --plugin-path --help" ;;
     plugins) options="--long --why --json --format --plugin-path --help" ;;
     describe) options="--man --json --format --plugin-path --help" ;;
     new) options="--list --machine-path --json --format --help" ;;
