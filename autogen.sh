@@ -98,7 +98,8 @@ choose_builddir() {
 configure_tree() {
   choose_builddir
   # libtool runs once for each object, in the shell that configure took: the plain one is twice as quick as bash
-  ( cd "$builddir" && CONFIG_SHELL=${CONFIG_SHELL-/bin/sh} "$srcdir/configure" "$@" ) || die "configure failed; see $builddir/config.log"
+  ( cd "$builddir" && CONFIG_SHELL=${CONFIG_SHELL-/bin/sh} "$srcdir/configure" "$@" ) ||
+    die "configure failed; see $builddir/config.log"
 }
 
 run_make() { make -C "$builddir" -j"$(nproc)" "$@"; }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* mortise img check. Exit codes: 0 clean, 1 it could not be checked, 2 damaged, 3 leaks only, 63 not for this format. */
+/*
+ * mortise img check. Exit codes: 0 clean, 1 it could not be checked, 2 damaged, 3 leaks only, 63 not for this
+ * format.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
