@@ -363,4 +363,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-FUZZ_REPLAY("plugins/block-qcow2/corpus", 1000)
+FUZZ_REPLAY("plugins/block-qcow2/corpus", 150)
