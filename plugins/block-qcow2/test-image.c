@@ -302,7 +302,7 @@ START_TEST(repair)
 	for (uint32_t i = 0; i < 12; i++) {
 		struct mt_block_check c;
 		uint64_t random = i + 1, len, table, block;
-		uint8_t *bytes;
+		uint8_t *bytes, *damaged;
 
 		begin(i % FORMS == 5 ? 1 : i % FORMS, 1 << 20, i);
 		fake_script_run(&s, f, 20, 50000);
@@ -318,7 +318,9 @@ START_TEST(repair)
 			mt_put_be64(bytes + table, i % 8 == 3 ? 0 : block + 512);
 		for (uint32_t k = 0; i % 4 < 3 && k < 40; k++)
 			bytes[block + fake_random(&random) % 512] = (uint8_t)(fake_random(&random) % 3);
-		fake_block_file_set(f, "d.qcow2", copy_of(bytes, len), len);
+		damaged = copy_of(bytes, len);
+		fake_block_file_set(f, "d.qcow2", damaged, len);
+		free(damaged);
 		save();
 		fake_free(f);
 		f = fake_new("block-qcow2");
