@@ -367,7 +367,7 @@ START_TEST(backing_chain)
 	ck_assert_uint_eq(status.depth, 1);
 	ck_assert_uint_eq(status.len_bytes, DISK_BYTES / 4);
 	ck_assert_int_eq(status_get(&node, DISK_BYTES / 2, DISK_BYTES, &status), 0);
-	ck_assert_uint_eq(status.flags, BLOCK_STATUS_ZERO);
+	ck_assert_uint_eq(status.flags, BLOCK_STATUS_ZERO | BLOCK_STATUS_PRESENT);
 	close_disk();
 	node_fini(&below);
 	file_close(file);

@@ -189,12 +189,15 @@ static inline void image_make(const char *path, const struct create_options *o)
 static inline void image_open(const char *path)
 {
 	static struct mt_block_cache_host cache_host;
+	static struct bchild child;
 	struct file_options options = { .discard = true };
 	struct mt_error err = { .size = sizeof(err) };
 
 	workers = workers_create(3);
 	memset(&node, 0, sizeof(node));
-	node = (struct bnode){ .format = &disk_format, .self = &q, .child_count = 1, .workers = workers, .exclusive = true };
+	child = (struct bchild){ 0 };
+	node = (struct bnode){ .format = &disk_format, .self = &q, .children = &child, .child_count = 1,
+			       .workers = workers, .exclusive = true };
 	node_init(&node);
 	node.children[0].file = file_open(path, &options, &err);
 	ck_assert_msg(node.children[0].file != NULL, "%s", err.message);
