@@ -370,6 +370,7 @@ START_TEST(backing_chain)
 	ck_assert_uint_eq(status.flags, BLOCK_STATUS_ZERO | BLOCK_STATUS_PRESENT);
 	close_disk();
 	node_fini(&below);
+	g_free(below.children);
 	file_close(file);
 	unlink(below_path);
 }
