@@ -80,6 +80,9 @@ static int start_child(struct guard *g)
 		close(fds[1]);
 		child_run(g->tty_fd, fds[0], pid_fd, &g->saved);
 	}
+	/* a signal to our group must not reach it, not even before it has its own session; too late is fine */
+	if (g->child > 0)
+		(void)setpgid(g->child, g->child);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	close(fds[0]);
 	if (pid_fd >= 0)
