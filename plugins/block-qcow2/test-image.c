@@ -425,7 +425,7 @@ static void faulty_script(struct faulty *t, uint64_t random)
 START_TEST(faults)
 {
 	static struct faulty t;
-	uint32_t step = getenv("MORTISE_LONG") ? 1 : 19;
+	uint32_t step = getenv("MORTISE_LONG") ? 1 : 97;
 
 	for (uint32_t form = getenv("MORTISE_LONG") ? 0 : 1; form < (getenv("MORTISE_LONG") ? FORMS : 2); form++) {
 		uint64_t left = 0;
