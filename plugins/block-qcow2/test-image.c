@@ -146,11 +146,13 @@ static void begin(uint32_t form, uint64_t bytes, uint64_t seed)
 
 START_TEST(snapshot_scripts)
 {
+	uint32_t steps = getenv("MORTISE_LONG") ? 60 : 10;
+
 	for (uint32_t form = 0; form < FORMS; form++) {
 		uint64_t random = form + 77;
 
 		begin(form, 1 << 20, form + 5);
-		for (uint32_t i = 0; i < 30; i++) {
+		for (uint32_t i = 0; i < steps; i++) {
 			fake_script_run(&s, f, 6, 50000);
 			step(form, fake_random(&random));
 			fake_script_compare(&s, f);
