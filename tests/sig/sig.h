@@ -52,6 +52,13 @@ _start:
 98:
 	.endm
 
+	/* THRE; t0 is the UART. The chip loses a byte that is written before it has sent the last one. */
+	.macro	when_empty scratch
+97:	lbu	\scratch, 5(t0)
+	andi	\scratch, \scratch, 0x20
+	beqz	\scratch, 97b
+	.endm
+
 	.macro	finish
 	li	t0, FINISHER
 	li	t1, 0x5555
@@ -74,10 +81,12 @@ print_hex:
 	blt	t2, t3, 2f
 	addi	t2, t2, 39
 2:	addi	t2, t2, 48
+	when_empty t3
 	sb	t2, 0(t0)
 	addi	t1, t1, -4
 	bgez	t1, 1b
 	li	t2, 10
+	when_empty t3
 	sb	t2, 0(t0)
 	ld	t1, 0(sp)
 	ld	t2, 8(sp)
@@ -90,15 +99,19 @@ print_text:
 	mv	tp, t0
 	addi	sp, sp, -16
 	sd	t1, 0(sp)
+	sd	t2, 8(sp)
 	li	t0, UART
 1:	lbu	t1, 0(s10)
 	beqz	t1, 2f
+	when_empty t2
 	sb	t1, 0(t0)
 	addi	s10, s10, 1
 	j	1b
 2:	li	t1, 10
+	when_empty t2
 	sb	t1, 0(t0)
 	ld	t1, 0(sp)
+	ld	t2, 8(sp)
 	addi	sp, sp, 16
 	mv	t0, tp
 	jr	s9
