@@ -7,7 +7,7 @@
 #ifndef KERNEL_IMG_IMG_H
 #define KERNEL_IMG_IMG_H
 
-#include "kernel/block/tool.h"
+#include "kernel/img/tool.h"
 #include "kernel/cli/cli.h"
 
 /* A running command. */

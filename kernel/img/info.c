@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "kernel/block/open.h"
-#include "kernel/block/tool.h"
+#include "kernel/img/tool.h"
 #include "kernel/img/img.h"
 #include "kernel/img/out.h"
 #include "kernel/img/table.h"

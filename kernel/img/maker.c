@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "kernel/block/open.h"
-#include "kernel/block/tool.h"
+#include "kernel/img/tool.h"
 #include "kernel/machine/fault.h"
 
 struct mt_block_maker {

@@ -4,8 +4,8 @@
  * image is a format node with what lies below it, and a handle for requests. The formats, the kernel's engines and
  * caches, locks and rules for names are those that a machine uses. All [main] but where it says otherwise.
  */
-#ifndef KERNEL_BLOCK_TOOL_H
-#define KERNEL_BLOCK_TOOL_H
+#ifndef KERNEL_IMG_TOOL_H
+#define KERNEL_IMG_TOOL_H
 
 #include <mortise/draft/block-create.h>
 #include <mortise/draft/block-image.h>

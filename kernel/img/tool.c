@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Images without a machine; see tool.h. A machine of no sections lends its loop, workers and source of classes. */
-#include "kernel/block/tool.h"
+#include "kernel/img/tool.h"
 
 #include <string.h>
 #include <sys/resource.h>
