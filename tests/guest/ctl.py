@@ -120,7 +120,7 @@ def words(folder, elf):
     client.event("RESUME")
     m.check(ctl("lab", "resume") == "" and ctl("lab") == "running\n", "resumed")
     m.check(re.search(r"^uart0 +device +dev-uart16550", ctl("lab", "devices"), re.M), "devices")
-    m.check("no device of this machine can ask the guest" in ctl("lab", "powerdown", status=1), "powerdown")
+    m.check("no driver for the power button" in ctl("lab", "powerdown", status=1), "powerdown")
     m.check("did you mean 'status'" in ctl("lab", "statsu", status=2), "a suggestion")
     m.check("one word too many" in ctl("lab", "pause", "now", status=2), "a word too many")
     m.check("needs a word more: dir" in ctl("lab", "snapshot", status=2), "a word too few")
