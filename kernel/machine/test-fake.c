@@ -422,15 +422,16 @@ struct config *fake_config(const char *text)
 {
 	struct config_options options = { .machine_dirs = (const char *const[]){ NULL } };
 	struct diag *d = diag_create();
-	char path[] = "/tmp/mortise-test-XXXXXX";
-	int fd = mkstemp(path);
 	struct config *cfg;
+	char *path;
+	int fd = g_file_open_tmp("mortise-test-XXXXXX", &path, NULL);
 
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
 	close(fd);
 	cfg = config_load(path, &options, d);
 	unlink(path);
+	g_free(path);
 	if (diag_errors(d))
 		diag_print_text(d, stderr);
 	ck_assert_uint_eq(diag_errors(d), 0);

@@ -218,7 +218,7 @@ START_TEST(test_dtc)
 	struct fdt_request request = { "say \"hi\" \\", 0x84000000u, 0x1001, true };
 	struct machine *m = fake_machine(BOARD);
 	const void *blob = build(m, &request);
-	char dir[] = "/tmp/mortise-test-XXXXXX", *text = dts_of(blob), *command, *path, *other, *again;
+	char *dir, *text = dts_of(blob), *command, *path, *other, *again;
 	size_t len;
 
 	if (system("dtc --version > /dev/null 2>&1") != 0) {
@@ -227,7 +227,8 @@ START_TEST(test_dtc)
 		machine_destroy(m);
 		return;
 	}
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	dir = g_dir_make_tmp("mortise-test-XXXXXX", NULL);
+	ck_assert_ptr_nonnull(dir);
 	path = g_build_filename(dir, "a.dts", NULL);
 	other = g_build_filename(dir, "a.dtb", NULL);
 	ck_assert(g_file_set_contents(path, text, -1, NULL));
@@ -243,6 +244,7 @@ START_TEST(test_dtc)
 	unlink(path);
 	unlink(other);
 	rmdir(dir);
+	g_free(dir);
 	g_free(path);
 	g_free(other);
 	machine_destroy(m);

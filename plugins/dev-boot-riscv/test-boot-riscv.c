@@ -17,11 +17,13 @@
 
 static struct fake *f;
 static struct mt_error err;
-static char folder[64];
+static char folder[256];
 
 static void start(void)
 {
-	snprintf(folder, sizeof(folder), "/tmp/test-boot-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(folder, sizeof(folder), "%s/test-boot-XXXXXX", tmp && *tmp ? tmp : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	f = fake_new("dev-boot-riscv");
 	fake_ram(f, RAM, 64 * MIB);
@@ -31,7 +33,7 @@ static void start(void)
 static void stop(void)
 {
 	static const char *const names[] = { "firmware", "kernel", "initrd", "dtb" };
-	char path[128];
+	char path[300];
 
 	fake_free(f);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -44,7 +46,7 @@ static void stop(void)
 /* Writes a file of the key's name and sets the property. */
 static void file(const char *key, const void *data, size_t len, size_t total)
 {
-	char path[128];
+	char path[300];
 	FILE *out;
 
 	snprintf(path, sizeof(path), "%s/%s", folder, key);
