@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is done with a block before it is translated: the folder of constants, and the verifier, one block for each rule. */
+/* What is done with a block before it is translated: the folder of constants, and the verifier, rule by rule. */
 #include <check.h>
 
 #include "engine/engine.h"
