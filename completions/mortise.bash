@@ -46,7 +46,7 @@ _mortise() {
     new) options="--list --machine-path --json --format --help" ;;
     ctl) options="--json --format --help" ;;
     img) options="--help" ;;
-    io) options="--format --cmd --read-only --nocache --cache --engine --quiet --force-share --allow-backing --plugin-path --help" ;;
+    io) options="--format --cmd --read-only --nocache --cache --engine --quiet --force-share --allow-backing --through --plugin-path --help" ;;
     *) options= ;;
   esac
   if [ "$verb" = img ] && [ "$COMP_CWORD" -gt 2 ]; then

@@ -10,6 +10,7 @@
 #include "kernel/block/node.h"
 
 #define PAGES_MIN 16u
+#define SECTOR_BYTES 512u
 #define DIRTY_SOON (4u << 20)            /* of a node: a pass begins */
 #define DIRTY_MOST (32u << 20)           /* of a node: who wants a page waits for the pass */
 
@@ -307,9 +308,13 @@ static int copy_order(gconstpointer a, gconstpointer b)
 
 static bool copy_add(struct bcopies *copies, struct page *page)
 {
-	struct copy copy = { page, g_try_malloc(page->dirty_to - page->dirty_from), page->dirty_from, page->dirty_to,
-			     page->cache->rank, page->after_data, MT_EIO };
+	struct copy copy = { page, NULL, page->dirty_from, page->dirty_to, page->cache->rank, page->after_data, MT_EIO };
 
+	if (page->cache->file->through) {        /* filters may want whole sectors, and the page has them */
+		copy.from = copy.from / SECTOR_BYTES * SECTOR_BYTES;
+		copy.to = (copy.to + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES;
+	}
+	copy.data = g_try_malloc(copy.to - copy.from);
 	if (!copy.data)
 		return false;
 	memcpy(copy.data, page->pub.data + copy.from, copy.to - copy.from);

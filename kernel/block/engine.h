@@ -14,6 +14,7 @@
 #include "kernel/block/file.h"
 
 struct bop;
+struct bgate;
 
 enum bop_kind { BOP_READ, BOP_WRITE, BOP_SYNC, BOP_FALLOCATE };
 
@@ -21,6 +22,7 @@ enum bop_kind { BOP_READ, BOP_WRITE, BOP_SYNC, BOP_FALLOCATE };
 struct bop {
 	struct breq *parent;
 	struct bpart *part;                  /* that it belongs to, or NULL */
+	struct bgate *gate;                  /* its way through filters, or NULL */
 	void *owned;                         /* memory that goes with it */
 	struct file *file;
 	enum bop_kind kind;

@@ -16,9 +16,11 @@
 #include <unistd.h>
 #include <util/error.h>
 
+#include "kernel/block/filter.h"
 #include "kernel/block/lock.h"
 
 #define DIRECT_ALIGN_LIMIT 65536u
+#define SECTOR_BYTES 512u
 
 int32_t file_code(int host_errno)
 {
@@ -186,7 +188,35 @@ void file_close(struct file *file)
 	g_free(file);
 }
 
-int32_t file_read(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
+/* Transfers, and what a filter in front of the file may hold or refuse */
+
+struct call {
+	struct file *file;
+	void *buf;
+	int32_t (*fn)(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes);
+};
+
+static int32_t call_run(void *arg, const struct mt_block_filter_op *op)
+{
+	struct call *call = arg;
+
+	return call->fn(call->file, op->offset, call->buf, op->len_bytes);
+}
+
+static int32_t filtered(struct file *file, uint32_t op, uint64_t offset, void *buf, uint64_t len_bytes,
+			int32_t (*fn)(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes))
+{
+	struct mt_block_filter_op what = { .op = op, .offset = offset, .len_bytes = len_bytes };
+	struct call call = { file, buf, fn };
+
+	if (!file->through)
+		return fn(file, offset, buf, len_bytes);
+	if (filter_wants_data(file->through, op))
+		what.data = buf;
+	return filter_around(file->through, &what, call_run, &call);
+}
+
+static int32_t do_read(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
 {
 	uint8_t *at = buf;
 
@@ -206,12 +236,15 @@ int32_t file_read(struct file *file, uint64_t offset, void *buf, uint64_t len_by
 	return 0;
 }
 
-int32_t file_write(struct file *file, uint64_t offset, const void *buf, uint64_t len_bytes)
+int32_t file_read(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	return filtered(file, MT_BLOCK_READ, offset, buf, len_bytes, do_read);
+}
+
+static int32_t do_write(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
 {
 	const uint8_t *at = buf;
 
-	if (file->options.readonly)
-		return MT_EPERM;
 	while (len_bytes) {
 		ssize_t n = pwrite(file->plain_fd, at, len_bytes, (off_t)offset);
 
@@ -224,17 +257,50 @@ int32_t file_write(struct file *file, uint64_t offset, const void *buf, uint64_t
 	return 0;
 }
 
+/* A filter that looks at data gets whole sectors, with what is around the bytes. */
+static int32_t write_sectors(struct file *file, uint64_t offset, const void *buf, uint64_t len_bytes)
+{
+	uint64_t from = offset / SECTOR_BYTES * SECTOR_BYTES;
+	uint64_t len = (offset + len_bytes - from + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES;
+	uint8_t *sectors = g_try_malloc(len);
+	int32_t rc = sectors ? do_read(file, from, sectors, len) : MT_ENOMEM;
+
+	if (rc == 0) {
+		memcpy(sectors + (offset - from), buf, len_bytes);
+		rc = filtered(file, MT_BLOCK_WRITE, from, sectors, len, do_write);
+	}
+	g_free(sectors);
+	return rc;
+}
+
+int32_t file_write(struct file *file, uint64_t offset, const void *buf, uint64_t len_bytes)
+{
+	if (file->options.readonly)
+		return MT_EPERM;
+	if (file->through && (offset | len_bytes) % SECTOR_BYTES && filter_wants_data(file->through, MT_BLOCK_WRITE))
+		return write_sectors(file, offset, buf, len_bytes);
+	return filtered(file, MT_BLOCK_WRITE, offset, (void *)(uintptr_t)buf, len_bytes, do_write);
+}
+
+static int32_t do_flush(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	(void)offset, (void)buf, (void)len_bytes;
+	return fdatasync(file->plain_fd) == 0 ? 0 : file_code(errno);
+}
+
 /* A failed flush has lost data that a second one would not report: it fails for good. */
 int32_t file_flush(struct file *file)
 {
+	int32_t rc;
+
 	if (file->options.readonly || file->options.cache == FILE_UNSAFE)
 		return 0;
 	if (__atomic_load_n(&file->flush_failed, __ATOMIC_RELAXED))
 		return MT_EIO;
-	if (fdatasync(file->plain_fd) == 0)
-		return 0;
-	__atomic_store_n(&file->flush_failed, 1, __ATOMIC_RELAXED);
-	return file_code(errno);
+	rc = filtered(file, MT_BLOCK_FLUSH, 0, NULL, 0, do_flush);
+	if (rc < 0)
+		__atomic_store_n(&file->flush_failed, 1, __ATOMIC_RELAXED);
+	return rc;
 }
 
 uint64_t file_bytes(struct file *file)
@@ -244,16 +310,27 @@ uint64_t file_bytes(struct file *file)
 	return end < 0 ? file->len_bytes : (uint64_t)end;
 }
 
-/* A block device cannot change, but may be long enough. */
+static int32_t do_resize(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	const uint64_t *end = buf;
+
+	(void)offset, (void)len_bytes;
+	return ftruncate(file->plain_fd, (off_t)*end) == 0 ? 0 : file_code(errno);
+}
+
+/* A block device cannot change, but may be long enough. To a filter growing is zeroing, and shrinking discarding. */
 int32_t file_resize(struct file *file, uint64_t len_bytes)
 {
+	uint64_t now = file_bytes(file);
+
 	if (file->options.readonly)
 		return MT_EPERM;
 	if (len_bytes > INT64_MAX)
 		return MT_ERANGE;
 	if (file->device)
 		return len_bytes <= file->len_bytes ? 0 : MT_ENOSPC;
-	return ftruncate(file->plain_fd, (off_t)len_bytes) == 0 ? 0 : file_code(errno);
+	return len_bytes < now ? filtered(file, MT_BLOCK_DISCARD, len_bytes, &len_bytes, now - len_bytes, do_resize) :
+	       filtered(file, MT_BLOCK_ZERO, now, &len_bytes, len_bytes - now, do_resize);
 }
 
 int32_t file_allocate(struct file *file, uint64_t offset, uint64_t len_bytes, bool zeros)
@@ -270,7 +347,13 @@ int32_t file_allocate(struct file *file, uint64_t offset, uint64_t len_bytes, bo
 	return rc;
 }
 
+static int32_t do_punch(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	(void)buf;
+	return fallocate(file->plain_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len_bytes);
+}
+
 void file_punch(struct file *file, uint64_t offset, uint64_t len_bytes)
 {
-	(void)!fallocate(file->plain_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len_bytes);
+	(void)filtered(file, MT_BLOCK_DISCARD, offset, NULL, len_bytes, do_punch);
 }

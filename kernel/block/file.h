@@ -13,6 +13,8 @@
 enum file_cache { FILE_WRITEBACK, FILE_DIRECT, FILE_UNSAFE };
 enum file_engine { FILE_ENGINE_AUTO, FILE_ENGINE_URING, FILE_ENGINE_THREADS };
 
+struct bnode;
+
 struct file_options {
 	bool readonly, discard, locking;
 	enum file_cache cache;
@@ -33,6 +35,7 @@ struct file {
 	uint32_t block_bytes, physical_bytes, discard_bytes, optimal_bytes;
 	uint32_t no_zero_range, no_punch;    /* atomic: the file system does not have it */
 	uint32_t flush_failed;               /* atomic: written data may be lost; nothing is durable any more */
+	struct bnode *through;               /* filter.h: the filter in front of it, or NULL */
 };
 
 /* [main] NULL with `err` filled. */

@@ -241,8 +241,12 @@ bool node_needs_pass(struct bnode *node)
 int32_t node_settle(struct bnode *node)
 {
 	struct bnode *root = node_root(node);
-	int32_t rc = node_flush(node);
+	int32_t rc = 0;
 
+	for (uint32_t i = 0; i < node->child_count && rc == 0; i++)
+		rc = node->children[i].node ? node_settle(node->children[i].node) : 0;
+	if (rc == 0)
+		rc = node_flush(node);
 	while (rc == 0) {
 		bool fresh;
 

@@ -10,8 +10,8 @@
 #include <util/error.h>
 
 #include "kernel/block/block.h"
+#include "kernel/block/filter.h"
 #include "kernel/block/open.h"
-#include "kernel/block/request.h"
 #include "kernel/machine/inst.h"
 #include "kernel/machine/loop.h"
 #include "kernel/load/note.h"
@@ -96,6 +96,7 @@ static void node_release(void *resource)
 	struct bnode *node = resource;
 
 	inst_data_set(node->inst, &node_key, NULL);
+	filter_delays_destroy(node->delays);
 	node_fini(node);
 	for (uint32_t i = 0; i < node->child_count; i++) {
 		file_close(node->children[i].file);
@@ -119,6 +120,7 @@ const char *node_name(const struct bnode *node)
 struct bnode *node_of_inst(struct mt_inst *inst)
 {
 	struct bnode *node = inst_data_get(inst, &node_key);
+	struct mt_inst *filter;
 
 	if (node)
 		return node;
@@ -128,8 +130,17 @@ struct bnode *node_of_inst(struct mt_inst *inst)
 	node->workers = loop_workers(inst->loop);
 	node->self = inst->self;
 	node->format = inst_role(inst, MT_IFACE_BLOCK_FORMAT);
+	node->filter = inst_role(inst, MT_IFACE_BLOCK_FILTER);
+	if (node->filter) {
+		node->format = &filter_format;
+		node->self = node;
+		node->filter_self = inst->self;
+		node->delays = filter_delays_create(node, inst->loop);
+	}
 	node->exclusive = true;          /* realize is one */
 	node->origin = origin_of(inst);
+	filter = note_prop_find(inst->cls, "through") ? inst_ref(inst, "through") : NULL;
+	node->through = filter ? node_of_inst(filter) : NULL;
 	inst_data_set(inst, &node_key, node);
 	inst_own(inst, node_release, node);
 	return node;
@@ -143,6 +154,8 @@ struct bnode *graph_node(struct mt_inst *inst)
 int node_info(struct bnode *node, struct mt_error *err)
 {
 	node->info = (struct mt_block_info){ .size = sizeof(node->info), .block_bytes = 512, .physical_bytes = 512 };
+	if (filter_is_loose(node))
+		return mt_error_set(err, MT_ENOENT, "child", "%s lies over no disk", node_name(node));
 	if (!node->format || !node->format->map || !node->format->info)
 		return mt_error_set(err, MT_ENOTSUP, NULL, "%s is no disk", node_name(node));
 	node->format->info(node->self, &node->info);
@@ -198,7 +211,7 @@ static int below_open(struct bnode *node, const char *prop, bool write, struct b
 	if (!inst)
 		return MT_ENOENT;
 	below = node_of_inst(inst);
-	rc = node_info(below, err);
+	rc = node->filter && filter_is_loose(below) ? 0 : node_info(below, err);
 	if (rc == 0)
 		rc = node_claim(below, write && !(below->info.flags & MT_BLOCK_INFO_READONLY), err);
 	if (rc < 0)
@@ -243,6 +256,7 @@ static int32_t child_open(struct mt_inst *inst, const char *prop, struct mt_bloc
 		child->file = file_open(path, &options, err);
 		if (!child->file)
 			return err && err->code ? err->code : MT_EIO;
+		child->file->through = node->through;
 	}
 	child_info_fill(out, child->file, child->node);
 	return (int32_t)node->child_count++;
@@ -265,6 +279,7 @@ static int32_t child_open_name(struct mt_inst *inst, const char *name, struct mt
 	names_found_fini(&found);
 	if (!child->file)
 		return err && err->code ? err->code : MT_EIO;
+	child->file->through = node->through;
 	child_info_fill(out, child->file, NULL);
 	return (int32_t)node->child_count++;
 }
@@ -403,7 +418,7 @@ static void node_changed(struct mt_inst *inst)
 		node_refresh(node);
 }
 
-/* Fronts look at the size with each request, and hear of it on their own loops. */
+/* Fronts look at the size with each request, and hear of it on their own loops; a filter is as long as its disk. */
 void node_refresh(struct bnode *node)
 {
 	node->format->info(node->self, &node->info);
@@ -411,6 +426,8 @@ void node_refresh(struct bnode *node)
 		if (block->changed)
 			loop_host.deferred_post(block->changed);
 	}
+	if (node->above && filter_disk(node->above) == node)
+		node_refresh(node->above);
 }
 
 const struct mt_block_node block_node_host = {

@@ -25,6 +25,8 @@ struct mt_inst;
 struct workers;
 struct bpost;
 struct bdecoded;
+struct bdelays;
+struct mt_block_filter;
 
 /* Exactly one is set. */
 struct bchild {
@@ -84,6 +86,10 @@ struct bnode {
 	struct borigin *origin;          /* NULL in tests */
 	struct bchild *children;
 	uint32_t child_count;
+	const struct mt_block_filter *filter;    /* NULL: it maps */
+	void *filter_self;
+	struct bdelays *delays;          /* of a filter; filter.c */
+	struct bnode *through;           /* filter that its files are under; NULL: none */
 	struct bnode *backing;
 	bool backing_closed;             /* there is one, and the user wanted it left alone */
 	struct mt_block_info info;

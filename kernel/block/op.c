@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "kernel/block/request.h"
+#include "kernel/block/filter.h"
 
 #define IOV_FIRST 16u
 #define ZERO_BYTES 65536u
@@ -29,6 +29,7 @@ struct bop *op_take(struct mt_block *block, struct breq *req, struct file *file)
 	op->parent = req;
 	op->file = file;
 	op->part = NULL;
+	op->gate = NULL;
 	op->rw_flags = op->mode = 0;
 	op->offset = op->len_bytes = 0;
 	op->iov = op->store;
@@ -41,6 +42,7 @@ void op_free(struct mt_block *block, struct bop *op)
 {
 	g_free(op->owned);
 	op->owned = NULL;
+	filter_gate_free(op->gate);
 	op->next = block->free_ops;
 	block->free_ops = op;
 }
@@ -133,11 +135,102 @@ static int fd_for(const struct bop *op)
 	return bits & mask ? op->file->plain_fd : op->file->fd;
 }
 
-void op_issue(struct mt_block *block, struct bop *op)
+static void queue(struct mt_block *block, struct bop *op)
 {
 	op->fd = fd_for(op);
-	block->ops_in_flight++;
 	block->engine->ops->queue(block->engine, op);
+}
+
+/* Filters before the file. An operation that goes on (a short transfer, a second choice) is not a new one. */
+
+static void let_in(void *arg)
+{
+	struct bop *op = arg;
+	struct mt_block *block = op->gate->post.block;
+	int32_t error = op->gate->error;
+
+	if (!error) {
+		queue(block, op);
+		return;
+	}
+	block->ops_in_flight--;
+	if (op->kind == BOP_SYNC)
+		__atomic_store_n(&op->file->flush_failed, 1, __ATOMIC_RELAXED);
+	if (op_let_out(block, op, &error))
+		request_op_done(block, op, error);
+}
+
+static void let_out(void *arg)
+{
+	struct bop *op = arg;
+	struct mt_block *block = op->gate->post.block;
+
+	block->ops_in_flight--;
+	request_op_done(block, op, op->gate->error);
+}
+
+static uint32_t filter_op_of(const struct bop *op)
+{
+	if (op->kind == BOP_SYNC)
+		return MT_BLOCK_FLUSH;
+	if (op->kind == BOP_FALLOCATE || op->mode)         /* or zeros that are written in place of that */
+		return op->parent->pub->op == MT_BLOCK_DISCARD ? MT_BLOCK_DISCARD : MT_BLOCK_ZERO;
+	return op->kind == BOP_READ ? MT_BLOCK_READ : MT_BLOCK_WRITE;
+}
+
+static bool data_copied(struct bop *op)
+{
+	uint8_t *to;
+
+	if (!filter_gate_data(op->gate))
+		return false;
+	to = op->gate->copy;
+	for (uint32_t i = 0; i < op->iov_count; i++) {
+		memcpy(to, op->iov[i].iov_base, op->iov[i].iov_len);
+		to += op->iov[i].iov_len;
+	}
+	op->iov[0] = (struct iovec){ op->gate->copy, op->len_bytes };
+	op->iov_count = 1;
+	return true;
+}
+
+/* Never at once: whoever issues an operation does not expect its end. */
+static void filter_issue(struct mt_block *block, struct bop *op)
+{
+	struct mt_block_filter_op what = { .op = filter_op_of(op), .offset = op->offset, .len_bytes = op->len_bytes };
+
+	what.flags = op->rw_flags & RWF_DSYNC ? MT_BLOCK_FUA : 0;
+	op->gate = filter_gate(op->file->through, &what);
+	op->gate->post = (struct bpost){ .block = block, .fn = let_in, .arg = op };
+	if (filter_wants_data(op->file->through, what.op) && !data_copied(op))
+		op->gate->error = MT_ENOMEM;
+	if (op->gate->error == 0 && !filter_begin(op->gate))
+		return;
+	if (op->gate->error)
+		request_post(&op->gate->post);
+	else
+		queue(block, op);
+}
+
+bool op_let_out(struct mt_block *block, struct bop *op, int32_t *error)
+{
+	if (!op->gate)
+		return true;
+	op->gate->post.fn = let_out;
+	block->ops_in_flight++;
+	if (!filter_end(op->gate, *error))
+		return false;
+	block->ops_in_flight--;
+	return true;
+}
+
+void op_issue(struct mt_block *block, struct bop *op)
+{
+	block->ops_in_flight++;
+	if (op->file->through && !op->gate)
+		filter_issue(block, op);
+	else
+		queue(block, op);
 }
 
 static void iov_advance(struct bop *op, uint64_t len_bytes)

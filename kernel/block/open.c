@@ -3,10 +3,13 @@
 #include "kernel/block/open.h"
 
 #include <mortise/draft/block-create.h>
+#include <mortise/draft/block-filter.h>
 #include <string.h>
 #include <util/error.h>
 
 #include "kernel/block/request.h"
+#include "kernel/load/check.h"
+#include "kernel/load/note-rules.h"
 #include "kernel/machine/fault.h"
 
 static const char origin_key;        /* its address is the key of inst_data */
@@ -14,7 +17,8 @@ static const char origin_key;        /* its address is the key of inst_data */
 /* What lives as long as the instance. */
 struct opened {
 	struct config_section section;
-	char *path;
+	char *path;                  /* or the id of a filter */
+	char *dir;                   /* where its relative paths start */
 };
 
 /* Formats */
@@ -135,6 +139,7 @@ static void key_free(void *data)
 {
 	struct config_key *key = data;
 
+	g_free((char *)key->name);
 	g_free((char *)key->value);
 	g_free(key);
 }
@@ -143,29 +148,39 @@ static void key_add(struct opened *o, const struct note_class *cls, const char *
 {
 	struct config_key *key;
 
-	if (!note_prop_find(cls, name))
+	if (!check_prop_of_key(cls, name))
 		return;
 	key = g_new0(struct config_key, 1);
-	key->name = name;
+	key->name = g_strdup(name);
 	key->value = g_strdup(value);
-	key->dir = "/";
+	key->dir = o->dir;
 	g_ptr_array_add(o->section.keys, key);
+}
+
+static struct opened *section_new(char *id, const char *label)
+{
+	struct opened *o = g_new0(struct opened, 1);
+
+	o->path = id;
+	o->dir = g_get_current_dir();
+	o->section = (struct config_section){ .kind = CONFIG_BLOCK, .id = id, .label = label,
+					      .keys = g_ptr_array_new_with_free_func(key_free),
+					      .unset = g_ptr_array_new() };
+	return o;
 }
 
 static struct opened *opened_new(const struct note_class *cls, const struct open_spec *spec)
 {
 	static const char *const caches[] = { "writeback", "none", "unsafe" };
-	struct opened *o = g_new0(struct opened, 1);
+	struct opened *o = section_new(g_canonicalize_filename(spec->path, NULL), "image");
 
-	o->path = g_canonicalize_filename(spec->path, NULL);
-	o->section = (struct config_section){ .kind = CONFIG_BLOCK, .id = o->path, .label = "image",
-					      .keys = g_ptr_array_new_with_free_func(key_free),
-					      .unset = g_ptr_array_new() };
 	key_add(o, cls, "file", o->path);
 	key_add(o, cls, "readonly", spec->options.readonly ? "on" : "off");
 	key_add(o, cls, "discard", spec->options.discard ? "on" : "off");
 	key_add(o, cls, "locking", spec->options.locking ? "on" : "off");
 	key_add(o, cls, "cache", caches[spec->options.cache]);
+	if (spec->through)
+		key_add(o, cls, "through", spec->through);
 	return o;
 }
 
@@ -174,6 +189,7 @@ static void opened_free(struct opened *o)
 	g_ptr_array_unref(o->section.keys);
 	g_ptr_array_unref(o->section.unset);
 	g_free(o->path);
+	g_free(o->dir);
 	g_free(o);
 }
 
@@ -233,7 +249,7 @@ void open_close(struct mt_inst *inst)
 	inst_end(inst);
 }
 
-static int inst_begin(struct mt_inst *inst, struct mt_error *err)
+static int inst_begin(struct mt_inst *inst, bool is_disk, struct mt_error *err)
 {
 	int rc = inst->dev ? inst->dev->create(host_get(), inst, &inst->self, err) : MT_ENOTSUP;
 
@@ -245,7 +261,7 @@ static int inst_begin(struct mt_inst *inst, struct mt_error *err)
 		return rc;
 	if (inst->fault.code)
 		rc = fault_set(err, inst->fault.code, inst->fault.culprit, NULL, "%s", inst->fault.message);
-	if (rc == 0)
+	if (rc == 0 && is_disk)
 		rc = node_info(node_of_inst(inst), err);
 	if (rc < 0 && inst->dev->unrealize)
 		inst->dev->unrealize(inst->self);
@@ -276,7 +292,7 @@ static struct mt_inst *inst_make(struct machine *m, const struct open_spec *spec
 	inst->rank = spec->above ? spec->above->inst->rank - 1 : INST_RANK_STEP;
 	inst_data_set(inst, &origin_key, (void *)spec);
 	inst_enter(inst);
-	rc = inst_begin(inst, err);
+	rc = inst_begin(inst, true, err);
 	inst_leave(inst);
 	inst_data_set(inst, &origin_key, NULL);
 	if (rc == 0) {
@@ -316,4 +332,101 @@ struct mt_inst *open_inst(struct machine *m, const struct open_spec *spec, struc
 	g_free(format);
 	open_rest(m);
 	return cls ? inst_make(m, spec, cls, plugin, err) : NULL;
+}
+
+/* Filters */
+
+static const struct note_class *filter_class(struct machine *m, const char *name, const struct mt_plugin **plugin,
+					     struct mt_error *err)
+{
+	char *whole = g_str_has_prefix(name, "block-") ? g_strdup(name) : g_strconcat("block-", name, NULL);
+	const struct note_class *cls = NULL;
+
+	err->code = 0;
+	*plugin = m->source->find(m->source, whole, &cls, err);
+	if (*plugin && !value_word_in(cls->roles, MT_IFACE_BLOCK_FILTER)) {
+		fault_set(err, MT_ENOTSUP, "through", NULL, "%s is no filter", whole);
+		*plugin = NULL;
+	}
+	g_free(whole);
+	open_rest(m);
+	return *plugin ? cls : NULL;
+}
+
+static int filter_key(struct opened *o, const struct note_class *cls, const char *word, struct mt_error *err)
+{
+	const char *equals = strchr(word, '=');
+	char *name = g_strndup(word, strcspn(word, "="));
+	const struct note_prop *prop = check_prop_of_key(cls, name);
+	const char *value = equals ? equals + 1 : "on";
+	struct value_fault fault;
+	int rc = 0;
+
+	if (!prop)
+		rc = fault_set(err, MT_EINVAL, "through", "mortise describe lists the properties of a plugin",
+			       "%s has no property '%s'", cls->name, name);
+	else if (!note_value_check(prop, value, &fault))
+		rc = fault_set(err, MT_EINVAL, prop->name, prop->help, "%s: %s", prop->name, fault.message);
+	else
+		key_add(o, cls, name, value);
+	g_free(name);
+	return rc;
+}
+
+static int filter_keys(struct opened *o, const struct note_class *cls, char *const *words, struct mt_error *err)
+{
+	int rc = 0;
+
+	for (int i = 0; words[i] && rc == 0; i++) {
+		if (*words[i])
+			rc = filter_key(o, cls, words[i], err);
+	}
+	for (size_t i = 0; i < cls->prop_count && rc == 0; i++) {
+		GPtrArray *items = section_get_list(&o->section, cls->props[i].name);
+
+		if (cls->props[i].flags & MT_PROPF_REQUIRED && !items->len)
+			rc = fault_set(err, MT_EINVAL, cls->props[i].name, NULL, "%s wants %s: %s", cls->name,
+				       cls->props[i].name, cls->props[i].help);
+		g_ptr_array_unref(items);
+	}
+	return rc;
+}
+
+static struct mt_inst *filter_make(struct machine *m, struct opened *o, const struct note_class *cls,
+				   const struct mt_plugin *plugin, struct mt_error *err)
+{
+	struct mt_inst *inst = inst_create(m, &o->section, cls, plugin);
+	int rc;
+
+	inst->rank = 1 + m->insts->len;
+	inst_enter(inst);
+	rc = inst_begin(inst, false, err);
+	inst_leave(inst);
+	if (rc == 0) {
+		inst_move(&inst->state, INST_REALIZED);
+		g_ptr_array_add(m->insts, inst);
+		return inst;
+	}
+	open_blame(err, rc, cls->name);
+	inst_release_all(inst);
+	inst_end(inst);
+	return NULL;
+}
+
+struct mt_inst *open_filter(struct machine *m, const char *name, char *const *words, const char *child,
+			    struct mt_error *err)
+{
+	const struct mt_plugin *plugin;
+	const struct note_class *cls = filter_class(m, name, &plugin, err);
+	struct opened *o;
+
+	if (!cls)
+		return NULL;
+	o = section_new(g_strdup_printf("filter%u", m->insts->len), "filter");
+	if (child)
+		key_add(o, cls, "child", child);
+	if (filter_keys(o, cls, words, err) == 0)
+		return filter_make(m, o, cls, plugin, err);
+	opened_free(o);
+	return NULL;
 }

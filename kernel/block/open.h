@@ -19,10 +19,18 @@ struct open_spec {
 	const char *parts_folder;        /* where its extents lie; NULL: in its folder */
 	const char *names_folder;        /* where names of backing disks start; NULL: in its folder */
 	bool backing_off, backing_write;
+	const char *through;             /* id of a filter before its files; NULL: none */
 };
 
 /* A realized instance whose node can be used; NULL with `err`. */
 struct mt_inst *open_inst(struct machine *m, const struct open_spec *spec, struct mt_error *err);
+/*
+ * A filter for `through`: of the class `name` ("block-" may be left out), with the properties in `words`, each
+ * "key=value", over `child` (an id; NULL: none). It goes into the machine's list of instances; whoever opened it takes
+ * it out again and closes it. NULL with `err`.
+ */
+struct mt_inst *open_filter(struct machine *m, const char *name, char *const *words, const char *child,
+			    struct mt_error *err);
 /* Handles are gone. What was written is flushed before. */
 void open_close(struct mt_inst *inst);
 

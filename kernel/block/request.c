@@ -4,7 +4,7 @@
  * lock but for request_post. Easy to break: a request that waits is in one list only (a node's, or a worker's), and
  * comes back by its `wake`; until then nothing of it is touched.
  */
-#include "kernel/block/request.h"
+#include "kernel/block/filter.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -49,7 +49,7 @@ static struct breq *req_take(struct mt_block *block, struct mt_block_req *pub)
 		block->free_requests = req->next;
 	else
 		req = g_new(struct breq, 1);
-	*req = (struct breq){ .pub = pub, .block = block, .node = block->node, .outstanding = 1,
+	*req = (struct breq){ .pub = pub, .front = pub, .block = block, .node = block->node, .outstanding = 1,
 			      .iov_at = pub ? pub->iov_skip_bytes : 0,
 			      .wake = { .block = block, .fn = data_go, .arg = req } };
 	block->requests++;
@@ -73,6 +73,30 @@ static void count(struct mt_block *block, const struct breq *req)
 		__atomic_add_fetch(&block->error_count, 1, __ATOMIC_RELAXED);
 }
 
+static void deliver(struct mt_block *block, struct breq *req)
+{
+	req->pub->result = req->error;
+	if (req->then) {
+		req->then(req);
+		req_free(block, req);
+		return;
+	}
+	count(block, req);
+	filter_gate_free(req->gate);
+	req->pub = req->front;
+	req->pub->result = req->error;
+	list_put(&block->done, req);
+}
+
+/* What filters make of the result. */
+static void request_let_out(void *arg)
+{
+	struct breq *req = arg;
+
+	req->error = req->gate->error;
+	deliver(req->block, req);
+}
+
 /* One part of the request is over; the last one ends it. */
 void request_part_done(struct breq *req, int32_t error)
 {
@@ -92,14 +116,12 @@ void request_part_done(struct breq *req, int32_t error)
 		flush_go(block, req);
 		return;
 	}
-	req->pub->result = req->error;
-	if (req->then) {
-		req->then(req);
-		req_free(block, req);
-	} else {
-		count(block, req);
-		list_put(&block->done, req);
+	if (req->gate) {
+		req->gate->post.fn = request_let_out;
+		if (!filter_end(req->gate, req->error))
+			return;
 	}
+	deliver(block, req);
 }
 
 static void part_start(struct mt_block *block, struct breq *req, struct bop *op)
@@ -280,6 +302,64 @@ static bool is_legal(const struct mt_block *block, const struct mt_block_req *pu
 	return pub->op == MT_BLOCK_READ || pub->op == MT_BLOCK_FLUSH || block->write;
 }
 
+static void go(struct mt_block *block, struct breq *req)
+{
+	if (req->pub->op == MT_BLOCK_FLUSH)
+		flush_go(block, req);
+	else
+		data_start(block, req);
+}
+
+/* Filters over the disk */
+
+static void request_let_in(void *arg)
+{
+	struct breq *req = arg;
+
+	if (req->gate->error)
+		request_part_done(req, req->gate->error);
+	else
+		go(req->block, req);
+}
+
+/* What is written is what the filter sees, whatever the guest does with its memory meanwhile. */
+static bool data_copied(struct breq *req)
+{
+	uint8_t *at, *to;
+	uint64_t n;
+
+	if (!filter_gate_data(req->gate))
+		return false;
+	to = req->gate->copy;
+	for (uint64_t left = req->pub->len_bytes; left; left -= n, to += n) {
+		if (!op_data_next(req, left, &at, &n))
+			return false;
+		memcpy(to, at, n);
+	}
+	req->own = *req->pub;
+	req->own_iov = (struct mt_iov){ .hva = req->gate->copy, .len_bytes = req->pub->len_bytes };
+	req->own.iov = &req->own_iov;
+	req->own.iov_count = 1;
+	req->own.iov_skip_bytes = 0;
+	req->pub = &req->own;
+	req->iov_index = 0;
+	req->iov_at = 0;
+	return true;
+}
+
+static void filter_start(struct mt_block *block, struct breq *req)
+{
+	const struct mt_block_filter_op op = { .op = req->pub->op, .flags = req->pub->flags,
+					       .offset = req->pub->offset, .len_bytes = req->pub->len_bytes };
+
+	req->gate = filter_gate(block->node, &op);
+	req->gate->post = (struct bpost){ .block = block, .fn = request_let_in, .arg = req };
+	if (filter_wants_data(block->node, op.op) && !data_copied(req))
+		request_part_done(req, MT_ENOMEM);
+	else if (filter_begin(req->gate))
+		request_let_in(req);
+}
+
 static void start(struct mt_block *block, struct breq *req)
 {
 	int32_t error;
@@ -288,26 +368,31 @@ static void start(struct mt_block *block, struct breq *req)
 		list_put(&block->held, req);
 	else if (!is_legal(block, req->pub, &error))
 		request_part_done(req, error);
-	else if (req->pub->op == MT_BLOCK_FLUSH)
-		flush_go(block, req);
+	else if (block->node->filter)
+		filter_start(block, req);
 	else
-		data_start(block, req);
+		go(block, req);
 }
 
-static void finish(struct mt_block *block, struct bop *op)
+void request_op_done(struct mt_block *block, struct bop *op, int32_t error)
 {
 	struct breq *req = op->parent;
 	struct bpart *part = op->part;
-	int32_t error = 0;
 
-	block->ops_in_flight--;
-	if (!op_ended(block, op, &error))
-		return;
 	op_free(block, op);
 	if (part)
 		part_op_done(part, error);
 	else
 		request_part_done(req, error);
+}
+
+static void finish(struct mt_block *block, struct bop *op)
+{
+	int32_t error = 0;
+
+	block->ops_in_flight--;
+	if (op_ended(block, op, &error) && op_let_out(block, op, &error))
+		request_op_done(block, op, error);
 }
 
 /* Calls from other threads */
@@ -424,12 +509,19 @@ void request_wait(struct mt_block *block)
 	collect(block);
 }
 
-void request_drain(struct mt_block *block)
+void request_join(struct mt_block *block)
 {
 	block->engine->ops->disarm(block->engine);
 	collect(block);
 	while (request_in_flight(block) > block->held.count)
 		request_wait(block);
+}
+
+void request_drain(struct mt_block *block)
+{
+	filter_hurry(block->node, true);
+	request_join(block);
+	filter_hurry(block->node, false);
 }
 
 void request_freeze(struct mt_block *block)

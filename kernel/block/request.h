@@ -60,8 +60,10 @@ struct breq {
 	bool has_units, no_unmap;
 	void (*then)(struct breq *req);  /* the kernel's own request: in place of `done` */
 	void *then_arg;
-	struct mt_block_req own;
+	struct mt_block_req own;         /* and of a front's whose data were copied for a filter */
 	struct mt_iov own_iov;
+	struct mt_block_req *front;      /* what the front gave; NULL: the kernel's own */
+	struct bgate *gate;              /* NULL: no filter lies over the disk */
 };
 
 struct breq_list {
@@ -131,6 +133,10 @@ uint32_t request_reap(struct mt_block *block, struct mt_block_req **done, uint32
 void request_drain(struct mt_block *block);
 uint32_t request_in_flight(const struct mt_block *block);
 
+/* Waits until nothing is in flight, as long as filters hold it. */
+void request_join(struct mt_block *block);
+/* An operation is over. */
+void request_op_done(struct mt_block *block, struct bop *op, int32_t error);
 /* After an announcement of the engine: takes what has finished to `done`. */
 void request_look(struct mt_block *block);
 /* Waits until something was announced, then looks. */
@@ -204,6 +210,8 @@ bool op_data_next(struct breq *req, uint64_t len_bytes, uint8_t **at, uint64_t *
 bool op_zero_data(struct breq *req, uint64_t len_bytes);
 const uint8_t *op_zeros(uint64_t *len_bytes);
 void op_issue(struct mt_block *block, struct bop *op);
+/* The operation has ended; false: a filter has the word, and request_op_done follows. */
+bool op_let_out(struct mt_block *block, struct bop *op, int32_t *error);
 /* A try has ended. True: the operation is over, *error is set; false: it goes on. */
 bool op_ended(struct mt_block *block, struct bop *op, int32_t *error);
 /* How zeroing or discarding begins. False: there is nothing to do. */

@@ -225,8 +225,7 @@ static int value_take(struct img *img, GArray *values, const struct mt_block_opt
 	return 0;
 }
 
-/* Parts at single commas; two commas are one. */
-static GPtrArray *split(const char *text)
+GPtrArray *img_split(const char *text)
 {
 	GPtrArray *parts = g_ptr_array_new_with_free_func(g_free);
 	GString *part = g_string_new(NULL);
@@ -261,7 +260,7 @@ GArray *img_values(struct img *img, const char *format, const char *const *texts
 	int rc = table ? 0 : MT_ENOTSUP;
 
 	for (int i = 0; rc == 0 && texts[i]; i++) {
-		GPtrArray *parts = split(texts[i]);
+		GPtrArray *parts = img_split(texts[i]);
 
 		for (unsigned k = 0; rc == 0 && k < parts->len; k++)
 			rc = value_take(img, values, table, format, g_ptr_array_index(parts, k), flag);

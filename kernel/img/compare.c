@@ -32,7 +32,7 @@ static int read_both(const struct pair *pair, uint64_t at, uint64_t len)
 		request_submit(pair->image[i]->block, &pointer, 1);
 	}
 	for (int i = 0; i < 2; i++) {
-		request_drain(pair->image[i]->block);
+		request_join(pair->image[i]->block);
 		request_reap(pair->image[i]->block, &done, 1);
 	}
 	for (int i = 0; i < 2; i++) {

@@ -23,6 +23,7 @@ const struct cli_option img_options_format[] = {
 const struct cli_option img_options_open[] = {
 	{ 'U', "force-share", NULL, "open it though another program writes it" },
 	{ 0, "allow-backing", "DIR|none", "images may name files beneath DIR; none: nor in their own folder" },
+	{ 0, "through", "FILTER,KEY=VALUE", "put a filter between the image and its file (repeatable)" },
 	{ 0, NULL, NULL, NULL },
 };
 

@@ -61,6 +61,8 @@ bool img_cache(const char *word, enum file_cache *cache);
 /* "a=b,c=d" of all -o: struct mt_block_value, held against the format's table. NULL with err. */
 GArray *img_values(struct img *img, const char *format, const char *const *texts, uint32_t flag);
 void img_values_free(GArray *values);
+/* Parts at single commas; two commas are one. */
+GPtrArray *img_split(const char *text);
 const char *img_value_find(const GArray *values, const char *name);
 /* One more, over one of the same name. */
 void img_value_set(GArray *values, const char *name, const char *value);

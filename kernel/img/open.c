@@ -14,7 +14,8 @@
 struct image_options img_open_options(const struct img *img)
 {
 	const char *const *allow = cli_values(img->args, "allow-backing");
-	struct image_options options = { .share = cli_flag(img->args, "force-share"), .allow = allow, .allow_own = true };
+	struct image_options options = { .share = cli_flag(img->args, "force-share"), .allow = allow, .allow_own = true,
+					 .through = cli_values(img->args, "through") };
 
 	for (int i = 0; allow[i]; i++) {
 		if (!strcmp(allow[i], "none"))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Images without a machine; see tool.h. A machine of no sections lends its loop, workers and source of classes. */
-#include "kernel/img/tool.h"
+#include "kernel/img/img.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -58,13 +58,49 @@ void tool_destroy(struct tool *tool)
 
 /* Images */
 
+static void filters_close(struct tool *tool, GPtrArray *filters)
+{
+	for (unsigned i = filters->len; i-- > 0;) {
+		struct mt_inst *inst = g_ptr_array_index(filters, i);
+
+		g_ptr_array_remove(tool->m.insts, inst);
+		open_close(inst);
+	}
+	g_ptr_array_unref(filters);
+}
+
+/* NULL with `err`. */
+static GPtrArray *filters_open(struct tool *tool, const char *const *texts, struct mt_error *err)
+{
+	GPtrArray *filters = g_ptr_array_new();
+	const struct mt_inst *below = NULL;
+
+	for (guint i = texts ? g_strv_length((char **)texts) : 0; i-- > 0;) {
+		GPtrArray *words = img_split(texts[i]);
+		struct mt_inst *inst;
+
+		g_ptr_array_add(words, NULL);
+		inst = open_filter(&tool->m, words->pdata[0] ? words->pdata[0] : "", (char *const *)words->pdata + 1,
+				   below ? below->id : NULL, err);
+		g_ptr_array_unref(words);
+		if (!inst) {
+			filters_close(tool, filters);
+			return NULL;
+		}
+		g_ptr_array_add(filters, inst);
+		below = inst;
+	}
+	return filters;
+}
+
 static struct image *image_new(struct tool *tool, struct mt_inst *inst, const char *path, bool write,
-			       struct mt_error *err)
+			       GPtrArray *filters, struct mt_error *err)
 {
 	struct image *image = g_new0(struct image, 1);
 
 	image->tool = tool;
 	image->inst = inst;
+	image->filters = filters;
 	image->node = graph_node(inst);
 	image->path = g_strdup(path);
 	image->format = open_format_name(inst->cls);
@@ -90,12 +126,20 @@ struct image *image_open(struct tool *tool, const char *path, const struct image
 		.options = { .readonly = !options->write, .locking = !options->share, .discard = !options->no_discard,
 			     .cache = options->cache, .engine = options->engine, .fd = options->fd },
 	};
+	GPtrArray *filters = filters_open(tool, options->through, err);
 	struct mt_inst *inst;
 
+	if (!filters)
+		return NULL;
+	if (filters->len)
+		spec.through = ((const struct mt_inst *)g_ptr_array_index(filters, filters->len - 1))->id;
 	names_rule_init(&rule, path, options->allow, options->allow_own);
 	inst = open_inst(&tool->m, &spec, err);
 	names_rule_fini(&rule);
-	return inst ? image_new(tool, inst, path, options->write, err) : NULL;
+	if (inst)
+		return image_new(tool, inst, path, options->write, filters, err);
+	filters_close(tool, filters);
+	return NULL;
 }
 
 int32_t image_close(struct image *image)
@@ -109,6 +153,7 @@ int32_t image_close(struct image *image)
 	if (image->write && image->block)
 		rc = node_settle(image->node);
 	open_close(image->inst);
+	filters_close(image->tool, image->filters);
 	g_free(image->path);
 	g_free(image->format);
 	g_free(image);
@@ -159,7 +204,7 @@ int32_t image_do(struct mt_block *block, uint32_t op, uint32_t flags, uint64_t o
 	struct mt_block_req *pending = &req, *done = NULL;
 
 	request_submit(block, &pending, 1);
-	request_drain(block);
+	request_join(block);
 	request_reap(block, &done, 1);
 	return req.result;
 }

@@ -7,6 +7,7 @@
 #ifndef KERNEL_IMG_TOOL_H
 #define KERNEL_IMG_TOOL_H
 
+#include <glib.h>
 #include <mortise/draft/block-create.h>
 #include <mortise/draft/block-image.h>
 #include <stdbool.h>
@@ -35,6 +36,7 @@ struct image_options {
 	bool allow_own;                  /* the image's own folder, for plain names */
 	int fd;                          /* not 0: an open file in place of the path */
 	const char *parts_folder, *names_folder;   /* see open.h */
+	const char *const *through;      /* filters before its files, the first next to it: "PLUGIN,KEY=VALUE" */
 };
 
 struct image {
@@ -44,6 +46,7 @@ struct image {
 	struct mt_block *block;
 	char *path, *format;
 	bool write;
+	GPtrArray *filters;              /* struct mt_inst, the one next to the file first */
 };
 
 /* NULL with `err`. */

@@ -250,7 +250,7 @@ static int32_t open_file(struct mt_inst *inst, const char *name, struct mt_block
 {
 	struct fake_blocks *b = fake_blocks(inst->fake);
 	struct fake_file *file = fake_file_find(inst->fake, name, 0);
-	const char *readonly = fake_prop_text(inst->fake, "readonly");
+	const char *readonly = fake_note_has(inst->fake, "readonly") ? fake_prop_text(inst->fake, "readonly") : NULL;
 
 	if (!file)
 		return mt_error_set(err, MT_ENOENT, "file", "there is no file '%s'", name);

@@ -224,6 +224,7 @@ __attribute__((format(printf, 1, 2), noreturn)) void fake_die(const char *fmt, .
 
 /* props.c: the note of the class, found in the program's image */
 const struct mt_note_prop *fake_note_prop(struct fake *f, const char *name, const char **strings);
+int fake_note_has(struct fake *f, const char *name);
 uint32_t fake_class_flags(struct fake *f);
 const char *fake_prop_text(struct fake *f, const char *name);
 const char *fake_prop_range(struct fake *f, const char *name);

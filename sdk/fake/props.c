@@ -83,7 +83,7 @@ static struct search note_find(struct fake *f)
 	return s;
 }
 
-const struct mt_note_prop *fake_note_prop(struct fake *f, const char *name, const char **strings)
+static const struct mt_note_prop *prop_find(struct fake *f, const char *name, const char **strings)
 {
 	struct search s = note_find(f);
 
@@ -96,7 +96,23 @@ const struct mt_note_prop *fake_note_prop(struct fake *f, const char *name, cons
 		*strings = (const char *)s.record;
 		return p;
 	}
-	fake_die("%s has no property '%s'", f->class_name, name);
+	return NULL;
+}
+
+int fake_note_has(struct fake *f, const char *name)
+{
+	const char *strings;
+
+	return prop_find(f, name, &strings) != NULL;
+}
+
+const struct mt_note_prop *fake_note_prop(struct fake *f, const char *name, const char **strings)
+{
+	const struct mt_note_prop *prop = prop_find(f, name, strings);
+
+	if (!prop)
+		fake_die("%s has no property '%s'", f->class_name, name);
+	return prop;
 }
 
 uint32_t fake_class_flags(struct fake *f)

@@ -9,6 +9,7 @@
 
 #include <mortise/draft/block-cache.h>
 #include <mortise/draft/block-create.h>
+#include <mortise/draft/block-filter.h>
 #include <mortise/draft/block-format.h>
 #include <mortise/draft/block-image.h>
 #include <mortise/draft/block-node.h>

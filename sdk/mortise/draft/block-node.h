@@ -20,7 +20,9 @@
 	P(c, discard, "discard", MT_PROP_BOOL, "on", "", "", 0, "give space of discarded blocks back to the host") \
 	P(c, engine, "engine", MT_PROP_ENUM, "auto", "auto|io_uring|threads", "", 0, "how the host does the I/O") \
 	P(c, locking, "locking", MT_PROP_BOOL, "on", "", "", 0, \
-	  "lock the file, so that no other process writes it at the same time")
+	  "lock the file, so that no other process writes it at the same time") \
+	P(c, through, "through", MT_PROP_REF, "", "mortise.block-filter/1", "", 0, \
+	  "filter between the image and its files: all that is read and written goes through it")
 
 /* Beside them, for formats whose images name other files (backing disk, extents, data file). */
 #define MT_BLOCK_ALLOW_PROPS(P, c) \
@@ -66,8 +68,8 @@ struct mt_block_node {
 	int32_t (*backing_open)(struct mt_inst *inst, const char *name, const char *format,
 				struct mt_block_child_info *out, struct mt_error *err);
 	/*
-	 * [main] or in an exclusive operation: I/O that waits, around the caches. Beyond the end of a file reads give
-	 * zeros. child_flush: what was written is durable. child_resize: to exactly `len_bytes`.
+	 * [main], in an exclusive operation, or in a filter's end: I/O that waits, around the caches. Beyond the end of
+	 * a file reads give zeros. child_flush: what was written is durable. child_resize: to exactly `len_bytes`.
 	 */
 	int32_t (*child_read)(struct mt_inst *inst, uint32_t child, uint64_t offset, void *buf, uint64_t len_bytes);
 	int32_t (*child_write)(struct mt_inst *inst, uint32_t child, uint64_t offset, const void *buf,
