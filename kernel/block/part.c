@@ -80,8 +80,11 @@ bool part_take_data(struct bpart *part)
 void part_take_zeros(struct bpart *part)
 {
 	for (uint64_t left = part->len_bytes, n; left; left -= n) {
+		const uint8_t *at;
+
 		n = left;
-		iov_put(part, (void *)(uintptr_t)op_zeros(&n), n);
+		at = op_zeros(&n);       /* it shortens n: not in the call that takes n */
+		iov_put(part, (void *)(uintptr_t)at, n);
 	}
 }
 

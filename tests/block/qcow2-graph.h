@@ -212,6 +212,7 @@ static inline void image_open(const char *path)
 	node.exclusive = false;
 	block = request_open(&node, true, &err);
 	ck_assert_msg(block != NULL, "%s", err.message);
+	node.fronts = block;
 }
 
 static inline void image_close(void)
@@ -229,12 +230,10 @@ static inline void image_close(void)
 	workers_destroy(workers);
 }
 
-/* Before and after what needs the image for itself; nothing is in flight. */
+/* Before and after what needs the image for itself. */
 static inline void alone_begin(void)
 {
-	request_drain(block);
-	ck_assert_int_eq(node_settle(&node), 0);
-	node.exclusive = true;
+	ck_assert_int_eq(exclusive_begin(&node), 0);
 	node_enter(&node);
 	q.wait = 1;
 }
@@ -244,10 +243,7 @@ static inline void alone_end(void)
 	ck_assert_int_eq(space_release(&q), 0);
 	q.wait = 0;
 	node_leave(&node);
-	node.exclusive = false;
-	node_invalidate(&node, 0, 0);
-	disk_info(&q, &node.info);
-	ck_assert_int_eq(node_settle(&node), 0);
+	ck_assert_int_eq(exclusive_end(&node, 0), 0);
 }
 
 static inline uint32_t wait_done(struct mt_block_req **done, uint32_t max)
