@@ -13,7 +13,7 @@ set -eu
 srcdir=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 
 build_packages="autoconf automake libtool libltdl-dev make gcc libc6-dev pkg-config libglib2.0-dev libiniparser-dev
-  libfdt-dev liburing-dev libslirp-dev zlib1g-dev libzstd-dev"
+  libfdt-dev liburing-dev libslirp-dev zlib1g-dev libzstd-dev libdeflate-dev"
 demo_packages="opensbi cpio xz-utils gzip ca-certificates debian-archive-keyring"
 test_packages="clang libclang-rt-14-dev check libmpfr-dev libgmp-dev gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
   qemu-system-misc qemu-user qemu-utils device-tree-compiler abigail-tools e2fsprogs strace libzydis-dev socat zstd

@@ -235,28 +235,39 @@ static void encode_job(void *arg)
 
 	part->encoded = g_try_malloc(unit + ENCODED_SPARE);
 	if (part->encoded)
-		n = part->node->format->encode(part->node->self, part->plain, unit, part->encoded, unit);
+		n = part->node->format->encode(part->node->self, part->iov->iov_base, unit, part->encoded, unit);
 	part->encoded_bytes = n > 0 && n < (int64_t)unit ? (uint32_t)n : 0;
 	request_post(&part->post);
 }
 
-int64_t codec_write(struct mt_block *block, struct breq *req)
+/* A copy of the part's data, and zeros behind the end of the disk. */
+static bool copy_in(struct bpart *part, uint64_t unit)
 {
-	uint64_t len = unit_len(req), at = 0;
-	struct bplace place = { .node = req->node, .node_offset = req->pub->offset + req->done_bytes };
-	struct bpart *part = part_new(block, req, &place, len);
+	uint64_t at = 0;
 
-	part->plain = g_try_malloc0(req->node->info.unit_bytes);
-	if (!part->plain || !part_take_data(part)) {
-		bool memory = part->plain != NULL;
-
-		part_free(part);
-		return memory ? MT_EINVAL : MT_ENOMEM;
-	}
+	part->plain = g_try_malloc(unit);
+	if (!part->plain)
+		return false;
 	for (uint32_t i = 0; i < part->iov_count; at += part->iov[i++].iov_len)
 		memcpy(part->plain + at, part->iov[i].iov_base, part->iov[i].iov_len);
-	part->iov[0] = (struct iovec){ part->plain, len };
+	memset(part->plain + at, 0, unit - at);
+	part->iov[0] = (struct iovec){ part->plain, part->len_bytes };
 	part->iov_count = 1;
+	return true;
+}
+
+int64_t codec_write(struct mt_block *block, struct breq *req)
+{
+	uint64_t len = unit_len(req), unit = req->node->info.unit_bytes;
+	struct bplace place = { .node = req->node, .node_offset = req->pub->offset + req->done_bytes };
+	struct bpart *part = part_new(block, req, &place, len);
+	bool taken = part_take_data(part);
+	bool as_it_is = taken && block->constant && part->iov_count == 1 && len == unit;
+
+	if (!taken || (!as_it_is && !copy_in(part, unit))) {
+		part_free(part);
+		return taken ? MT_ENOMEM : MT_EINVAL;
+	}
 	part->post.fn = write_over;
 	req->flush_after |= (req->pub->flags & MT_BLOCK_FUA) != 0;
 	node_job(req->node, encode_job, part);

@@ -400,12 +400,15 @@ static void finish(struct mt_block *block, struct bop *op)
 void request_post(struct bpost *post)
 {
 	struct mt_block *block = post->block;
+	bool first;
 
 	post->next = NULL;
 	pthread_mutex_lock(&block->post_lock);
+	first = !block->posted;
 	__atomic_store_n(block->posted_last, post, __ATOMIC_RELEASE);
 	block->posted_last = &post->next;
-	eventfd_write(block->engine->event_fd, 1);     /* with the lock: afterwards the handle may be gone */
+	if (first)                       /* the handle looks after it was told, and takes all that there are */
+		eventfd_write(block->engine->event_fd, 1);     /* with the lock: afterwards the handle may be gone */
 	pthread_mutex_unlock(&block->post_lock);
 }
 

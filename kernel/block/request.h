@@ -98,6 +98,7 @@ struct bpart {
 struct mt_block {
 	struct bnode *node;
 	bool write;
+	bool constant;                   /* nobody changes the data of a write that is under way */
 	struct bengine *engine;
 	uint32_t ops_in_flight, requests;
 	struct breq_list done, held;     /* held: until an exclusive operation is over */

@@ -5,6 +5,7 @@
  * Holes are found where pieces are given out, so that a disk of a terabyte with little in it takes little time. Easy
  * to break: whoever gives up sets `result` once, and the others end with their piece.
  */
+#include <malloc.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #define PIECE_BYTES (1u << 20)
 #define ZERO_GRAIN  4096u
 #define THREADS_MAX 64u
+#define KEEP_BYTES  (64 << 20)
 
 struct piece {
 	const struct copy_part *part;
@@ -313,6 +315,7 @@ static int hand_init(struct hand *hand, struct crew *crew, struct mt_error *err)
 	hand->write = image_handle(copy->target, true, err);
 	if (!hand->write)
 		return err->code;
+	hand->write->constant = true;
 	for (uint32_t i = 0; i < copy->part_count; i++) {
 		hand->read[i] = image_handle(copy->parts[i].image->node, false, err);
 		if (!hand->read[i])
@@ -367,6 +370,14 @@ static uint64_t round_up(uint64_t value, uint64_t unit)
 	return (value + unit - 1) / unit * unit;
 }
 
+/* Buffers of a unit come and go: what one was in is for the next one, and need not be got from the system again. */
+static void keep_memory(void)
+{
+	mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
+	mallopt(M_TOP_PAD, PIECE_BYTES);
+	mallopt(M_MMAP_THRESHOLD, 4 * PIECE_BYTES);
+}
+
 int copy_run(struct copy *copy, struct mt_error *err)
 {
 	uint64_t grain = MAX(ZERO_GRAIN, copy->sparse_bytes);
@@ -380,6 +391,7 @@ int copy_run(struct copy *copy, struct mt_error *err)
 	crew.grain_bytes = grain;
 	crew.piece_bytes = round_up(PIECE_BYTES, grain);
 	count = (uint32_t)MIN(count, copy->total_bytes / crew.piece_bytes + 1);
+	keep_memory();
 	pthread_mutex_init(&crew.lock, NULL);
 	rc = crew_work(&crew, hands, count, err);
 	pthread_mutex_destroy(&crew.lock);

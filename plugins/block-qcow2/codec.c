@@ -8,8 +8,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 #include <zstd.h>
+
+#include "deflate.h"
 
 #define SPARE      16u
 #define ZSTD_LEVEL 3
@@ -34,42 +35,23 @@ struct codec *codec_new(uint32_t compression)
 
 /* Contexts */
 
-static void *deflate_new(int decoder)
-{
-	z_stream *z = calloc(1, sizeof(*z));
-	int rc;
-
-	if (!z)
-		return NULL;
-	rc = decoder ? inflateInit2(z, -15) : deflateInit2(z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -12, 9,
-							    Z_DEFAULT_STRATEGY);
-	if (rc == Z_OK)
-		return z;
-	free(z);
-	return NULL;
-}
-
 static void *context_new(const struct codec *c, int decoder)
 {
-	if (c->compression == 0)
-		return deflate_new(decoder);
-	return decoder ? (void *)ZSTD_createDCtx() : (void *)ZSTD_createCCtx();
+	if (c->compression)
+		return decoder ? (void *)ZSTD_createDCtx() : (void *)ZSTD_createCCtx();
+	return decoder ? (void *)inflater_new() : (void *)deflater_new();
 }
 
 static void context_free(const struct codec *c, int decoder, void *context)
 {
-	if (c->compression) {
-		if (decoder)
-			ZSTD_freeDCtx(context);
-		else
-			ZSTD_freeCCtx(context);
-		return;
-	}
-	if (decoder)
-		inflateEnd(context);
+	if (!c->compression && decoder)
+		inflater_free(context);
+	else if (!c->compression)
+		deflater_free(context);
+	else if (decoder)
+		ZSTD_freeDCtx(context);
 	else
-		deflateEnd(context);
-	free(context);
+		ZSTD_freeCCtx(context);
 }
 
 static void *context_get(struct codec *c, int decoder)
@@ -112,19 +94,6 @@ void codec_free(struct codec *c)
 
 /* Streams. What follows the stream in its last sector is somebody else's. */
 
-static int32_t inflate_unit(z_stream *z, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
-{
-	int rc;
-
-	inflateReset(z);
-	z->next_in = (Bytef *)(uintptr_t)in;
-	z->avail_in = (uInt)in_bytes;
-	z->next_out = out;
-	z->avail_out = (uInt)out_bytes;
-	rc = inflate(z, Z_FINISH);
-	return (rc == Z_STREAM_END || rc == Z_BUF_ERROR || rc == Z_OK) && z->avail_out == 0 ? 0 : MT_EIO;
-}
-
 static int32_t unzstd_unit(ZSTD_DCtx *d, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
 {
 	ZSTD_inBuffer from = { in, in_bytes, 0 };
@@ -138,16 +107,6 @@ static int32_t unzstd_unit(ZSTD_DCtx *d, const void *in, uint64_t in_bytes, void
 			return MT_EIO;
 	}
 	return 0;
-}
-
-static int64_t deflate_unit(z_stream *z, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
-{
-	deflateReset(z);
-	z->next_in = (Bytef *)(uintptr_t)in;
-	z->avail_in = (uInt)in_bytes;
-	z->next_out = out;
-	z->avail_out = (uInt)out_bytes;
-	return deflate(z, Z_FINISH) == Z_STREAM_END ? (int64_t)(out_bytes - z->avail_out) : MT_ENOSPC;
 }
 
 static int64_t zstd_unit(ZSTD_CCtx *c, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
@@ -165,7 +124,7 @@ int32_t codec_decode(struct codec *c, const void *in, uint64_t in_bytes, void *o
 	if (!context)
 		return MT_ENOMEM;
 	rc = c->compression ? unzstd_unit(context, in, in_bytes, out, out_bytes) :
-	     inflate_unit(context, in, in_bytes, out, out_bytes);
+	     inflater_run(context, in, in_bytes, out, out_bytes);
 	context_put(c, 1, context);
 	return rc;
 }
@@ -178,7 +137,7 @@ int64_t codec_encode(struct codec *c, const void *in, uint64_t in_bytes, void *o
 	if (!context)
 		return MT_ENOMEM;
 	n = c->compression ? zstd_unit(context, in, in_bytes, out, out_bytes) :
-	    deflate_unit(context, in, in_bytes, out, out_bytes);
+	    deflater_run(context, in, in_bytes, out, out_bytes);
 	context_put(c, 0, context);
 	return n >= 0 && (uint64_t)n >= out_bytes ? MT_ENOSPC : n;
 }

@@ -301,8 +301,20 @@ int qcow2_mark(struct qcow2 *q, uint64_t set, uint64_t clear)
 	return rc < 0 ? rc : q->host->child_flush(q->inst, 0);
 }
 
+/* The last cluster may lie there in part, or in a table only: other readers refuse what ends inside of one. */
+static void fill_up(struct qcow2 *q)
+{
+	uint64_t bytes = q->host->child_bytes(q->inst, 0), end = qcow2_clusters(q, bytes);
+
+	end = mt_max_u64(end, q->end) * q->cluster_bytes;
+	if (end > bytes)
+		(void)q->host->child_resize(q->inst, 0, end);
+}
+
 void qcow2_close(struct qcow2 *q)
 {
+	if (q->grown && !q->corrupt)
+		fill_up(q);
 	if (q->header_page && q->lazy_marked && !q->corrupt)
 		(void)qcow2_mark(q, 0, INCOMPAT_DIRTY);        /* else the next writer repairs */
 	if (q->header_page)

@@ -101,7 +101,7 @@ struct qcow2 {
 	uint64_t vm_state_bytes;             /* written for the next snapshot, or brought by one */
 	int has_backing;
 	uint64_t backing_bytes;
-	int readonly, corrupt, wait, can_grow;
+	int readonly, corrupt, wait, can_grow, grown;
 	int lazy_marked;                     /* the header says dirty, for as long as the disk is written */
 
 	/* allocation */

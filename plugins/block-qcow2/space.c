@@ -174,6 +174,7 @@ static int take_end(struct qcow2 *q, uint64_t want, uint64_t *cluster, uint64_t 
 		*count = n;
 		if (rc == 0 && limit)
 			q->end += n ? n : 1;
+		q->grown |= q->can_grow && rc == 0 && n > 0;
 		if (rc == 0 && n)
 			return 0;
 		q->cache->put(q->block_cache, *page);
