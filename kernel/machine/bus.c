@@ -347,11 +347,19 @@ static int desc_take(struct mt_region_desc *to, const struct mt_region_desc *fro
 	return desc_check(to, err);
 }
 
+/* The unit of an ADDR property names the space (note.h). */
+static struct space *space_of(const struct mt_inst *inst, const char *at_prop)
+{
+	const struct note_prop *prop = at_prop ? note_prop_find(inst->cls, at_prop) : NULL;
+
+	return prop && !strcmp(prop->unit, "io") ? inst->machine->ports : inst->machine->system;
+}
+
 static struct mt_region *region_make(struct mt_inst *inst, void *self, const struct mt_region_desc *desc)
 {
 	struct mt_region *region = g_new0(struct mt_region, 1);
 
-	region->space = inst->machine->system;
+	region->space = space_of(inst, desc->at_prop);
 	region->inst = inst;
 	region->self = self;
 	region->ops = desc->ops;

@@ -330,6 +330,7 @@ static void machine_init(struct machine *m)
 	m->threads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)loop_destroy);
 	m->clock = clock_create(m, timebase_hz(m->config));
 	m->system = space_create(m, "system");
+	m->ports = space_create(m, "io");
 }
 
 struct machine *machine_create_from(struct config *config, struct machine_source *source,
@@ -460,9 +461,11 @@ int machine_realize(struct machine *m, struct mt_error *err)
 	g_assert(inst_may_move(m->state, INST_REALIZED));
 	/* one view for all regions */
 	space_begin(m->system);
+	space_begin(m->ports);
 	code = memory_realize(m, err);
 	for (unsigned i = 0; code == 0 && i < m->insts->len; i++)
 		code = inst_realize(g_ptr_array_index(m->insts, i), err);
+	space_commit(m->ports);
 	space_commit(m->system);
 	if (code < 0)
 		insts_unrealize(m);
@@ -574,6 +577,7 @@ void machine_destroy(struct machine *m)
 	clock_destroy(m->clock);
 	g_hash_table_destroy(m->threads);
 	loop_destroy(m->loop);
+	space_destroy(m->ports);
 	space_destroy(m->system);
 	g_array_unref(m->memory);
 	if (m->ask.event_fd >= 0)

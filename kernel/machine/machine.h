@@ -50,7 +50,7 @@ struct machine {
 	struct mt_inst *boot;          /* NULL without [boot] */
 	uint32_t vcpu_count;
 	enum inst_state state;
-	struct space *system;
+	struct space *system, *ports;   /* memory; the x86 I/O ports */
 	struct guest_clock *clock;
 	struct loop *loop;             /* main loop of the machine: its own thread */
 	GHashTable *threads;           /* name -> struct loop, of `thread =` */

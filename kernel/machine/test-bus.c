@@ -359,6 +359,37 @@ START_TEST(lock_holds_over_a_split)
 }
 END_TEST
 
+/* The unit of the property that places a region says in which space: the same number is another place there. */
+START_TEST(ports_are_a_space_of_their_own)
+{
+	static const struct note_prop props[] = {
+		{ .name = "port", .deflt = "", .range = "8", .unit = "io", .help = "", .type = MT_PROP_ADDR },
+	};
+	struct machine *m = bench_create();
+	struct dev *dev = dev_create(m, "dev", 0, 0x3f8, 0, 1, 8), *port = calloc(1, sizeof(*port));
+	struct mt_region_desc desc = { .size = sizeof(desc), .name = "regs", .at_prop = "port", .len_bytes = 8,
+				       .width_min = 1, .width_max = 4, .ops = &dev_ops };
+	const struct mt_flat_view *view;
+	uint64_t value;
+
+	port->inst = bench_inst(m, "port", "dev", 0, port, "port", "0x3f8", NULL);
+	((struct note_class *)port->inst->cls)->props = props;
+	((struct note_class *)port->inst->cls)->prop_count = 1;
+	inst_own(port->inst, free, port);
+	ck_assert_ptr_nonnull(bus_mmio_host.region_add(port->inst, &desc, NULL));
+	view = space_view_get(m->ports);
+	ck_assert_uint_eq(view->count, 1);
+	ck_assert_uint_eq(view->ranges[0].gpa, 0x3f8);
+	ck_assert_uint_eq(bus_read(view_find(view, 0x3fc), 0x3fc, 2, &from, &value), MT_BUS_OK);
+	space_view_put(m->ports, view);
+	ck_assert_str_eq(port->trace, "r2@4 ");
+	ck_assert_str_eq(dev->trace, "");
+	ck_assert_uint_eq(read_at(m, 0x3f8, 1, &value), MT_BUS_OK);
+	ck_assert_str_eq(dev->trace, "r1@0 ");
+	bench_destroy(m);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("bus");
@@ -374,6 +405,7 @@ int main(void)
 	tcase_add_test(tc, write_signals_an_eventfd);
 	tcase_add_test(tc, description_is_checked);
 	tcase_add_test(tc, lock_holds_over_a_split);
+	tcase_add_test(tc, ports_are_a_space_of_their_own);
 	suite_add_tcase(suite, tc);
 	return bench_run(suite);
 }

@@ -49,6 +49,7 @@ static inline struct machine *bench_create(void)
 	m->loop = loop_create("test");
 	m->clock = clock_create(m, BENCH_HZ);
 	m->system = space_create(m, "system");
+	m->ports = space_create(m, "io");
 	m->log.level = 0;
 	pthread_mutex_init(&m->log.lock, NULL);
 	return m;
@@ -110,6 +111,7 @@ static inline void bench_destroy(struct machine *m)
 	g_ptr_array_unref(m->insts);
 	clock_destroy(m->clock);
 	loop_destroy(m->loop);
+	space_destroy(m->ports);
 	space_destroy(m->system);
 	pthread_mutex_destroy(&m->log.lock);
 	free(m);

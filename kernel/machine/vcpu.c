@@ -146,7 +146,9 @@ static void vcpu_run_once(struct mt_vcpu *vcpu)
 	exit.wake_ns = UINT64_MAX;
 	exit.message[0] = 0;
 	params.view = space_view_get(v->machine->system);
+	params.ports = space_view_get(v->machine->ports);
 	code = v->cls->run(vcpu->self, &params, &exit);
+	space_view_put(v->machine->ports, params.ports);
 	space_view_put(v->machine->system, params.view);
 	vcpu_after_run(vcpu, code, &exit, seen);
 }
@@ -418,6 +420,7 @@ struct vcpus *vcpus_create(struct machine *m, uint32_t count, struct mt_error *e
 		}
 	}
 	space_set_listener(m->system, kick_all, v);
+	space_set_listener(m->ports, kick_all, v);
 	return v;
 }
 
@@ -425,6 +428,7 @@ void vcpus_destroy(struct vcpus *v)
 {
 	if (!v)
 		return;
+	space_set_listener(v->machine->ports, NULL, NULL);
 	space_set_listener(v->machine->system, NULL, NULL);
 	vcpus_hold(v);
 	pthread_mutex_lock(&v->lock);

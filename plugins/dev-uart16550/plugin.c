@@ -13,7 +13,8 @@
 #define MT_NOTE_OPTIONAL ""
 #define MT_NOTE_CAPS     0
 #define UART_PROPS(P, c) \
-	P(c, at, "at", MT_PROP_ADDR, "", "0x100", "", MT_PROPF_REQUIRED, "guest-physical base address") \
+	P(c, at, "at", MT_PROP_ADDR, "", "0x100", "", 0, "guest-physical base address; this or port is needed") \
+	P(c, port, "port", MT_PROP_ADDR, "", "0x8", "io", 0, "I/O port of the first register, on x86") \
 	P(c, irq, "irq", MT_PROP_IRQ, "", "", "", 0, "interrupt output") \
 	P(c, chardev, "char", MT_PROP_REF, "", "mortise.char/1", "", 0, "back end; without it nobody listens") \
 	P(c, clock, "clock", MT_PROP_INT, "3686400", "1..1000000000", "Hz", 0, "crystal, for the device tree") \
@@ -182,6 +183,8 @@ static int describe(void *self, struct mt_fdt *fdt, const struct mt_fdt_writer *
 	uint32_t clock_hz = (uint32_t)d->clock_hz;
 
 	(void)err;
+	if (!d->props->present(d->inst, "at"))
+		return 0;              /* ports are not in a device tree */
 	w->begin(fdt, "serial", "at");
 	w->str(fdt, "compatible", "ns16550a");
 	w->u32s(fdt, "clock-frequency", &clock_hz, 1);
@@ -223,6 +226,18 @@ static int realize(void *self, struct mt_error *err)
 		.width_min = 1, .width_max = 1u << d->reg_shift, .ops = &region_ops,
 	};
 
+	uint32_t at = d->props->present(d->inst, "at"), port = d->props->present(d->inst, "port");
+
+	if (at == port) {
+		mt_error_set(err, MT_EINVAL, "at", at ? "it cannot be in memory and at a port" : "no address and no port");
+		return mt_error_hint(err, "set one of at = ADDRESS and port = PORT");
+	}
+	if (port && d->reg_shift)
+		return mt_error_set(err, MT_EINVAL, "reg-shift", "registers at ports are side by side");
+	if (port) {
+		desc.at_prop = "port";
+		desc.len_bytes = UART16550_REGISTERS;
+	}
 	d->line = d->irq->line_get(d->inst, "irq", 0);
 	d->timer = d->clock->timer_create(d->inst, MT_CLOCK_GUEST, timer_fired, d);
 	if (!d->timer)

@@ -36,6 +36,11 @@ struct mt_run_params {
 	const struct mt_flat_view *view;   /* system space */
 	uint64_t deadline_ns;              /* guest time to leave at; UINT64_MAX: none */
 	uint64_t budget;                   /* instructions at most; 0: no bound */
+	/*
+	 * Space "io": what x86 in and out reach; a range's gpa is the port. Regions only. NULL or no `size` for it:
+	 * none. The rules of `view` hold for it too.
+	 */
+	const struct mt_flat_view *ports;
 };
 
 struct mt_exit {

@@ -47,7 +47,7 @@ struct mt_region_desc {
 	uint32_t size;
 	uint32_t flags;                    /* MT_REGION_* */
 	const char *name;                  /* copied */
-	const char *at_prop;               /* ADDR property that places it; NULL: a bus places it */
+	const char *at_prop;               /* ADDR property that places it, in the space of its unit; NULL: a bus places it */
 	uint64_t len_bytes;
 	uint32_t width_min, width_max;     /* what `ops` takes; powers of two up to 8 */
 	const struct mt_region_ops *ops;   /* stays valid until unrealize */
