@@ -7,6 +7,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
+#include <elf.h>
 #include <glib/gstdio.h>
 #include <glob.h>
 #include <mortise/draft/block-create.h>
@@ -116,6 +117,19 @@ static int machine_check(const char *file, const char *tmp, FILE *out)
 	return 0;
 }
 
+/* What the host lacks is not run; its classes are those that the file names. */
+static void classes_read(const char *file, GHashTable *covered)
+{
+	char line[256], name[128];
+	FILE *from = fopen(file, "r");
+
+	while (from && fgets(line, sizeof(line), from))
+		if (sscanf(line, "plugin = %127s", name) == 1)
+			g_hash_table_add(covered, g_strdup(name));
+	if (from)
+		fclose(from);
+}
+
 /* The classes of one machine file into `covered`; false: the check failed. */
 static bool file_check(const char *file, const char *tmp, GHashTable *covered)
 {
@@ -142,6 +156,8 @@ static bool file_check(const char *file, const char *tmp, GHashTable *covered)
 	fclose(from);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return false;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == HOST_LACKS)
+		classes_read(file, covered);
 	printf("%s: %s\n", file, status == 0 ? "ok" : WIFEXITED(status) && WEXITSTATUS(status) == HOST_LACKS ?
 	       "skipped" : "FAILED");
 	return WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == HOST_LACKS);
@@ -235,6 +251,31 @@ static void folder_remove(const char *path)
 	g_rmdir(path);
 }
 
+/* A PVH kernel: one segment at 1 MiB with "jmp .", and the note with its entry. */
+static bool pvh_write(const char *tmp)
+{
+	static const struct {
+		Elf64_Ehdr eh;
+		Elf64_Phdr ph[2];
+		uint32_t note[5];
+		uint8_t code[4];
+	} elf = {
+		.eh = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT }, .e_type = ET_EXEC,
+			.e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_phoff = sizeof(Elf64_Ehdr),
+			.e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 2 },
+		.ph = { { .p_type = PT_LOAD, .p_offset = sizeof(Elf64_Ehdr) + 2 * sizeof(Elf64_Phdr) + 20, .p_filesz = 4,
+			  .p_memsz = 4, .p_paddr = 0x100000 },
+			{ .p_type = PT_NOTE, .p_offset = sizeof(Elf64_Ehdr) + 2 * sizeof(Elf64_Phdr), .p_filesz = 20 } },
+		.note = { 4, 4, 18, 0x006e6558, 0x100000 },
+		.code = { 0xeb, 0xfe },
+	};
+	char *path = g_build_filename(tmp, "pvh", NULL);
+	bool good = g_file_set_contents(path, (const char *)&elf, sizeof(elf), NULL);
+
+	g_free(path);
+	return good;
+}
+
 int main(void)
 {
 	static const char loop[] = { 0x6f, 0x00, 0x00, 0x00 };         /* RISC-V: j . */
@@ -244,7 +285,7 @@ int main(void)
 	char *tmp = g_dir_make_tmp("mortise-state.XXXXXX", NULL), *firmware = g_build_filename(tmp, "firmware", NULL);
 	bool good;
 
-	good = g_file_set_contents(firmware, loop, sizeof(loop), NULL) && classes_walk(registry, tmp, NULL);
+	good = g_file_set_contents(firmware, loop, sizeof(loop), NULL) && pvh_write(tmp) && classes_walk(registry, tmp, NULL);
 	good &= files_check(TEST_SRCDIR "/plugins/*/fuzz.ini", tmp, covered);
 	good &= files_check(TEST_SRCDIR "/plugins/*/state.ini", tmp, covered);
 	good &= classes_walk(registry, tmp, covered);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* What each kind of host CPU brings; x86/ is the one for x86-64. All [main] unless it says [vcpu]. */
+#ifndef KVM_ARCH_H
+#define KVM_ARCH_H
+
+#include "kvm.h"
+
+/* Before the first vCPU: interrupt controllers, CPU model. The VM is open. `arch_vm_fini` follows in any case. */
+int arch_vm_init(struct kvm *k, struct mt_error *err);
+void arch_vm_fini(struct kvm *k);
+/* The vCPU is open. `arch_vcpu_fini` follows in any case. */
+int arch_vcpu_init(struct kvm_vcpu *v, struct mt_error *err);
+void arch_vcpu_fini(struct kvm_vcpu *v);
+/* Back to power on. A failure is told by the next `run`. */
+void arch_vcpu_reset(struct kvm_vcpu *v, uint32_t kind);
+/* [vcpu] Gives KVM what [main] has changed. 0 or -errno, `*what` says of which call. */
+int arch_before_run(struct kvm_vcpu *v, const char **what);
+/* [vcpu] Whatever run.c does not know. SERVED_*. */
+int arch_exit(struct kvm_vcpu *v, struct mt_exit *exit);
+/* [vcpu] KVM_EXIT_DEBUG: fills v->stop. */
+void arch_debug_exit(struct kvm_vcpu *v);
+/* [vcpu] Where the vCPU is, with some registers, for messages. */
+void arch_place(struct kvm_vcpu *v, char *text, size_t bytes);
+
+extern const struct mt_cpu_regs arch_regs;
+extern const struct mt_cpu_debug arch_debug;
+extern const struct mt_state_class arch_state;
+extern const struct mt_irq_sink arch_irq_sink;
+extern const struct mt_msi_target arch_msi_target;
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu-kvm inside. What is of every host: the VM (vm.c), its memory slots (slots.c), the run loop (run.c), and the
+ * attachment (plugin.c). What is of one host's CPU is behind arch.h, in a folder of its own.
+ */
+#ifndef KVM_H
+#define KVM_H
+
+#include <linux/kvm.h>
+#include <mortise/draft/cpu-debug.h>
+#include <mortise/draft/irq.h>
+#include <mortise/draft/log.h>
+#include <mortise/draft/loop.h>
+#include <mortise/draft/mmio.h>
+#include <mortise/draft/msi.h>
+#include <mortise/draft/props.h>
+#include <mortise/draft/state.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "ops.h"
+
+struct arch_vm;
+struct arch_vcpu;
+
+/* One slot of guest memory that KVM has been given. */
+struct slot {
+	uint64_t gpa, len_bytes;       /* len_bytes 0: free */
+	uint8_t *hva;
+	uint32_t flags;                /* KVM_MEM_* */
+	bool wanted;                   /* slots.c, while it compares */
+};
+
+struct kvm {
+	struct mt_inst *inst;
+	const struct mt_props_host *props;
+	const struct mt_vcpu_host *host;
+	const struct mt_log_host *log;
+	const struct mt_loop_host *loop;
+	const struct mt_mmio_host *mmio;
+	uint32_t vcpu_count;
+	int sys_fd, vm_fd;             /* -1: none */
+	size_t run_bytes;              /* of a vCPU's shared page */
+	bool irqchip;                  /* KVM serves the interrupt controllers */
+
+	pthread_mutex_t lock;          /* of the slots */
+	_Atomic uint64_t generation;   /* of the view that the slots show; written under the lock */
+	struct slot *slots;
+	uint32_t slot_count, slot_max; /* allocated; what KVM can have */
+	struct arch_vm *arch;
+};
+
+struct kvm_vcpu {
+	struct kvm *kvm;
+	struct mt_vcpu *handle;
+	uint32_t index;
+	int fd;                        /* -1: none */
+	struct kvm_run *run;           /* shared with KVM; NULL: none */
+	/* the kick: run.c */
+	pthread_t thread;
+	bool has_thread;               /* own thread */
+	_Atomic uint32_t kicked;
+	_Atomic uint32_t inside;       /* `thread` is set and may be in KVM */
+	bool leave;                    /* own thread: after this instruction */
+	/* of the `run` under way */
+	const struct mt_flat_view *view, *ports;
+	const struct mt_flat_range *last;      /* in `view`: where the last access went */
+	struct mt_debug_stop stop;
+	bool stopped;                  /* `stop` holds */
+	struct arch_vcpu *arch;
+};
+
+/* What to do after an exit was served. */
+#define SERVED_GO_ON 0             /* back into the guest */
+#define SERVED_OUT   1             /* `exit` is filled: leave `run` */
+
+/* vm.c. [main] */
+int vm_probe(struct mt_error *err);
+int vm_open(struct kvm *k, struct mt_error *err);
+void vm_close(struct kvm *k);
+/* A capability of the VM: 0 is none. */
+int vm_capability(const struct kvm *k, unsigned long capability);
+/* Says which call failed, why, and what to do. Returns the code. */
+int vm_refuse(struct mt_error *err, const char *culprit, const char *what, int error);
+int vcpu_open(struct kvm_vcpu *v, struct mt_error *err);
+void vcpu_close(struct kvm_vcpu *v);
+
+/* slots.c. [vcpu] Gives KVM the memory of this view unless it has it or a later one. 0 or -errno with *failed. */
+int slots_follow(struct kvm *k, const struct mt_flat_view *view, struct slot *failed);
+
+/* run.c */
+int vcpu_run(void *vcpu, const struct mt_run_params *params, struct mt_exit *exit);
+void vcpu_kick(void *vcpu);
+/* [vcpu] One access of the guest to what is no memory of KVM's. Nothing there reads as ones. */
+void access_read(struct kvm_vcpu *v, const struct mt_flat_view *view, uint64_t addr, uint8_t *data, uint32_t width);
+void access_write(struct kvm_vcpu *v, const struct mt_flat_view *view, uint64_t addr, const uint8_t *data,
+		  uint32_t width);
+/* [vcpu] fills `exit` with an error; returns SERVED_OUT */
+int run_fail(struct mt_exit *exit, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* log, as printf */
+void kvm_log(const struct kvm *k, uint32_t level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static inline int vcpu_ioctl(const struct kvm_vcpu *v, unsigned long request, const void *arg)
+{
+	return kvm_ops.ioctl(v->fd, request, (uintptr_t)arg);
+}
+
+static inline int vm_ioctl(const struct kvm *k, unsigned long request, const void *arg)
+{
+	return kvm_ops.ioctl(k->vm_fd, request, (uintptr_t)arg);
+}
+
+#endif

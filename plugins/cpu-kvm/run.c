@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The run loop: into the guest, and what it comes out for. [vcpu], but for the kick.
+ *
+ * The kick: whoever kicks sets `kicked`, then immediate_exit, then signals the thread if it is inside. The loop
+ * clears immediate_exit before it looks at `kicked`; so a kick that comes between finds its mark kept. The signal
+ * stays blocked in the thread all the time; KVM unblocks it only while it is in the guest (KVM_SET_SIGNAL_MASK), so
+ * that no handler exists that anybody would have to install, and none runs.
+ *
+ * Easy to break: an access that made KVM come out is not finished until KVM has been entered again. So `run` never
+ * returns straight after one: it goes in once more with immediate_exit set, and leaves on EINTR. Whoever looks at the
+ * vCPU from outside then finds it between two instructions.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "arch.h"
+
+#define KICK_SIGNAL SIGUSR1
+
+/* Accesses */
+
+static const struct mt_flat_range *range_find(const struct mt_flat_view *view, uint64_t addr)
+{
+	uint32_t low = 0, high = view ? view->count : 0;
+
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		const struct mt_flat_range *r =
+			(const void *)((const char *)view->ranges + (size_t)mid * view->stride);
+
+		if (addr < r->gpa)
+			high = mid;
+		else if (addr - r->gpa >= r->len_bytes)
+			low = mid + 1;
+		else
+			return r;
+	}
+	return NULL;
+}
+
+static const struct mt_flat_range *range_of(struct kvm_vcpu *v, const struct mt_flat_view *view, uint64_t addr)
+{
+	const struct mt_flat_range *last = v->last;
+
+	if (view == v->view && last && addr - last->gpa < last->len_bytes)
+		return last;
+	last = range_find(view, addr);
+	if (view == v->view)
+		v->last = last;
+	return last;
+}
+
+/* How much of an access one call takes: all of it, or a byte where it crosses an end or has a strange length. */
+static uint32_t step_of(const struct mt_flat_range *r, uint64_t addr, uint32_t width)
+{
+	bool whole = r && width <= 8 && !(width & (width - 1)) && width <= r->len_bytes - (addr - r->gpa);
+
+	return whole ? width : 1;
+}
+
+static bool is_ok(struct kvm_vcpu *v, uint32_t result)
+{
+	v->leave |= (result & MT_BUS_LEAVE) != 0;
+	return (result & MT_BUS_RESULT) == MT_BUS_OK;
+}
+
+void access_read(struct kvm_vcpu *v, const struct mt_flat_view *view, uint64_t addr, uint8_t *data, uint32_t width)
+{
+	while (width) {
+		const struct mt_flat_range *r = range_of(v, view, addr);
+		uint32_t step = step_of(r, addr, width);
+		uint64_t value = 0;
+
+		if (!r || !is_ok(v, v->kvm->host->read(v->handle, r, addr, step, 0, &value)))
+			value = UINT64_MAX;
+		memcpy(data, &value, step);
+		data += step;
+		addr += step;
+		width -= step;
+	}
+}
+
+void access_write(struct kvm_vcpu *v, const struct mt_flat_view *view, uint64_t addr, const uint8_t *data,
+		  uint32_t width)
+{
+	while (width) {
+		const struct mt_flat_range *r = range_of(v, view, addr);
+		uint32_t step = step_of(r, addr, width);
+		uint64_t value = 0;
+
+		memcpy(&value, data, step);
+		if (r)
+			is_ok(v, v->kvm->host->write(v->handle, r, addr, step, 0, value));
+		data += step;
+		addr += step;
+		width -= step;
+	}
+}
+
+/* Exits */
+
+int run_fail(struct mt_exit *exit, const char *fmt, ...)
+{
+	va_list ap;
+
+	exit->reason = MT_EXIT_ERROR;
+	va_start(ap, fmt);
+	vsnprintf(exit->message, sizeof(exit->message), fmt, ap);
+	va_end(ap);
+	return SERVED_OUT;
+}
+
+static int serve_mmio(struct kvm_vcpu *v, struct mt_exit *exit)
+{
+	struct kvm_run *run = v->run;
+
+	/* the kernel never says more, but the array has no room for it */
+	if (run->mmio.len > sizeof(run->mmio.data))
+		return run_fail(exit, "KVM reports an access of %u bytes", run->mmio.len);
+	if (run->mmio.is_write)
+		access_write(v, v->view, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+	else
+		access_read(v, v->view, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+	return SERVED_GO_ON;
+}
+
+static int serve_debug(struct kvm_vcpu *v, struct mt_exit *exit)
+{
+	v->stopped = true;
+	arch_debug_exit(v);
+	exit->reason = MT_EXIT_DEBUG;
+	return SERVED_OUT;
+}
+
+/* The bytes, when KVM gives them (KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES). */
+static void failed_bytes(const struct kvm_run *run, char *text, size_t bytes)
+{
+	size_t at = 0;
+
+	snprintf(text, bytes, "bytes unknown");
+	if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION || run->emulation_failure.ndata < 3 ||
+	    !(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
+		return;
+	at += (size_t)snprintf(text, bytes, "bytes");
+	for (uint32_t i = 0; i < run->emulation_failure.insn_size && i < 15; i++)
+		at += (size_t)snprintf(text + at, bytes - at, " %02x", run->emulation_failure.insn_bytes[i]);
+}
+
+static int serve_internal(struct kvm_vcpu *v, struct mt_exit *exit)
+{
+	char place[128], bytes[64];
+
+	arch_place(v, place, sizeof(place));
+	failed_bytes(v->run, bytes, sizeof(bytes));
+	if (v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+		return run_fail(exit, "KVM cannot emulate an instruction: %s, %s", bytes, place);
+	return run_fail(exit, "internal error %u of KVM (data 0x%llx 0x%llx), %s", v->run->internal.suberror,
+			(unsigned long long)v->run->internal.data[0], (unsigned long long)v->run->internal.data[1],
+			place);
+}
+
+static int serve_fail_entry(struct kvm_vcpu *v, struct mt_exit *exit)
+{
+	char place[128];
+
+	arch_place(v, place, sizeof(place));
+	return run_fail(exit, "the CPU refuses to enter the guest (reason 0x%llx): its state is not legal, %s",
+			(unsigned long long)v->run->fail_entry.hardware_entry_failure_reason, place);
+}
+
+static int serve_exit(struct kvm_vcpu *v, struct mt_exit *exit)
+{
+	switch (v->run->exit_reason) {
+	case KVM_EXIT_MMIO:
+		return serve_mmio(v, exit);
+	case KVM_EXIT_INTR: case KVM_EXIT_IRQ_WINDOW_OPEN:
+		return SERVED_GO_ON;
+	case KVM_EXIT_HLT:
+		exit->reason = MT_EXIT_HALT;
+		exit->wake_ns = UINT64_MAX;
+		return SERVED_OUT;
+	case KVM_EXIT_DEBUG:
+		return serve_debug(v, exit);
+	case KVM_EXIT_INTERNAL_ERROR:
+		return serve_internal(v, exit);
+	case KVM_EXIT_FAIL_ENTRY:
+		return serve_fail_entry(v, exit);
+	default:
+		return arch_exit(v, exit);
+	}
+}
+
+/* The kick */
+
+void vcpu_kick(void *vcpu)
+{
+	struct kvm_vcpu *v = vcpu;
+
+	atomic_store(&v->kicked, 1);
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	if (atomic_load(&v->inside))
+		pthread_kill(v->thread, KICK_SIGNAL);
+}
+
+/* A signal that came once too often would only make the next entry end at once. */
+static void signals_drop(void)
+{
+	static const struct timespec now;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, KICK_SIGNAL);
+	while (sigtimedwait(&set, NULL, &now) > 0)
+		;
+}
+
+/* struct kvm_signal_mask; its set is the 8 bytes of the system call's, not the C library's. */
+static int thread_take(struct kvm_vcpu *v)
+{
+	struct {
+		uint32_t len;
+		uint8_t set[8];
+	} mask = { .len = 8 };
+	uint64_t was = 0;
+	sigset_t set;
+	int code;
+
+	sigemptyset(&set);
+	sigaddset(&set, KICK_SIGNAL);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	pthread_sigmask(SIG_BLOCK, NULL, &set);
+	for (int n = 1; n <= 64; n++)
+		was |= sigismember(&set, n) > 0 ? 1ull << (n - 1) : 0;
+	was &= ~(1ull << (KICK_SIGNAL - 1));
+	memcpy(mask.set, &was, sizeof(was));
+	code = vcpu_ioctl(v, KVM_SET_SIGNAL_MASK, &mask);
+	if (code < 0)
+		return code;
+	v->thread = pthread_self();
+	v->has_thread = true;
+	return 0;
+}
+
+/* True: the guest is to be left, and stands between two instructions. */
+static bool is_called_out(struct kvm_vcpu *v)
+{
+	bool kicked;
+
+	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	kicked = atomic_exchange(&v->kicked, 0);
+	signals_drop();
+	return kicked || v->leave;
+}
+
+/* The loop */
+
+static int enter_fail(struct kvm_vcpu *v, struct mt_exit *exit, int code)
+{
+	char place[128];
+
+	arch_place(v, place, sizeof(place));
+	if (code == -EFAULT)
+		return run_fail(exit, "KVM cannot reach memory of the guest (host out of memory?), %s", place);
+	return run_fail(exit, "KVM does not run the guest: %s, %s", strerror(-code), place);
+}
+
+static int run_once(struct kvm_vcpu *v, struct mt_exit *exit)
+{
+	int code;
+
+	if (v->leave)
+		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	code = vcpu_ioctl(v, KVM_RUN, NULL);
+	if (code >= 0)
+		return serve_exit(v, exit);
+	/* EAGAIN: a vCPU that waited to be started has got its start */
+	if (code != -EINTR && code != -EAGAIN)
+		return enter_fail(v, exit, code);
+	if (!is_called_out(v))
+		return SERVED_GO_ON;
+	exit->reason = MT_EXIT_KICKED;
+	return SERVED_OUT;
+}
+
+static int run_prepare(struct kvm_vcpu *v, const struct mt_run_params *params, struct mt_exit *exit)
+{
+	struct slot failed = { 0 };
+	const char *what = "";
+	int code = v->has_thread ? 0 : thread_take(v);
+
+	if (code < 0)
+		return run_fail(exit, "KVM does not take a mask of signals: %s", strerror(-code));
+	code = slots_follow(v->kvm, params->view, &failed);
+	if (code < 0)
+		return run_fail(exit, "KVM does not take memory of 0x%llx bytes at 0x%llx: %s",
+				(unsigned long long)failed.len_bytes, (unsigned long long)failed.gpa, strerror(-code));
+	code = arch_before_run(v, &what);
+	return code < 0 ? run_fail(exit, "KVM does not take %s of the vCPU: %s", what, strerror(-code)) : SERVED_GO_ON;
+}
+
+int vcpu_run(void *vcpu, const struct mt_run_params *params, struct mt_exit *exit)
+{
+	struct kvm_vcpu *v = vcpu;
+	int served;
+
+	v->view = params->view;
+	v->ports = params->size > offsetof(struct mt_run_params, ports) ? params->ports : NULL;
+	v->last = NULL;
+	v->leave = v->stopped = false;
+	served = run_prepare(v, params, exit);
+	atomic_store(&v->inside, served == SERVED_GO_ON);
+	while (served == SERVED_GO_ON)
+		served = run_once(v, exit);
+	atomic_store(&v->inside, 0);
+	return exit->reason == MT_EXIT_ERROR ? MT_EIO : 0;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory slots: what KVM maps into the guest, made to follow the kernel's flat views. [vcpu], under k->lock.
+ *
+ * Only what differs between two views is taken away and given anew, so that vCPUs go on running from memory that
+ * stays while another one changes the map. A vCPU that still has the older view and touches what is gone comes out
+ * with an MMIO exit, and the view that it has tells where that access goes: so no vCPU has to be held out.
+ * Easy to break: a vCPU may come with a view that is older than what the slots show; it must change nothing.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kvm.h"
+
+#define SLOTS_STEP 16u
+
+static const struct mt_flat_range *range_at(const struct mt_flat_view *view, uint32_t i)
+{
+	return (const void *)((const char *)view->ranges + (size_t)i * view->stride);
+}
+
+static bool is_memory(const struct mt_flat_range *r)
+{
+	return r->kind == MT_FLAT_RAM || r->kind == MT_FLAT_ROM;
+}
+
+static uint32_t flags_of(const struct mt_flat_range *r)
+{
+	return r->kind == MT_FLAT_ROM ? KVM_MEM_READONLY : 0;
+}
+
+static int slot_tell(struct kvm *k, uint32_t index, uint64_t len_bytes)
+{
+	const struct slot *s = &k->slots[index];
+	struct kvm_userspace_memory_region region = {
+		.slot = index, .flags = s->flags, .guest_phys_addr = s->gpa, .memory_size = len_bytes,
+		.userspace_addr = (uintptr_t)s->hva,
+	};
+
+	return vm_ioctl(k, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+static struct slot *slot_same(struct kvm *k, const struct mt_flat_range *r)
+{
+	for (uint32_t i = 0; i < k->slot_count; i++) {
+		struct slot *s = &k->slots[i];
+
+		if (s->len_bytes && s->gpa == r->gpa && s->len_bytes == r->len_bytes && s->hva == r->hva &&
+		    s->flags == flags_of(r))
+			return s;
+	}
+	return NULL;
+}
+
+/* Index of a free slot, or -errno. */
+static int slot_free(struct kvm *k)
+{
+	struct slot *more;
+	uint32_t i = 0;
+
+	while (i < k->slot_count && k->slots[i].len_bytes)
+		i++;
+	if (i < k->slot_count)
+		return (int)i;
+	if (i >= k->slot_max)
+		return -ENOSPC;
+	more = realloc(k->slots, (k->slot_count + SLOTS_STEP) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	memset(more + k->slot_count, 0, SLOTS_STEP * sizeof(*more));
+	k->slots = more;
+	k->slot_count += SLOTS_STEP;
+	return (int)i;
+}
+
+static int slot_add(struct kvm *k, const struct mt_flat_range *r)
+{
+	int index = slot_free(k), code;
+	struct slot *s;
+
+	if (index < 0)
+		return index;
+	s = &k->slots[index];
+	*s = (struct slot){ .gpa = r->gpa, .len_bytes = r->len_bytes, .hva = r->hva, .flags = flags_of(r) };
+	code = slot_tell(k, (uint32_t)index, s->len_bytes);
+	if (code < 0)
+		s->len_bytes = 0;
+	return code;
+}
+
+/* What the view has no more goes first: KVM refuses slots that overlap. */
+static int slots_drop(struct kvm *k, const struct mt_flat_view *view, struct slot *failed)
+{
+	for (uint32_t i = 0; i < k->slot_count; i++)
+		k->slots[i].wanted = false;
+	for (uint32_t i = 0; i < view->count; i++) {
+		const struct mt_flat_range *r = range_at(view, i);
+		struct slot *s = is_memory(r) ? slot_same(k, r) : NULL;
+
+		if (s)
+			s->wanted = true;
+	}
+	for (uint32_t i = 0; i < k->slot_count; i++) {
+		struct slot *s = &k->slots[i];
+		int code = s->len_bytes && !s->wanted ? slot_tell(k, i, 0) : 0;
+
+		if (code < 0) {
+			*failed = *s;
+			return code;
+		}
+		if (!s->wanted)
+			s->len_bytes = 0;
+	}
+	return 0;
+}
+
+static int slots_add(struct kvm *k, const struct mt_flat_view *view, struct slot *failed)
+{
+	for (uint32_t i = 0; i < view->count; i++) {
+		const struct mt_flat_range *r = range_at(view, i);
+		int code = is_memory(r) && !slot_same(k, r) ? slot_add(k, r) : 0;
+
+		if (code < 0) {
+			*failed = (struct slot){ .gpa = r->gpa, .len_bytes = r->len_bytes };
+			return code;
+		}
+	}
+	return 0;
+}
+
+int slots_follow(struct kvm *k, const struct mt_flat_view *view, struct slot *failed)
+{
+	int code = 0;
+
+	/* the usual way: nothing has changed */
+	if (atomic_load_explicit(&k->generation, memory_order_acquire) >= view->generation)
+		return 0;
+	pthread_mutex_lock(&k->lock);
+	if (atomic_load_explicit(&k->generation, memory_order_relaxed) < view->generation) {
+		code = slots_drop(k, view, failed);
+		if (code >= 0)
+			code = slots_add(k, view, failed);
+		if (code >= 0)
+			atomic_store_explicit(&k->generation, view->generation, memory_order_release);
+	}
+	pthread_mutex_unlock(&k->lock);
+	return code < 0 ? code : 0;
+}

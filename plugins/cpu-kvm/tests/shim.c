@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT */
+/* See shim.h. Descriptors: 100 the system, 101 the VM, 110 and up the vCPUs. */
+#include "shim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SYS_FD  100
+#define VM_FD   101
+#define VCPU_FD 110
+
+struct shim shim;
+
+static struct whole *first_state(uint32_t index)
+{
+	struct whole *w = calloc(1, sizeof(*w) + sizeof(struct kvm_xsave));
+
+	w->regs.rip = 0xfff0;
+	w->regs.rflags = 2;
+	w->sregs.cs = (struct kvm_segment){ .base = 0xffff0000, .limit = 0xffff, .selector = 0xf000, .type = 11,
+					    .present = 1, .s = 1 };
+	w->sregs.cr0 = 0x60000010;
+	w->xcrs.nr_xcrs = 1;
+	w->xcrs.xcrs[0].value = 1;
+	w->mp.mp_state = index ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
+	w->debug.dr6 = 0xffff0ff0;
+	w->debug.dr7 = 0x400;
+	w->xsave[24] = 0x80;
+	w->msr_count = 4;
+	w->msr[0] = (struct kvm_msr_entry){ .index = 0x10, .data = 1000 };
+	w->msr[1] = (struct kvm_msr_entry){ .index = 0x277, .data = 0x0007040600070406 };
+	w->msr[2] = (struct kvm_msr_entry){ .index = 0x8b, .data = 0x100000000 };
+	w->msr[3] = (struct kvm_msr_entry){ .index = 0xc0000082, .data = 0 };
+	return w;
+}
+
+void shim_start(void)
+{
+	memset(&shim, 0, sizeof(shim));
+	shim.version = 12;
+	shim.max_vcpus = SHIM_VCPUS;
+}
+
+void shim_stop(void)
+{
+	for (uint32_t i = 0; i < SHIM_VCPUS; i++) {
+		free(shim.vcpus[i].whole);
+		free(shim.vcpus[i].run);
+	}
+}
+
+/* Failing */
+
+static int fails(unsigned long request)
+{
+	shim.calls++;
+	if (shim.calls != shim.fail_at && request != shim.fail_request)
+		return 0;
+	shim.fail_request = 0;
+	shim.failed = request;
+	return shim.fail_error;
+}
+
+/* The system */
+
+static void entry_add(struct kvm_cpuid2 *c, uint32_t leaf, uint32_t sub, const uint32_t words[4])
+{
+	c->entries[c->nent++] = (struct kvm_cpuid_entry2){
+		.function = leaf, .index = sub,
+		.flags = leaf == 7 || leaf == 0xd || leaf == 4 || leaf == 0xb ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+		.eax = words[0], .ebx = words[1], .ecx = words[2], .edx = words[3],
+	};
+}
+
+/* A CPU of level x86-64-v3. */
+static int supported_cpuid(struct kvm_cpuid2 *c)
+{
+	static const uint32_t zero[4] = { 0x16, 0x756e6547, 0x6c65746e, 0x49656e69 };
+	static const uint32_t one[4] = { 0x306c3, 0, 0x3ed8320b, 0x0f8bfbff };
+	static const uint32_t four[4] = { 0x121, 0, 0, 0 }, seven[4] = { 0, 0x1c2fbb, 0, 0x8c000400 };
+	static const uint32_t eleven[4] = { 0 }, thirteen[4] = { 7, 0x340, 0x340, 0 }, d1[4] = { 1, 0, 0, 0 };
+	static const uint32_t ext[4] = { 0, 0, 0x121, 0x2c100800 }, addr[4] = { 0x3028, 0, 0, 0 };
+
+	c->nent = 0;
+	entry_add(c, 0, 0, zero);
+	entry_add(c, 1, 0, one);
+	entry_add(c, 4, 0, four);
+	entry_add(c, 7, 0, seven);
+	entry_add(c, 0xb, 0, eleven);
+	entry_add(c, 0xb, 1, eleven);
+	entry_add(c, 0xd, 0, thirteen);
+	entry_add(c, 0xd, 1, d1);
+	entry_add(c, 0x80000001, 0, ext);
+	entry_add(c, 0x80000008, 0, addr);
+	return 0;
+}
+
+static int capability(unsigned long n)
+{
+	for (uint32_t i = 0; i < 4; i++)
+		if (shim.missing[i] == n + 1)
+			return 0;
+	switch (n) {
+	case KVM_CAP_MAX_VCPUS:
+		return shim.max_vcpus;
+	case KVM_CAP_NR_MEMSLOTS:
+		return SHIM_SLOTS;
+	case KVM_CAP_XSAVE2:
+		return 4096;
+	case KVM_CAP_SET_GUEST_DEBUG2:
+		return KVM_GUESTDBG_BLOCKIRQ;
+	default:
+		return 1;
+	}
+}
+
+static int sys_ioctl(unsigned long request, uintptr_t arg)
+{
+	struct kvm_msr_list *list = (void *)arg;
+
+	switch (request) {
+	case KVM_GET_API_VERSION:
+		return shim.version;
+	case KVM_CREATE_VM:
+		shim.open_fds++;
+		return VM_FD;
+	case KVM_GET_VCPU_MMAP_SIZE:
+		return SHIM_RUN_BYTES;
+	case KVM_GET_SUPPORTED_CPUID:
+		return supported_cpuid((void *)arg);
+	case KVM_GET_MSR_INDEX_LIST:
+		list->nmsrs = 5;
+		memcpy(list->indices, (uint32_t[]){ 0x10, 0x40000020, 0x277, 0x8b, 0xc0000082 }, 20);
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* The VM */
+
+static int slot_set(const struct kvm_userspace_memory_region *r)
+{
+	if (r->slot >= SHIM_SLOTS)
+		return -EINVAL;
+	for (uint32_t i = 0; i < SHIM_SLOTS; i++) {
+		const struct kvm_userspace_memory_region *s = &shim.slots[i];
+
+		if (i != r->slot && r->memory_size && s->memory_size &&
+		    r->guest_phys_addr < s->guest_phys_addr + s->memory_size &&
+		    s->guest_phys_addr < r->guest_phys_addr + r->memory_size)
+			return -EEXIST;
+	}
+	/* an existing slot may only be taken away */
+	if (r->memory_size && shim.slots[r->slot].memory_size)
+		return -EINVAL;
+	shim.slots[r->slot] = *r;
+	shim.slot_changes++;
+	return 0;
+}
+
+static int vcpu_make(uintptr_t index)
+{
+	struct shim_vcpu *v;
+
+	if (index >= SHIM_VCPUS)
+		return -EINVAL;
+	v = &shim.vcpus[index];
+	if (v->open)
+		return -EEXIST;
+	v->index = (uint32_t)index;
+	v->open = true;
+	v->whole = first_state(v->index);
+	v->run = calloc(1, SHIM_RUN_BYTES);
+	shim.open_fds++;
+	return VCPU_FD + (int)index;
+}
+
+static int chip_move(struct kvm_irqchip *chip, bool set)
+{
+	struct kvm_irqchip *own = chip->chip_id == KVM_IRQCHIP_IOAPIC ? &shim.chips.ioapic : &shim.chips.pic[chip->chip_id];
+
+	if (!shim.irqchip)
+		return -ENXIO;
+	if (set)
+		memcpy(&own->chip, &chip->chip, sizeof(chip->chip));
+	else
+		memcpy(&chip->chip, &own->chip, sizeof(chip->chip));
+	return 0;
+}
+
+static int vm_call(unsigned long request, uintptr_t arg)
+{
+	void *p = (void *)arg;
+
+	switch (request) {
+	case KVM_CHECK_EXTENSION:
+		return capability(arg);
+	case KVM_SET_IDENTITY_MAP_ADDR: case KVM_SET_TSS_ADDR:
+		return 0;
+	case KVM_CREATE_IRQCHIP:
+		shim.irqchip = true;
+		return 0;
+	case KVM_CREATE_PIT2:
+		shim.pit = true;
+		return 0;
+	case KVM_GET_IRQCHIP:
+		return chip_move(p, false);
+	case KVM_SET_IRQCHIP:
+		return chip_move(p, true);
+	case KVM_GET_PIT2:
+		memcpy(p, &shim.chips.pit, sizeof(shim.chips.pit));
+		((struct kvm_pit_state2 *)p)->channels[0].count_load_time = shim.calls;
+		return 0;
+	case KVM_SET_PIT2:
+		memcpy(&shim.chips.pit, p, sizeof(shim.chips.pit));
+		return 0;
+	case KVM_CREATE_VCPU:
+		return vcpu_make(arg);
+	case KVM_SET_USER_MEMORY_REGION:
+		return slot_set(p);
+	case KVM_IRQ_LINE:
+		shim.lines[((struct kvm_irq_level *)p)->irq] = ((struct kvm_irq_level *)p)->level;
+		return 0;
+	case KVM_SIGNAL_MSI:
+		shim.msi = *(struct kvm_msi *)p;
+		shim.msi_count++;
+		return 1;
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* vCPUs */
+
+static struct kvm_msr_entry *msr_find(struct whole *w, uint32_t index)
+{
+	for (uint32_t i = 0; i < w->msr_count; i++)
+		if (w->msr[i].index == index)
+			return &w->msr[i];
+	return NULL;
+}
+
+/* Up to the first that there is not; the counter goes on. */
+static int msrs_get(struct whole *w, struct kvm_msrs *list)
+{
+	for (uint32_t i = 0; i < list->nmsrs; i++) {
+		struct kvm_msr_entry *e = msr_find(w, list->entries[i].index);
+
+		if (!e)
+			return (int)i;
+		if (e->index == 0x10)
+			e->data += 7;
+		list->entries[i].data = e->data;
+	}
+	return (int)list->nmsrs;
+}
+
+static int msrs_set(struct whole *w, const struct kvm_msrs *list)
+{
+	for (uint32_t i = 0; i < list->nmsrs; i++) {
+		struct kvm_msr_entry *e = msr_find(w, list->entries[i].index);
+
+		if (!e || e->index == shim.readonly_msr)
+			return (int)i;
+		e->data = list->entries[i].data;
+	}
+	return (int)list->nmsrs;
+}
+
+static int cpuid_shown(struct shim_vcpu *v, struct kvm_cpuid2 *to)
+{
+	uint32_t n = v->cpuid.nent;
+
+	if (to->nent < n)
+		return -E2BIG;
+	to->nent = n;
+	memcpy(to->entries, v->cpuid.entry, n * sizeof(to->entries[0]));
+	for (uint32_t i = 0; shim.force_avx2 && i < n; i++)
+		if (to->entries[i].function == 7)
+			to->entries[i].ebx |= 1u << 5;
+	return 0;
+}
+
+static int run_vcpu(struct shim_vcpu *v)
+{
+	int code;
+
+	v->entries++;
+	/* what the kernel does with an access that user space has served */
+	if (__atomic_load_n(&v->run->immediate_exit, __ATOMIC_SEQ_CST))
+		return -EINTR;
+	v->run->exit_reason = KVM_EXIT_UNKNOWN;
+	code = shim.guest ? shim.guest(v) : -EINTR;
+	return code;
+}
+
+/* A part that is only kept. */
+static void *part_of(struct shim_vcpu *v, unsigned long request, size_t *bytes, bool *set)
+{
+	struct whole *w = v->whole;
+	const struct { unsigned long get, set; void *at; size_t bytes; } parts[] = {
+		{ KVM_GET_REGS, KVM_SET_REGS, &w->regs, sizeof(w->regs) },
+		{ KVM_GET_SREGS, KVM_SET_SREGS, &w->sregs, sizeof(w->sregs) },
+		{ KVM_GET_XCRS, KVM_SET_XCRS, &w->xcrs, sizeof(w->xcrs) },
+		{ KVM_GET_XSAVE, KVM_SET_XSAVE, w->xsave, 4096 },
+		{ KVM_GET_MP_STATE, KVM_SET_MP_STATE, &w->mp, sizeof(w->mp) },
+		{ KVM_GET_LAPIC, KVM_SET_LAPIC, &w->lapic, sizeof(w->lapic) },
+		{ KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, &w->debug, sizeof(w->debug) },
+		{ KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, &w->events, sizeof(w->events) },
+	};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (request != parts[i].get && request != parts[i].set)
+			continue;
+		*bytes = parts[i].bytes;
+		*set = request == parts[i].set;
+		return parts[i].at;
+	}
+	return NULL;
+}
+
+static int vcpu_call(struct shim_vcpu *v, unsigned long request, uintptr_t arg)
+{
+	struct kvm_translation *t = (void *)arg;
+	void *p = (void *)arg, *part;
+	size_t bytes = 0;
+	bool set = false;
+
+	part = part_of(v, request, &bytes, &set);
+	if (part) {
+		memcpy(set ? part : p, set ? p : part, bytes);
+		return 0;
+	}
+	switch (request) {
+	case KVM_RUN:
+		return run_vcpu(v);
+	case KVM_SET_SIGNAL_MASK:
+		memcpy(&v->signal_mask, ((struct kvm_signal_mask *)p)->sigset, 8);
+		return ((struct kvm_signal_mask *)p)->len == 8 ? 0 : -EINVAL;
+	case KVM_SET_CPUID2:
+		v->cpuid.nent = ((struct kvm_cpuid2 *)p)->nent;
+		memcpy(v->cpuid.entry, ((struct kvm_cpuid2 *)p)->entries,
+		       v->cpuid.nent * sizeof(v->cpuid.entry[0]));
+		return 0;
+	case KVM_GET_CPUID2:
+		return cpuid_shown(v, p);
+	case KVM_GET_MSRS:
+		return msrs_get(v->whole, p);
+	case KVM_SET_MSRS:
+		return msrs_set(v->whole, p);
+	case KVM_GET_TSC_KHZ:
+		return 2000000;
+	case KVM_SET_TSC_KHZ:
+		return shim.tsc_control ? 0 : -EINVAL;
+	case KVM_SET_GUEST_DEBUG:
+		v->debug = *(struct kvm_guest_debug *)p;
+		return 0;
+	case KVM_TRANSLATE:
+		t->valid = t->linear_address < 0x100000;
+		t->physical_address = t->linear_address + 0x1000;
+		return 0;
+	case KVM_GET_FPU:
+		memset(p, 0, sizeof(struct kvm_fpu));
+		((struct kvm_fpu *)p)->fcw = 0x37f;
+		((struct kvm_fpu *)p)->fpr[1][9] = 0x3f;
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* The table */
+
+static int shim_open(const char *path)
+{
+	int error = fails(0);
+
+	if (error || strcmp(path, "/dev/kvm"))
+		return error ? error : -ENOENT;
+	if (shim.open_error)
+		return shim.open_error;
+	shim.open_fds++;
+	return SYS_FD;
+}
+
+static int shim_ioctl(int fd, unsigned long request, uintptr_t arg)
+{
+	/* capabilities are asked, not done: a kernel that fails there has none */
+	int error = request == KVM_CHECK_EXTENSION || request == KVM_RUN ? 0 : fails(request);
+
+	if (error)
+		return error;
+	if (fd == SYS_FD)
+		return sys_ioctl(request, arg);
+	if (fd == VM_FD)
+		return vm_call(request, arg);
+	return fd < VCPU_FD ? -EBADF : vcpu_call(&shim.vcpus[fd - VCPU_FD], request, arg);
+}
+
+static void *shim_map(int fd, size_t len_bytes, int *error)
+{
+	*error = fails(1);
+	if (*error)
+		return NULL;
+	return len_bytes == SHIM_RUN_BYTES ? shim.vcpus[fd - VCPU_FD].run : NULL;
+}
+
+static void shim_unmap(void *addr, size_t len_bytes)
+{
+	(void)addr, (void)len_bytes;
+}
+
+static void shim_close(int fd)
+{
+	shim.open_fds--;
+	if (fd >= VCPU_FD) {
+		struct shim_vcpu *v = &shim.vcpus[fd - VCPU_FD];
+
+		free(v->whole);
+		free(v->run);
+		memset(v, 0, sizeof(*v));
+	} else if (fd == VM_FD) {
+		memset(shim.slots, 0, sizeof(shim.slots));
+	}
+}
+
+const struct kvm_ops kvm_ops = {
+	.open = shim_open, .ioctl = shim_ioctl, .map = shim_map, .unmap = shim_unmap, .close = shim_close,
+};

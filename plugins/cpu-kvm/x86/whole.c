@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU as one value: read and written whole, for reset and snapshots. While it does not run.
+ *
+ * Easy to break: the order of writing. Special registers come before the local APIC, since they hold its base and
+ * mode; XCRs before the XSAVE area; the model-specific ones after the local APIC, for TSC_DEADLINE arms its timer; and
+ * events last, for the others may drop them.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "x86.h"
+
+#define MSR_TSC 0x10u
+
+size_t whole_bytes(const struct kvm *k)
+{
+	return sizeof(struct whole) + k->arch->xsave_bytes;
+}
+
+struct part {
+	const char *what;
+	unsigned long get, set;
+	size_t offset;
+};
+
+static const struct part head[] = {
+	{ "special registers", KVM_GET_SREGS, KVM_SET_SREGS, offsetof(struct whole, sregs) },
+	{ "registers", KVM_GET_REGS, KVM_SET_REGS, offsetof(struct whole, regs) },
+};
+static const struct part xcrs = { "XCRs", KVM_GET_XCRS, KVM_SET_XCRS, offsetof(struct whole, xcrs) };
+static const struct part xsave = { "FPU state", KVM_GET_XSAVE, KVM_SET_XSAVE, offsetof(struct whole, xsave) };
+static const struct part mp = { "run state", KVM_GET_MP_STATE, KVM_SET_MP_STATE, offsetof(struct whole, mp) };
+static const struct part lapic = { "local APIC", KVM_GET_LAPIC, KVM_SET_LAPIC, offsetof(struct whole, lapic) };
+static const struct part debug = { "debug registers", KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS,
+				   offsetof(struct whole, debug) };
+static const struct part events = { "events", KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS,
+				    offsetof(struct whole, events) };
+
+/* In the order of writing, up to the model-specific registers, and behind them. */
+static size_t parts_of(const struct kvm *k, const struct part *before[8], const struct part *after[8], size_t *count)
+{
+	size_t n = 0, m = 0;
+
+	before[n++] = &head[0];
+	before[n++] = &head[1];
+	if (k->arch->xcrs)
+		before[n++] = &xcrs;
+	before[n++] = &xsave;
+	if (k->irqchip) {
+		before[n++] = &mp;
+		before[n++] = &lapic;
+	}
+	if (k->arch->debugregs)
+		after[m++] = &debug;
+	after[m++] = &events;
+	*count = n;
+	return m;
+}
+
+static int part_get(struct kvm_vcpu *v, struct whole *w, const struct part *p, const char **what)
+{
+	unsigned long request = p->get;
+
+	*what = p->what;
+	/* a host with more state than the old call has room for */
+	if (p == &xsave && v->kvm->arch->xsave_bytes > sizeof(struct kvm_xsave))
+		request = KVM_GET_XSAVE2;
+	return vcpu_ioctl(v, request, (const char *)w + p->offset);
+}
+
+/* KVM stops at the first that it cannot read; that one is left out. */
+static int msrs_get(struct kvm_vcpu *v, struct whole *w)
+{
+	const struct msr_list *list = &v->kvm->arch->msrs;
+	struct msr_values *values = malloc(sizeof(*values));
+	uint32_t at = 0;
+	int code = values ? 0 : -ENOMEM;
+
+	w->msr_count = 0;
+	while (code >= 0 && at < list->nmsrs) {
+		uint32_t left = list->nmsrs - at;
+
+		memset(values, 0, sizeof(*values));
+		values->nmsrs = left;
+		for (uint32_t i = 0; i < left; i++)
+			values->entry[i].index = list->index[at + i];
+		code = vcpu_ioctl(v, KVM_GET_MSRS, values);
+		if (code < 0)
+			break;
+		if ((uint32_t)code > left)
+			code = (int)left;
+		memcpy(w->msr + w->msr_count, values->entry, (size_t)code * sizeof(values->entry[0]));
+		w->msr_count += (uint32_t)code;
+		at += (uint32_t)code + 1;
+	}
+	free(values);
+	return code < 0 ? code : 0;
+}
+
+struct kvm_msr_entry *whole_tsc(struct whole *w)
+{
+	for (uint32_t i = 0; i < w->msr_count; i++)
+		if (w->msr[i].index == MSR_TSC)
+			return &w->msr[i];
+	return NULL;
+}
+
+int tsc_write(struct kvm_vcpu *v, uint64_t value)
+{
+	struct msr_value one = { .nmsrs = 1 };
+	int code;
+
+	one.entry = (struct kvm_msr_entry){ .index = MSR_TSC, .data = value };
+	code = vcpu_ioctl(v, KVM_SET_MSRS, &one);
+	return code < 0 ? code : code == 1 ? 0 : -EINVAL;
+}
+
+static uint64_t msr_now(struct kvm_vcpu *v, uint32_t index)
+{
+	struct msr_value one = { .nmsrs = 1 };
+
+	one.entry.index = index;
+	return vcpu_ioctl(v, KVM_GET_MSRS, &one) == 1 ? one.entry.data : ~(uint64_t)0;
+}
+
+/* What cannot be written is fine when it has that value already: some can only be read. */
+static int msrs_set(struct kvm_vcpu *v, const struct whole *w)
+{
+	struct msr_values *values = malloc(sizeof(*values));
+	uint32_t at = 0;
+	int code = values ? 0 : -ENOMEM;
+
+	while (code >= 0 && at < w->msr_count) {
+		uint32_t left = w->msr_count - at;
+
+		values->pad = 0;
+		values->nmsrs = left;
+		memcpy(values->entry, w->msr + at, left * sizeof(values->entry[0]));
+		code = vcpu_ioctl(v, KVM_SET_MSRS, values);
+		if (code < 0)
+			break;
+		at += (uint32_t)code;
+		if (at >= w->msr_count)
+			break;
+		if (msr_now(v, w->msr[at].index) != w->msr[at].data)
+			code = -EINVAL;
+		at++;
+	}
+	free(values);
+	return code < 0 ? code : 0;
+}
+
+int whole_get(struct kvm_vcpu *v, struct whole *w, const char **what)
+{
+	const struct part *before[8], *after[8];
+	size_t n, m = parts_of(v->kvm, before, after, &n);
+	int code = 0;
+
+	memset(w, 0, whole_bytes(v->kvm));
+	for (size_t i = 0; code >= 0 && i < n; i++)
+		code = part_get(v, w, before[i], what);
+	if (code >= 0) {
+		*what = "model-specific registers";
+		code = msrs_get(v, w);
+	}
+	for (size_t i = 0; code >= 0 && i < m; i++)
+		code = part_get(v, w, after[i], what);
+	return code < 0 ? code : 0;
+}
+
+static int part_set(struct kvm_vcpu *v, const struct whole *w, const struct part *p, const char **what)
+{
+	*what = p->what;
+	return vcpu_ioctl(v, p->set, (const char *)w + p->offset);
+}
+
+int whole_set(struct kvm_vcpu *v, const struct whole *w, const char **what)
+{
+	const struct part *before[8], *after[8];
+	size_t n, m = parts_of(v->kvm, before, after, &n);
+	int code = 0;
+
+	for (size_t i = 0; code >= 0 && i < n; i++)
+		code = part_set(v, w, before[i], what);
+	if (code >= 0) {
+		*what = "model-specific registers";
+		code = msrs_set(v, w);
+	}
+	for (size_t i = 0; code >= 0 && i < m; i++)
+		code = part_set(v, w, after[i], what);
+	return code < 0 ? code : 0;
+}

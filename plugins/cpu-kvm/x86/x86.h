@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The x86-64 part of cpu-kvm: CPU models (cpuid.c, features.c), the vCPU's registers by name (regs.c), everything of it
+ * as one value (whole.c) and in a snapshot (save.c), KVM's interrupt controllers (irqchip.c), debugging (debug.c),
+ * exits (exit.c) and what ties them to arch.h (arch.c).
+ */
+#ifndef KVM_X86_H
+#define KVM_X86_H
+
+#include "../arch.h"
+
+#define MSRS_MAX     512u          /* that KVM lists for saving; more are left out */
+#define CPUID_MAX    256u
+#define XSAVE_MAX    (64u << 10)
+
+/* KVM's requests of variable length, with room: kvm_msr_list, kvm_msrs and kvm_cpuid2. */
+struct msr_list {
+	uint32_t nmsrs;
+	uint32_t index[MSRS_MAX];
+};
+
+struct msr_values {
+	uint32_t nmsrs, pad;
+	struct kvm_msr_entry entry[MSRS_MAX];
+};
+
+struct msr_value {
+	uint32_t nmsrs, pad;
+	struct kvm_msr_entry entry;
+};
+
+struct cpuid {
+	uint32_t nent, padding;
+	struct kvm_cpuid_entry2 entry[CPUID_MAX];
+};
+
+/* All that a vCPU is, as KVM tells it. */
+struct whole {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_xcrs xcrs;
+	struct kvm_debugregs debug;
+	struct kvm_vcpu_events events;
+	struct kvm_mp_state mp;
+	struct kvm_lapic_state lapic;  /* with k->irqchip */
+	uint32_t msr_count;
+	struct kvm_msr_entry msr[MSRS_MAX];
+	uint8_t xsave[];               /* arch_vm.xsave_bytes */
+};
+
+/* What KVM's interrupt controllers and timer are. */
+struct chips {
+	struct kvm_irqchip pic[2], ioapic;
+	struct kvm_pit_state2 pit;
+};
+
+struct arch_vm {
+	uint32_t xsave_bytes;
+	bool xcrs, debugregs, pit;
+	uint32_t debug_flags;          /* KVM_GUESTDBG_* that the host has */
+	bool reset_on_triple_fault;
+	struct msr_list msrs;
+	struct cpuid cpuid;            /* of every vCPU, but for its own number */
+	struct chips first;            /* at power on */
+	/* debug.c */
+	struct point { uint32_t kind, len_bytes; uint64_t vaddr; } points[4];
+	uint32_t points_version;       /* counts changes of them */
+};
+
+struct arch_vcpu {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	bool known;                    /* regs and sregs are the vCPU's; only while it stands */
+	bool regs_changed, sregs_changed;
+	int reset_error;               /* -errno of a reset that failed: told by `run` */
+	uint32_t debug_mode;           /* MT_DEBUG_* */
+	uint32_t points_told;          /* the version that KVM has */
+	bool debug_changed;
+	/* saved or loaded and not run since: what the time-stamp counter shall show then */
+	bool tsc_held;
+	uint64_t tsc;
+	struct whole *first;           /* at power on */
+};
+
+/* cpuid.c, features.c. [main] */
+int cpuid_choose(struct kvm *k, struct mt_error *err);
+int cpuid_set(struct kvm_vcpu *v, struct mt_error *err);
+
+/* One feature that a model has, or that the file turns on and off. */
+struct feature {
+	const char *name;
+	uint32_t leaf, subleaf;
+	uint8_t reg;                   /* 0 eax .. 3 edx */
+	uint8_t bit;
+	uint8_t level;                 /* x86-64-vN that brings it; 0: none */
+};
+
+#define FEATURE_PLATFORM 9u        /* level of what every model has when the host has it */
+
+extern const struct feature features[];
+extern const uint32_t feature_count;
+const struct feature *feature_find(const char *name);
+
+/* whole.c. [main], or [vcpu] outside of KVM. 0 or -errno; `*what` names what failed. */
+size_t whole_bytes(const struct kvm *k);
+int whole_get(struct kvm_vcpu *v, struct whole *w, const char **what);
+int whole_set(struct kvm_vcpu *v, const struct whole *w, const char **what);
+/* The time-stamp counter in `w`, or NULL. */
+struct kvm_msr_entry *whole_tsc(struct whole *w);
+int tsc_write(struct kvm_vcpu *v, uint64_t value);
+
+/* irqchip.c. [main] */
+int irqchip_create(struct kvm *k, struct mt_error *err);
+int irqchip_region(struct kvm *k, struct mt_error *err);
+int chips_get(struct kvm *k, struct chips *chips);
+int chips_set(struct kvm *k, const struct chips *chips);
+
+/* regs.c: makes arch_vcpu.regs and .sregs known. 0 or -errno. */
+int regs_know(struct kvm_vcpu *v);
+uint64_t regs_description(void *self, char *text, uint64_t text_bytes);
+
+/* debug.c */
+int debug_tell(struct kvm_vcpu *v);
+
+#endif
