@@ -28,7 +28,7 @@ _mortise() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]} options
   COMPREPLY=()
   if [ "$COMP_CWORD" = 1 ]; then
-    COMPREPLY=($(compgen -W "run check plugins describe new ctl img io help --help --version" -- "$cur"))
+    COMPREPLY=($(compgen -W "run check plugins describe new ctl img io nbd help --help --version" -- "$cur"))
     return
   fi
   case $prev in
@@ -47,6 +47,7 @@ _mortise() {
     ctl) options="--json --format --help" ;;
     img) options="--help" ;;
     io) options="--format --cmd --read-only --nocache --cache --engine --quiet --force-share --allow-backing --through --plugin-path --help" ;;
+    nbd) options="--format --port --bind --socket --shared --persistent --export-name --description --read-only --load-snapshot --offset --allocation-depth --nocache --cache --aio --discard --object --tls-creds --handshake-limit --fork --pid-file --quiet --force-share --allow-backing --through --plugin-path --help" ;;
     *) options= ;;
   esac
   if [ "$verb" = img ] && [ "$COMP_CWORD" -gt 2 ]; then
@@ -71,8 +72,8 @@ _mortise() {
       else
         COMPREPLY=($(compgen -f -- "$cur"))
       fi ;;
-    io) COMPREPLY=($(compgen -f -- "$cur")) ;;
-    help) COMPREPLY=($(compgen -W "run check plugins describe new ctl img io" -- "$cur")) ;;
+    io | nbd) COMPREPLY=($(compgen -f -- "$cur")) ;;
+    help) COMPREPLY=($(compgen -W "run check plugins describe new ctl img io nbd" -- "$cur")) ;;
   esac
 }
 

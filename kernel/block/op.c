@@ -299,6 +299,9 @@ static bool fallocate_refused(struct mt_block *block, struct bop *op, int32_t *e
 		return true;
 	if (punch) {
 		op->mode = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+	} else if (op->parent->pub->flags & MT_BLOCK_FAST) {
+		*error = MT_ENOTSUP;
+		return true;
 	} else if (!zeros_next(op)) {
 		*error = MT_ENOMEM;
 		return true;

@@ -42,6 +42,10 @@ static int64_t by_file(struct mt_block *block, struct breq *req, const struct bp
 	if (req->pub->flags & MT_BLOCK_FUA && place->file->options.cache != FILE_UNSAFE)
 		op->rw_flags = RWF_DSYNC;
 	if (op_set_fallocate(op, req->pub->op, req->pub->flags)) {
+		if (op->kind == BOP_WRITE && req->pub->flags & MT_BLOCK_FAST) {
+			op_free(block, op);
+			return MT_ENOTSUP;
+		}
 		req->outstanding++;
 		op_issue(block, op);
 	} else {
@@ -64,6 +68,8 @@ static int64_t by_write(struct mt_block *block, struct breq *req, struct bplace 
 		return rc;
 	if (now.kind == PLACE_ZERO && !(req->pub->flags & MT_BLOCK_ALLOCATE))
 		return (int64_t)MIN(now.len_bytes, len_bytes);
+	if (req->pub->flags & MT_BLOCK_FAST && place->kind != PLACE_FILE && len_bytes >= MAX(place->node->info.unit_bytes, 1))
+		return MT_ENOTSUP;
 	len_bytes = MIN(len_bytes, MIN(place->len_bytes, WRITE_MOST));
 	place->len_bytes = len_bytes;
 	if (place->kind == PLACE_FILE)

@@ -78,6 +78,6 @@ bool cli_machine_load_file(struct cli_machine *m, const char *file, const struct
 void cli_machine_fini(struct cli_machine *m);
 
 extern const struct cli_verb cli_verb_run, cli_verb_check, cli_verb_plugins, cli_verb_describe, cli_verb_new,
-	cli_verb_ctl, cli_verb_img, cli_verb_io;
+	cli_verb_ctl, cli_verb_img, cli_verb_io, cli_verb_nbd;
 
 #endif

@@ -20,6 +20,7 @@ const struct cli_verb *const cli_verbs[] = {
 	&cli_verb_ctl,
 	&cli_verb_img,
 	&cli_verb_io,
+	&cli_verb_nbd,
 	NULL,
 };
 

@@ -38,6 +38,7 @@ struct mt_block_info {
 #define MT_BLOCK_MAY_UNMAP 2u        /* ZERO: space may be given back */
 #define MT_BLOCK_ENCODE    4u        /* WRITE of whole units: store them compressed, where the format can */
 #define MT_BLOCK_ALLOCATE  8u        /* ZERO: space is taken for it; not with MAY_UNMAP */
+#define MT_BLOCK_FAST      16u       /* ZERO: MT_ENOTSUP where zeros would have to be written */
 
 /*
  * A request. Hot: no size. The front's memory; the kernel's between submit and reap, with what it points to.
