@@ -106,6 +106,9 @@ static uint32_t region_read(void *self, const struct mt_access *a, uint64_t *val
 static void msip_write(struct hart *h, uint32_t value)
 {
 	pthread_mutex_lock(&h->lock);
+	/* a hart may wait for one more message with the last one still pending: it gets an edge for each */
+	if (h->msip && value & 1)
+		h->dev->irq->line_set(h->msip_pin, 0);
 	h->msip = value & 1;
 	h->dev->irq->line_set(h->msip_pin, h->msip);
 	pthread_mutex_unlock(&h->lock);

@@ -70,6 +70,7 @@ enum tcg_exit {
 	TCG_EXIT_POLL,       /* env->poll was set; pc is canonical */
 	TCG_EXIT_EXCEPTION,  /* env->exception is to be taken by the front at env->pc */
 	TCG_EXIT_HALT,       /* wait for interrupt; pc is canonical, behind the instruction */
+	TCG_EXIT_PAUSE,      /* sleep until a poll request, a short while at most; pc is canonical, behind the instruction */
 	TCG_EXIT_STALL,      /* wait until the front is not `stalled` any more; pc is canonical, behind the instruction */
 	TCG_EXIT_LEAVE,      /* back to the kernel soon (MT_BUS_LEAVE, map change); pc is canonical */
 	TCG_EXIT_ERROR,      /* env->error says why */

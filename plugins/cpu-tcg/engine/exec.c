@@ -116,6 +116,16 @@ static void exec_stall(struct tcg_vcpu *v)
 	exec_enter(v);
 }
 
+/* A pin that rises ends it; what comes in another way waits for as long as a person does not notice. */
+#define PAUSE_NS 20000000
+
+static void exec_pause(struct tcg_vcpu *v)
+{
+	exec_leave(v);
+	stall_sleep(v, PAUSE_NS);
+	exec_enter(v);
+}
+
 /* The second page of a block that straddles two may have been remapped since: look again. */
 static bool tail_right(struct tcg_vcpu *v, const struct tcg_block *b)
 {
@@ -313,6 +323,9 @@ static bool act(struct tcg_vcpu *v, enum tcg_exit reason, struct mt_exit *exit, 
 		return true;
 	case TCG_EXIT_EXCEPTION:
 		front->take_exception(env);
+		return true;
+	case TCG_EXIT_PAUSE:
+		exec_pause(v);
 		return true;
 	case TCG_EXIT_STALL:
 		exec_stall(v);

@@ -482,6 +482,28 @@ START_TEST(supervisor_timer)
 }
 END_TEST
 
+/* A loop around WFI with an interrupt that is pending and never taken: it is slowed down, until one is taken. */
+START_TEST(wait_in_vain)
+{
+	uint32_t looks = 0;
+
+	rv_fake_enter(f, RV_M);
+	f->s->mie = f->s->mip = 1u << RV_SSI;
+	f->s->mideleg = 0;
+	for (; looks < 1000 && rv_fake_insn(f, 0x10500073) == TCG_EXIT_LOOKUP; looks++)
+		f->env->pc = FAKE_RAM;
+	ck_assert_uint_ge(looks, 10);
+	ck_assert_uint_lt(looks, 1000);
+	ck_assert_uint_eq(f->env->pc, FAKE_RAM + 4);
+	f->env->pc = FAKE_RAM;
+	ck_assert_int_eq(rv_fake_insn(f, 0x10500073), TCG_EXIT_PAUSE);
+	f->s->mstatus |= MSTATUS_MIE;
+	ck_assert(front_riscv.take_interrupt(f->env));
+	f->env->pc = FAKE_RAM;
+	ck_assert_int_eq(rv_fake_insn(f, 0x10500073), TCG_EXIT_LOOKUP);
+}
+END_TEST
+
 START_TEST(wait_for_interrupt)
 {
 	rv_fake_enter(f, RV_S);
@@ -565,8 +587,8 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		table_is_sorted_and_apart, warl, warl_fields, privilege, gates, set_and_clear, counters, trap_entry,
-		ecall_causes, returns, interrupts, enables_ask_for_polls, supervisor_timer, wait_for_interrupt, fences,
-		regimes,
+		ecall_causes, returns, interrupts, enables_ask_for_polls, supervisor_timer, wait_for_interrupt,
+		wait_in_vain, fences, regimes,
 	};
 	Suite *suite = suite_create("rv-priv");
 	TCase *tc = tcase_create("all");

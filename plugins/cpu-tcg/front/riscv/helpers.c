@@ -149,18 +149,29 @@ static uint64_t rvh_mret(struct tcg_env *env, uint64_t insn, uint64_t b, uint64_
 	return rv_mret(env) ? 0 : illegal(env, insn);
 }
 
-/* Privileged ISA, "Wait for Interrupt": with S-mode, illegal in U-mode; in S-mode when mstatus.TW is set. */
+/*
+ * Privileged ISA, "Wait for Interrupt": with S-mode, illegal in U-mode; in S-mode when mstatus.TW is set. A loop
+ * around it that finds the same interrupt pending each time is put to sleep until a pin rises. OpenSBI 1.1 waits so
+ * for a hart's start, its software interrupt still pending from cold boot: that takes a host processor for nothing,
+ * and a hart that looks all the time sees itself marked as to be started before the other one has written where
+ * (hart_start of HSM, which sends its message last), and boots a second time.
+ */
+#define WFI_LOOKS 64u
+
 static uint64_t rvh_wfi(struct tcg_env *env, uint64_t insn, uint64_t next, uint64_t c)
 {
-	const struct rv_state *s = rv_state(env);
+	struct rv_state *s = rv_state(env);
+	bool pending;
 
 	(void)c;
 	if (s->priv == RV_U || (s->priv == RV_S && (s->mstatus & MSTATUS_TW)))
 		return illegal(env, insn);
-	if (rv_wakeup_pending(env))
+	pending = rv_wakeup_pending(env);
+	s->wfi_awake = pending ? s->wfi_awake + 1 : 0;
+	if (pending && s->wfi_awake <= WFI_LOOKS)
 		return 0;
 	env->pc = next;
-	tcg_leave(env, TCG_EXIT_HALT);
+	tcg_leave(env, pending ? TCG_EXIT_PAUSE : TCG_EXIT_HALT);
 	return 0;
 }
 

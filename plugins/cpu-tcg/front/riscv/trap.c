@@ -128,6 +128,7 @@ static void enter(struct tcg_env *env, uint64_t cause, uint64_t value, bool to_s
 		trap_to_s(env, cause, value);
 	else
 		trap_to_m(env, cause, value);
+	rv_state(env)->wfi_awake = 0;
 	rv_update_context(env);
 }
 
