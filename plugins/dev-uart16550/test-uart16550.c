@@ -396,11 +396,38 @@ START_TEST(fuzz)
 }
 END_TEST
 
+/* On x86: eight registers at a port, in no device tree; one place it must be, and not two. */
+START_TEST(at_a_port)
+{
+	struct mt_error err = { .size = sizeof(err) };
+
+	stop();
+	f = fake_new("dev-uart16550");
+	fake_prop(f, "port", "0x3f8");
+	fake_start(f);
+	ck_assert_str_eq(fake_region(f, 0)->at_prop, "port");
+	ck_assert_uint_eq(fake_region(f, 0)->len_bytes, 8);
+	fake_put(f, SCR, 1, 0x5a);
+	ck_assert_uint_eq(fake_get(f, SCR, 1), 0x5a);
+	ck_assert_ptr_null(strstr(fake_fdt(f), "serial"));
+	for (int i = 0; i < 3; i++) {
+		stop();
+		f = fake_new("dev-uart16550");
+		fake_prop(f, "at", i == 0 ? "0x1000" : "");
+		fake_prop(f, "port", i == 1 ? "" : "0x3f8");
+		fake_prop(f, "reg-shift", i == 2 ? "2" : "0");
+		ck_assert_int_eq(fake_create(f, &err), 0);
+		ck_assert_int_lt(fake_realize(f, &err), 0);
+		ck_assert(err.message[0]);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	CHECK_RUN("uart16550", start, stop, reset_values, transmit_and_its_interrupt, back_pressure,
 		  back_pressure_without_fifo, dead_and_missing_back_ends_swallow, receive_without_fifo,
 		  trigger_level_and_timeout, fifo_fills_and_goes_on, break_is_an_error_of_its_byte, loopback,
-		  modem_interrupt, order_of_conditions, spaced_registers, device_tree, state,
+		  modem_interrupt, order_of_conditions, spaced_registers, device_tree, at_a_port, state,
 		  state_sends_what_waits, fuzz);
 }

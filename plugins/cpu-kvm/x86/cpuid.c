@@ -116,8 +116,7 @@ static int model_apply(struct kvm *k, struct cpuid *c, struct mt_error *err)
 		const struct feature *f = &features[i];
 		bool wanted = f->level && f->level <= level && !is_listed(k, "features-off", f->name);
 
-		/* without KVM's own controller, its local APIC is none of the CPU's */
-		if (wanted && !has(c, f) && (k->irqchip || strcmp(f->name, "apic")))
+		if (wanted && !has(c, f))
 			return lacks(err, "model", f, whose);
 	}
 	words_mask(c, level);

@@ -11,25 +11,30 @@
 #define EBX 1
 #define ECX 2
 #define EDX 3
+#define PLATFORM FEATURE_PLATFORM
 
 const struct feature features[] = {
 	/* leaf 1 (Intel SDM volume 2, CPUID; AMD APM volume 3, appendix E) */
-	{ "fpu", 1, 0, EDX, 0, 1 }, { "vme", 1, 0, EDX, 1, 1 }, { "de", 1, 0, EDX, 2, 1 }, { "pse", 1, 0, EDX, 3, 1 },
-	{ "tsc", 1, 0, EDX, 4, 1 }, { "msr", 1, 0, EDX, 5, 1 }, { "pae", 1, 0, EDX, 6, 1 }, { "mce", 1, 0, EDX, 7, 1 },
-	{ "cx8", 1, 0, EDX, 8, 1 }, { "apic", 1, 0, EDX, 9, 1 }, { "sep", 1, 0, EDX, 11, 1 },
-	{ "mtrr", 1, 0, EDX, 12, 1 }, { "pge", 1, 0, EDX, 13, 1 }, { "mca", 1, 0, EDX, 14, 1 },
-	{ "cmov", 1, 0, EDX, 15, 1 }, { "pat", 1, 0, EDX, 16, 1 }, { "pse36", 1, 0, EDX, 17, 1 },
-	{ "clflush", 1, 0, EDX, 19, 1 }, { "mmx", 1, 0, EDX, 23, 1 }, { "fxsr", 1, 0, EDX, 24, 1 },
-	{ "sse", 1, 0, EDX, 25, 1 }, { "sse2", 1, 0, EDX, 26, 1 },
+	{ "fpu", 1, 0, EDX, 0, 1 }, { "vme", 1, 0, EDX, 1, PLATFORM },
+	{ "de", 1, 0, EDX, 2, PLATFORM }, { "pse", 1, 0, EDX, 3, PLATFORM },
+	{ "tsc", 1, 0, EDX, 4, PLATFORM }, { "msr", 1, 0, EDX, 5, PLATFORM },
+	{ "pae", 1, 0, EDX, 6, PLATFORM }, { "mce", 1, 0, EDX, 7, PLATFORM },
+	{ "cx8", 1, 0, EDX, 8, 1 }, { "apic", 1, 0, EDX, 9, PLATFORM },
+	{ "sep", 1, 0, EDX, 11, PLATFORM }, { "mtrr", 1, 0, EDX, 12, PLATFORM },
+	{ "pge", 1, 0, EDX, 13, PLATFORM }, { "mca", 1, 0, EDX, 14, PLATFORM },
+	{ "cmov", 1, 0, EDX, 15, 1 }, { "pat", 1, 0, EDX, 16, PLATFORM },
+	{ "pse36", 1, 0, EDX, 17, PLATFORM }, { "clflush", 1, 0, EDX, 19, PLATFORM },
+	{ "mmx", 1, 0, EDX, 23, 1 }, { "fxsr", 1, 0, EDX, 24, 1 }, { "sse", 1, 0, EDX, 25, 1 },
+	{ "sse2", 1, 0, EDX, 26, 1 },
 	{ "sse3", 1, 0, ECX, 0, 2 }, { "pclmulqdq", 1, 0, ECX, 1, 0 }, { "ssse3", 1, 0, ECX, 9, 2 },
 	{ "fma", 1, 0, ECX, 12, 3 }, { "cx16", 1, 0, ECX, 13, 2 }, { "pcid", 1, 0, ECX, 17, 0 },
 	{ "sse4_1", 1, 0, ECX, 19, 2 }, { "sse4_2", 1, 0, ECX, 20, 2 },
-	{ "x2apic", 1, 0, ECX, 21, FEATURE_PLATFORM }, { "movbe", 1, 0, ECX, 22, 3 }, { "popcnt", 1, 0, ECX, 23, 2 },
-	{ "tsc_deadline_timer", 1, 0, ECX, 24, FEATURE_PLATFORM }, { "aes", 1, 0, ECX, 25, 0 },
+	{ "x2apic", 1, 0, ECX, 21, PLATFORM }, { "movbe", 1, 0, ECX, 22, 3 }, { "popcnt", 1, 0, ECX, 23, 2 },
+	{ "tsc_deadline_timer", 1, 0, ECX, 24, PLATFORM }, { "aes", 1, 0, ECX, 25, 0 },
 	{ "xsave", 1, 0, ECX, 26, 3 }, { "avx", 1, 0, ECX, 28, 3 }, { "f16c", 1, 0, ECX, 29, 3 },
-	{ "rdrand", 1, 0, ECX, 30, 0 }, { "hypervisor", 1, 0, ECX, 31, FEATURE_PLATFORM },
+	{ "rdrand", 1, 0, ECX, 30, 0 }, { "hypervisor", 1, 0, ECX, 31, PLATFORM },
 	/* leaf 7 */
-	{ "fsgsbase", 7, 0, EBX, 0, 0 }, { "tsc_adjust", 7, 0, EBX, 1, FEATURE_PLATFORM }, { "bmi1", 7, 0, EBX, 3, 3 },
+	{ "fsgsbase", 7, 0, EBX, 0, 0 }, { "tsc_adjust", 7, 0, EBX, 1, PLATFORM }, { "bmi1", 7, 0, EBX, 3, 3 },
 	{ "hle", 7, 0, EBX, 4, 0 }, { "avx2", 7, 0, EBX, 5, 3 }, { "smep", 7, 0, EBX, 7, 0 },
 	{ "bmi2", 7, 0, EBX, 8, 3 }, { "erms", 7, 0, EBX, 9, 0 }, { "invpcid", 7, 0, EBX, 10, 0 },
 	{ "rtm", 7, 0, EBX, 11, 0 }, { "avx512f", 7, 0, EBX, 16, 4 }, { "avx512dq", 7, 0, EBX, 17, 4 },
@@ -39,8 +44,8 @@ const struct feature features[] = {
 	{ "umip", 7, 0, ECX, 2, 0 }, { "pku", 7, 0, ECX, 3, 0 }, { "gfni", 7, 0, ECX, 8, 0 },
 	{ "vaes", 7, 0, ECX, 9, 0 }, { "vpclmulqdq", 7, 0, ECX, 10, 0 }, { "la57", 7, 0, ECX, 16, 0 },
 	{ "rdpid", 7, 0, ECX, 22, 0 }, { "fsrm", 7, 0, EDX, 4, 0 },
-	{ "md_clear", 7, 0, EDX, 10, FEATURE_PLATFORM }, { "spec_ctrl", 7, 0, EDX, 26, FEATURE_PLATFORM },
-	{ "arch_capabilities", 7, 0, EDX, 29, FEATURE_PLATFORM }, { "ssbd", 7, 0, EDX, 31, FEATURE_PLATFORM },
+	{ "md_clear", 7, 0, EDX, 10, PLATFORM }, { "spec_ctrl", 7, 0, EDX, 26, PLATFORM },
+	{ "arch_capabilities", 7, 0, EDX, 29, PLATFORM }, { "ssbd", 7, 0, EDX, 31, PLATFORM },
 	/* leaf 0xd, subleaf 1 */
 	{ "xsaveopt", 0xd, 1, EAX, 0, 0 }, { "xsavec", 0xd, 1, EAX, 1, 0 }, { "xgetbv1", 0xd, 1, EAX, 2, 0 },
 	{ "xsaves", 0xd, 1, EAX, 3, 0 },
@@ -49,7 +54,7 @@ const struct feature features[] = {
 	{ "abm", 0x80000001, 0, ECX, 5, 3 }, { "sse4a", 0x80000001, 0, ECX, 6, 0 },
 	{ "3dnowprefetch", 0x80000001, 0, ECX, 8, 0 }, { "xop", 0x80000001, 0, ECX, 11, 0 },
 	{ "fma4", 0x80000001, 0, ECX, 16, 0 }, { "tbm", 0x80000001, 0, ECX, 21, 0 },
-	{ "syscall", 0x80000001, 0, EDX, 11, 1 }, { "nx", 0x80000001, 0, EDX, 20, 1 },
+	{ "syscall", 0x80000001, 0, EDX, 11, 1 }, { "nx", 0x80000001, 0, EDX, 20, PLATFORM },
 	{ "mmxext", 0x80000001, 0, EDX, 22, 0 }, { "fxsr_opt", 0x80000001, 0, EDX, 25, 0 },
 	{ "pdpe1gb", 0x80000001, 0, EDX, 26, 0 }, { "rdtscp", 0x80000001, 0, EDX, 27, 0 },
 	{ "lm", 0x80000001, 0, EDX, 29, 1 },

@@ -35,7 +35,7 @@ struct mt_run_params {
 	uint32_t flags;
 	const struct mt_flat_view *view;   /* system space */
 	uint64_t deadline_ns;              /* guest time to leave at; UINT64_MAX: none */
-	uint64_t budget;                   /* instructions at most; 0: no bound */
+	uint64_t budget;                   /* instructions at most; 0: no bound. Not heeded by those that cannot count. */
 	/*
 	 * Space "io": what x86 in and out reach; a range's gpa is the port. Regions only. NULL or no `size` for it:
 	 * none. The rules of `view` hold for it too.

@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Freestanding programs on this host's KVM: CPU, interrupts, two CPUs, and the ways in which a machine ends."""
+import errno
+import os
+import subprocess
+
+import x86
+from x86 import m
+
+
+def need_kvm():
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR))
+    except OSError as reason:
+        raise m.Skip("/dev/kvm: " + {errno.ENOENT: "this host has none",
+                                     errno.EACCES: "no permission"}.get(reason.errno, reason.strerror)) from None
+
+
+def test(folder):
+    x86.need_plugins()
+    x86.need_compiler()
+    need_kvm()
+    board = os.path.join(folder, "x86.ini")
+    with open(board, "w", encoding="utf-8") as f:
+        f.write(x86.BOARD)
+    for name, defines, vcpus, settings, status, pattern in x86.PROGRAMS:
+        elf = x86.build(folder, name, *defines)
+        words = [m.EMULATOR, "run", "-q", board]
+        for setting in x86.settings_of(elf, vcpus, settings):
+            words += ["-s", setting]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=120, check=False)
+        x86.judge(f"{os.path.basename(elf)} {' '.join(settings)}", done.stdout.decode(errors="replace"),
+                  done.returncode, status, pattern)
+
+
+m.main(test)

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The emulator on a KVM inside of Debian's qemu-system-x86_64, whose translator has AMD's SVM.
+
+The host inside is Debian's kernel with its KVM modules and a busybox; it runs the freestanding programs of kvm.py, goes
+on from a snapshot, and boots the same kernel as a guest. So that cpu-kvm is seen to run where there is no /dev/kvm.
+"""
+import gzip
+import os
+import re
+import shutil
+import subprocess
+
+import x86
+from x86 import m
+
+PEER = "qemu-system-x86_64"
+SECONDS = 900
+MODULES = ["irqbypass", "kvm", "ccp", "kvm-amd"]
+HEAD = """#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
+for m in %s; do insmod /$m.ko; done
+cd /w
+run() { mortise run --plugin-path /w "$@" </dev/null; }
+"""
+# what the guest does is slow twice over, so it is stopped by what it says and not by a time
+SNAPSHOT = """echo "=== begin snapshot"
+run -q snap.ini -s boot.kernel=/w/ticks > first 2>&1 &
+until grep -q 'tick 0x5' first; do usleep 50000; done
+mortise ctl /w/ctl pause && mortise ctl /w/ctl snapshot /w/snap && mortise ctl /w/ctl quit
+wait
+run -q --restore /w/snap > second 2>&1
+echo "status $?"
+cat first; echo "--- second"; cat second
+echo "=== end 0"
+"""
+LINUX = """echo "=== begin linux"
+run -q x86.ini -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/inner.gz -s ram.size=256M -s cpu.triple-fault=stop \\
+  -s 'boot.append=console=ttyS0 acpi=off noapic panic=-1 reboot=t mitigations=off quiet'
+echo "=== end $?"
+"""
+INNER = """#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+/bin/busybox echo "inner $(/bin/busybox uname -m) $(/bin/busybox grep -c ^processor /proc/cpuinfo)"
+/bin/busybox reboot -f
+"""
+
+
+def guest(name):
+    path = os.path.join(m.CACHE, "guests", "amd64", name)
+    if not os.path.exists(path):
+        raise m.Skip(f"the guest amd64/{name} is missing (make guests-all)")
+    return path
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def libraries(programs):
+    """What the dynamic linker would load, by the paths where it looks."""
+    text = subprocess.run(["ldd", *programs], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return sorted(set(re.findall(r"(/[^\s:]+\.so\S*) \(0x", text)))
+
+
+def archive(files):
+    """An initramfs of {path: (mode, bytes)}, with the folders that they need."""
+    folders, members = {"dev", "proc", "sys", "tmp"}, []
+    for path in files:
+        parts = path.split("/")[:-1]
+        folders |= {"/".join(parts[:i + 1]) for i in range(len(parts))}
+    members += [(f, 0o40755, b"") for f in sorted(folders)]
+    members += [(path, 0o100000 | mode, data) for path, (mode, data) in files.items()]
+    whole = b"".join(m._cpio_member(i + 1, *member) for i, member in enumerate(members))
+    return gzip.compress(whole + m._cpio_member(0, "TRAILER!!!", 0, b""), 1)
+
+
+def contents(folder):
+    plugins = [os.path.join(m.BUILD, "plugins", p, ".libs", p + ".so") for p in x86.PLUGINS]
+    files = {"bin/busybox": (0o755, read(guest("busybox"))), "bin/mortise": (0o755, read(m.EMULATOR)),
+             "w/x86.ini": (0o644, x86.BOARD.encode()), "w/vmlinuz": (0o644, read(guest("vmlinuz")))}
+    files.update({name + ".ko": (0o644, read(guest(name + ".ko"))) for name in MODULES})
+    files.update({"w/" + os.path.basename(p): (0o644, read(p)) for p in plugins})
+    files.update({path[1:]: (0o755, read(path)) for path in libraries([m.EMULATOR, *plugins])})
+    files["w/snap.ini"] = (0o644, x86.BOARD.encode() + b"[monitor]\nsocket = /w/ctl\n")
+    files["w/inner.gz"] = (0o644, archive({"init": (0o755, INNER.encode()), "bin/busybox": files["bin/busybox"]}))
+    files["w/ticks"] = (0o644, read(x86.build(folder, "ticks")))
+    script = HEAD % " ".join(MODULES)
+    for i, (name, defines, vcpus, settings, _status, _pattern) in enumerate(x86.PROGRAMS):
+        elf = x86.build(folder, name, *defines)
+        files["w/" + os.path.basename(elf)] = (0o644, read(elf))
+        words = " ".join("-s " + s for s in x86.settings_of("/w/" + os.path.basename(elf), vcpus, settings))
+        script += f'echo "=== begin {i}"\nrun -q x86.ini {words}\necho "=== end $?"\n'
+    files["init"] = (0o755, (script + SNAPSHOT + LINUX + "poweroff -f\n").encode())
+    return archive(files)
+
+
+def output_of(text, name):
+    found = re.search(rf"=== begin {name}\n(.*?)=== end (\d+)\n", text, re.S)
+    if not found:
+        raise m.console.Failure(f"{name} did not end; the end of the console:\n{text[-3000:]}")
+    return found[1], int(found[2])
+
+
+def snapshot_judge(text):
+    """The second run says every tick that the first one had not said, and no other."""
+    first, second = text.split("--- second\n")
+    begun, rest = (re.findall(r"tick (0x[0-9a-f]+)", t) for t in (first, second))
+    wanted = [hex(n) for n in range(1, 41)]
+    if begun + rest != wanted or not rest or "done" not in second or "status 0" not in first:
+        raise m.console.Failure(f"a snapshot does not go on where it was:\n{text[-3000:]}")
+    m.step(f"snapshot after {len(begun)} ticks: fine")
+
+
+def test(folder):
+    x86.need_plugins()
+    x86.need_compiler()
+    if not shutil.which(PEER):
+        raise m.Skip(f"{PEER} is missing")
+    initrd = os.path.join(folder, "initrd")
+    with open(initrd, "wb") as f:
+        f.write(contents(folder))
+    command = [PEER, "-accel", "tcg", "-M", "q35", "-cpu", "max,+svm", "-m", "1G", "-smp", "2", "-nodefaults", "-nographic",
+               "-serial", "stdio", "-no-reboot", "-kernel", guest("vmlinuz"), "-initrd", initrd,
+               "-append", "console=ttyS0 panic=-1 quiet mitigations=off"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=SECONDS, check=False)
+        text = done.stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired as end:
+        text = (end.stdout or b"").decode(errors="replace")
+    text = text.replace("\r", "")
+    for i, (name, defines, _vcpus, settings, status, pattern) in enumerate(x86.PROGRAMS):
+        x86.judge(" ".join([name, *defines, *settings]), *output_of(text, str(i)), status, pattern)
+    snapshot_judge(output_of(text, "snapshot")[0])
+    x86.judge("Linux", *output_of(text, "linux"), 1, r"inner x86_64 1\n(.*\n)*.*triple fault")
+
+
+m.main(test)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""Freestanding x86-64 programs: building them, the machine that they run on, and what they must say and end with.
+
+A program is built with start.S and rt.c, is entered by PVH, prints to the serial port, and ends the machine by a port.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import machines as m  # noqa: E402
+
+SOURCE = os.path.join(m.SOURCE, "tests/guest/x86")
+PLUGINS = ["cpu-kvm", "dev-boot-x86", "dev-debug-exit", "dev-uart16550", "dev-char-stdio"]
+FLAGS = ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-fno-pic", "-ffreestanding", "-fno-builtin", "-march=x86-64",
+         "-mgeneral-regs-only", "-mno-red-zone", "-fcf-protection=none", "-fno-stack-protector",
+         "-fno-asynchronous-unwind-tables", "-O2", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none",
+         "-Wl,--no-warn-rwx-segments", "-Wl,-z,noexecstack", "-Wl,-T," + os.path.join(SOURCE, "link.ld")]
+BOARD = """[machine]
+schema = 1
+arch = x86_64
+[cpu]
+plugin = cpu-kvm
+[memory ram]
+at = 0
+size = 64M
+[boot]
+plugin = dev-boot-x86
+kernel = none
+[device con0]
+plugin = dev-char-stdio
+[device uart0]
+plugin = dev-uart16550
+port = 0x3f8
+irq = cpu:4
+char = con0
+[device exit]
+plugin = dev-debug-exit
+"""
+
+# program, defines, vCPUs, settings, exit status, what the output must hold
+PROGRAMS = [
+    ("cpu", [], 1, [], 0, r"ring 3 0x87c8dad3830e2325\n(.*\n)*done\n"),
+    ("cpu", [], 1, ["cpu.model=base"], 0, r"done\n"),
+    ("cpu", [], 1, ["cpu.irqchip=off", "uart0.irq="], 0, r"done\n"),
+    ("irq", [], 1, [], 0, r"serial port through the I/O APIC: ok\ndone\n"),
+    ("smp", [], 2, [], 0, r"atomic sum: ok\ndone\n"),
+    ("fail", ["HOW=1"], 1, [], 7, r"going\n"),
+    ("fail", ["HOW=2"], 1, [], 1, r"vcpu0: triple fault: rip 0x"),
+    ("fail", ["HOW=3"], 1, [], 1, r"vcpu0: KVM cannot emulate an instruction: .*rip 0xfee80000"),
+]
+
+
+def need_compiler():
+    compiler = os.environ.get("X86_64_CC") or ("gcc" if os.uname().machine == "x86_64" else "x86_64-linux-gnu-gcc")
+    if not shutil.which(compiler):
+        raise m.Skip(f"{compiler} is missing")
+    return compiler
+
+
+def need_plugins():
+    m.need_emulator()
+    for name in PLUGINS:
+        if not os.path.exists(os.path.join(m.BUILD, "plugins", name, ".libs", name + ".so")):
+            raise m.Skip(f"{name} is not built")
+
+
+def build(folder, name, *defines):
+    path = os.path.join(folder, "-".join([name, *defines]).replace("=", ""))
+    subprocess.run([need_compiler(), *FLAGS, *("-D" + d for d in defines), "-o", path,
+                    *(os.path.join(SOURCE, f) for f in ("start.S", "rt.c", name + ".c"))], check=True)
+    return path
+
+
+def settings_of(kernel, vcpus, settings):
+    return [f"boot.kernel={kernel}", f"cpu.count={vcpus}", *settings]
+
+
+def judge(what, output, status, wanted_status, pattern):
+    output = output.replace("\r", "")
+    if status != wanted_status or not re.search(pattern, output) or "FAILED" in output:
+        raise m.console.Failure(f"{what}: status {status} and not {wanted_status}, or without '{pattern}':\n{output[-3000:]}")
+    m.step(f"{what}: fine")
