@@ -11,6 +11,15 @@ struct machine;
 /* [main] paused, fronts quiesced: everything written is durable. 0, or a negative code with `err`. */
 int block_flush_all(struct machine *m, struct mt_error *err);
 
+/* An error of a disk, as the user is told of it. The names live as long as the machine. */
+struct block_error {
+	const char *front, *node;
+	uint32_t op, action;             /* MT_BLOCK_*, MT_BLOCK_FAILED_* */
+	int32_t result;
+};
+/* [main] policy.c, after MACHINE_EVENT_DISK: calls `fn` for those that nobody was told of. */
+void block_errors_tell(struct machine *m, void (*fn)(void *arg, const struct block_error *error), void *arg);
+
 extern const struct mt_block_host block_host;          /* MT_IFACE_BLOCK */
 extern const struct mt_block_node block_node_host;     /* MT_IFACE_BLOCK_NODE */
 extern const struct mt_block_cache_host block_cache_host;   /* MT_IFACE_BLOCK_CACHE */

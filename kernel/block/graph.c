@@ -541,6 +541,7 @@ static struct mt_block *front_open(struct mt_inst *inst, const char *prop, uint3
 		return NULL;
 	}
 	block->front_inst = inst;
+	policy_init(block);
 	block->front = front;
 	block->front_self = self;
 	block->next_front = node->fronts;
@@ -575,4 +576,5 @@ const struct mt_block_host block_host = {
 	.reap = request_reap,
 	.drain = request_drain,
 	.in_flight = front_in_flight,
+	.failed = policy_failed,
 };

@@ -4,6 +4,7 @@
  * lock but for request_post. Easy to break: a request that waits is in one list only (a node's, or a worker's), and
  * comes back by its `wake`; until then nothing of it is touched.
  */
+#include "kernel/block/block.h"
 #include "kernel/block/filter.h"
 
 #include <errno.h>
@@ -591,6 +592,7 @@ struct mt_block *request_open(struct bnode *node, bool write, struct mt_error *e
 	block->place_shift = place_shift(node->info.unit_bytes);
 	block->posted_last = &block->posted;
 	pthread_mutex_init(&block->post_lock, NULL);
+	block->errors = g_array_new(FALSE, FALSE, sizeof(struct block_error));
 	list_init(&block->done);
 	list_init(&block->held);
 	return block;
@@ -620,6 +622,7 @@ void request_close(struct mt_block *block)
 	pthread_mutex_unlock(&block->post_lock);
 	pthread_mutex_destroy(&block->post_lock);
 	block->engine->ops->destroy(block->engine);
+	g_array_unref(block->errors);
 	g_free(block->places);
 	g_free(block);
 }

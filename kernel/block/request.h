@@ -95,6 +95,8 @@ struct bpart {
 	struct bdecoded *unit;
 };
 
+enum policy_word { POLICY_REPORT, POLICY_IGNORE, POLICY_STOP, POLICY_ENOSPC };
+
 struct mt_block {
 	struct bnode *node;
 	bool write;
@@ -112,6 +114,9 @@ struct mt_block {
 
 	pthread_mutex_t post_lock;
 	struct bpost *posted, **posted_last;
+	/* policy.c */
+	enum policy_word on_read_error, on_write_error;
+	GArray *errors;                  /* of struct block_error, under post_lock: not told yet */
 	/* graph.c */
 	struct mt_inst *front_inst;
 	const struct mt_block_front *front;
@@ -119,6 +124,10 @@ struct mt_block {
 	struct mt_deferred *changed;
 	struct mt_block *next_front;
 };
+
+/* policy.c: [main] when front_inst is known; and as in mt_block_host */
+void policy_init(struct mt_block *block);
+uint32_t policy_failed(struct mt_block *block, const struct mt_block_req *req);
 
 /* graph.c: the node of an instance, or NULL */
 struct bnode *graph_node(struct mt_inst *inst);

@@ -30,6 +30,8 @@ struct machine_memory {
 
 #define MACHINE_EVENT_RESET 1u         /* it was reset */
 #define MACHINE_EVENT_DEBUG 2u         /* vCPUs have stopped for the debugger; the machine is paused */
+#define MACHINE_EVENT_DISK  4u         /* requests of disks have failed: kernel/block/block.h */
+#define MACHINE_EVENT_STOP  8u         /* a disk's error has paused the machine */
 
 /* Who looks on while machine_run serves a machine (the monitor); all of it is called on [main]. */
 struct machine_watcher {
@@ -67,7 +69,7 @@ struct machine {
 		pthread_mutex_t lock;
 		int event_fd;          /* readable while `request` is not 0 */
 		uint32_t request, code;
-		bool debug;            /* a vCPU has stopped for the debugger */
+		uint32_t notices;      /* MACHINE_EVENT_* to be told */
 	} ask;
 	struct machine_watcher watcher;
 	struct {                       /* log.c */
@@ -139,8 +141,11 @@ int machine_run(struct machine *m);
 /* [any] MT_REQUEST_* or MACHINE_REQUEST_FAIL; never waits. The vCPUs leave `run` soon. */
 void machine_request(struct machine *m, uint32_t request, uint32_t code);
 
-/* [any] A vCPU has stopped for the debugger: never waits; the others leave `run` soon. */
-void machine_notice_debug(struct machine *m);
+/*
+ * [any] MACHINE_EVENT_*, never waits. DEBUG: a vCPU has stopped for the debugger; the others leave `run` soon. STOP:
+ * the machine is paused soon, unless it is already.
+ */
+void machine_notice(struct machine *m, uint32_t event);
 
 /* [main] `run` and `check --dts` of the command. The exit code of the process. */
 int machine_main_run(struct config *config, struct registry *registry, const struct run_options *options);

@@ -37,34 +37,33 @@ void machine_request(struct machine *m, uint32_t request, uint32_t code)
 		return;   /* the counter is full: main is being woken already */
 }
 
-void machine_notice_debug(struct machine *m)
+void machine_notice(struct machine *m, uint32_t event)
 {
 	uint64_t one = 1;
 
 	pthread_mutex_lock(&m->ask.lock);
-	m->ask.debug = true;
-	if (m->vcpus)
+	m->ask.notices |= event;
+	if (m->vcpus && event == MACHINE_EVENT_DEBUG)
 		vcpus_hold(m->vcpus);
 	pthread_mutex_unlock(&m->ask.lock);
 	if (write(m->ask.event_fd, &one, sizeof(one)) < 0)
 		return;   /* as above */
 }
 
-static uint32_t request_take(struct machine *m, uint32_t *code, bool *debug)
+static uint32_t request_take(struct machine *m, uint32_t *code, uint32_t *notices)
 {
 	uint64_t count;
 	uint32_t request;
 
-	*debug = false;
+	*notices = 0;
 
 	if (read(m->ask.event_fd, &count, sizeof(count)) < 0)
 		return 0;
 	pthread_mutex_lock(&m->ask.lock);
 	request = m->ask.request;
 	*code = m->ask.code;
-	*debug = m->ask.debug;
-	m->ask.request = m->ask.code = 0;
-	m->ask.debug = false;
+	*notices = m->ask.notices;
+	m->ask.request = m->ask.code = m->ask.notices = 0;
 	pthread_mutex_unlock(&m->ask.lock);
 	return request;
 }
@@ -75,13 +74,23 @@ static void tell(struct machine *m, uint32_t event)
 		m->watcher.event(m->watcher.arg, event);
 }
 
-static void serve_debug(struct machine *m)
+/* What was paused meanwhile for another reason: whoever did it has seen what there was to see. */
+static void serve_stop(struct machine *m, uint32_t event)
 {
-	/* what was paused meanwhile for another reason: whoever did it has seen what the vCPUs had to say */
 	if (m->state != INST_RUNNING)
 		return;
 	machine_pause(m);
-	tell(m, MACHINE_EVENT_DEBUG);
+	tell(m, event);
+}
+
+static void serve_notices(struct machine *m, uint32_t notices)
+{
+	if (notices & MACHINE_EVENT_DISK)
+		tell(m, MACHINE_EVENT_DISK);
+	if (notices & MACHINE_EVENT_DEBUG)
+		serve_stop(m, MACHINE_EVENT_DEBUG);
+	if (notices & MACHINE_EVENT_STOP)
+		serve_stop(m, MACHINE_EVENT_STOP);
 }
 
 static int serve_reset(struct machine *m)
@@ -109,11 +118,10 @@ static int poweroff_code(uint32_t code)
 static int serve_request(struct machine *m, uint32_t *request)
 {
 	uint32_t code = 0;
-	bool debug;
+	uint32_t notices;
 
-	*request = request_take(m, &code, &debug);
-	if (debug)
-		serve_debug(m);
+	*request = request_take(m, &code, &notices);
+	serve_notices(m, notices);
 	switch (*request) {
 	case 0:
 		return GOING_ON;

@@ -125,7 +125,7 @@ static void vcpu_after_run(struct mt_vcpu *vcpu, int code, struct mt_exit *exit,
 		break;
 	case MT_EXIT_DEBUG:
 		vcpu->debugged = true;
-		machine_notice_debug(vcpu->vcpus->machine);
+		machine_notice(vcpu->vcpus->machine, MACHINE_EVENT_DEBUG);
 		break;
 	default:
 		snprintf(text, sizeof(text), "unknown reason %u to stop", exit->reason);

@@ -12,6 +12,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "kernel/block/block.h"
+#include "kernel/block/block.h"
 #include "kernel/machine/fault.h"
 #include "kernel/machine/services.h"
 #include "kernel/monitor/gdb.h"
@@ -67,14 +69,19 @@ const char *monitor_status(const struct monitor *mon)
 	return mon->m->state == INST_REALIZED ? "prelaunch" : "paused";
 }
 
+static void stopped(struct monitor *mon)
+{
+	server_event(mon, "STOP", NULL);
+	if (mon->gdb)
+		gdb_paused(mon->gdb);
+}
+
 bool monitor_stop(struct monitor *mon)
 {
 	if (mon->m->state != INST_RUNNING)
 		return false;
 	machine_pause(mon->m);
-	server_event(mon, "STOP", NULL);
-	if (mon->gdb)
-		gdb_paused(mon->gdb);
+	stopped(mon);
 	return true;
 }
 
@@ -89,6 +96,21 @@ bool monitor_go(struct monitor *mon)
 
 /* What machine_run tells */
 
+/* In the words of QMP, for those who listen to several emulators. */
+static void disk_error(void *arg, const struct block_error *error)
+{
+	static const char *const actions[] = { "report", "ignore", "stop" };
+	bool full = error->result == MT_ENOSPC;
+	char *data = g_strdup_printf("{\"device\": \"%s\", \"node-name\": \"%s\", \"operation\": \"%s\", "
+				     "\"action\": \"%s\", \"nospace\": %s, \"reason\": \"%s\"}", error->front, error->node,
+				     error->op == MT_BLOCK_READ ? "read" : "write", actions[error->action],
+				     full ? "true" : "false", full ? "no space left" :
+				     error->result == MT_EGONE ? "the disk is gone" : "input/output error");
+
+	server_event(arg, "BLOCK_IO_ERROR", data);
+	g_free(data);
+}
+
 static void monitor_event(void *arg, uint32_t event)
 {
 	struct monitor *mon = arg;
@@ -97,6 +119,10 @@ static void monitor_event(void *arg, uint32_t event)
 		server_event(mon, "RESET", NULL);
 	if (event == MACHINE_EVENT_DEBUG && mon->gdb)
 		gdb_debugged(mon->gdb);
+	if (event == MACHINE_EVENT_DISK)
+		block_errors_tell(mon->m, disk_error, mon);
+	if (event == MACHINE_EVENT_STOP)
+		stopped(mon);
 	server_reap(mon);
 }
 

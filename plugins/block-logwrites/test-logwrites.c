@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The log by the description of its format: order, flags and data of entries; appending; logs that cannot be written. */
+/* The log by the description of its format: entries in order, with flags and data; appending; faults of the log. */
 #include <fake/block.h>
 #include <fake/check-run.h>
 #include <fake/state.h>

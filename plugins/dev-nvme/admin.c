@@ -57,7 +57,7 @@ static uint32_t delete_sq(struct nvme *n, const struct nvme_command *c)
 
 	if (qid == 0 || qid > n->queue_max || !n->sqs[qid].size)
 		return NVME_QID;
-	nvme_drain(n);
+	nvme_finish(n);
 	n->sqs[qid] = (struct nvme_sq){ 0 };
 	return NVME_OK;
 }

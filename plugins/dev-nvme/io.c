@@ -25,6 +25,7 @@ static struct nvme_request *request_take(struct nvme *n, uint32_t sqid, const st
 	r->io.user = r;
 	r->sqid = sqid;
 	r->cid = c->cid;
+	r->command = *c;
 	r->map_count = r->range_count = r->range_next = 0;
 	n->in_flight++;
 	return r;
@@ -44,6 +45,7 @@ void nvme_requests_free(struct nvme *n)
 		free(r);
 	}
 	n->free = NULL;
+	free(n->restored);
 }
 
 /* Ranges: `*r` gets offset and length of the disk. */
@@ -192,6 +194,22 @@ static uint32_t status_of(const struct mt_block_req *io)
 	return io->op == MT_BLOCK_FLUSH ? NVME_INTERNAL : NVME_WRITE_FAULT;
 }
 
+/* What failed, as the user wants it. 0: it is kept, with its memory. */
+static uint32_t settled(struct nvme *n, struct nvme_request *r)
+{
+	uint32_t what = n->blocks->failed(n->block, &r->io);
+
+	if (what == MT_BLOCK_FAILED_IGNORE)
+		r->io.result = 0;
+	if (what != MT_BLOCK_FAILED_KEEP)
+		return 1;
+	r->next = NULL;
+	*(n->kept ? n->kept_last : &n->kept) = r;
+	n->kept_last = &r->next;
+	n->kept_count++;
+	return 0;
+}
+
 static void finish(struct nvme *n, struct nvme_request *r)
 {
 	struct mt_block_req *io = &r->io;
@@ -213,8 +231,10 @@ void nvme_reap(struct nvme *n)
 	do {
 		count = n->blocks->reap(n->block, done, NVME_BATCH);
 		for (uint32_t i = 0; i < count; i++) {
-			if (done[i]->user)
-				finish(n, done[i]->user);
+			struct nvme_request *r = done[i]->user;
+
+			if (r && (!done[i]->result || !(n->csts & NVME_CSTS_RDY) || settled(n, r)))
+				finish(n, r);
 		}
 	} while (count);
 }
@@ -224,7 +244,55 @@ void nvme_drain(struct nvme *n)
 	do {
 		n->blocks->drain(n->block);
 		nvme_reap(n);
-	} while (n->in_flight);
+	} while (n->in_flight > n->kept_count);
+}
+
+static struct nvme_request *kept_take(struct nvme *n)
+{
+	struct nvme_request *r = n->kept;
+
+	n->kept = NULL;
+	n->kept_count = 0;
+	return r;
+}
+
+void nvme_finish(struct nvme *n)
+{
+	nvme_drain(n);
+	for (struct nvme_request *r = kept_take(n), *next; r; r = next) {
+		next = r->next;
+		finish(n, r);
+	}
+	n->restored_count = 0;
+}
+
+static void restored_begin(struct nvme *n)
+{
+	for (uint32_t i = 0; i < n->restored_count; i++) {
+		const struct nvme_saved *saved = &n->restored[i];
+		struct mt_block_req *io;
+		uint32_t status;
+
+		n->cqs[n->sqs[saved->sqid].cqid].owed++;
+		status = nvme_io(n, saved->sqid, &saved->command, &io);
+		if (status == NVME_LATER)
+			n->blocks->submit(n->block, &io, 1);
+		else
+			nvme_complete(n, saved->sqid, saved->command.cid, status, 0);
+	}
+	n->restored_count = 0;
+}
+
+void nvme_kept_retry(struct nvme *n)
+{
+	for (struct nvme_request *r = kept_take(n), *next; r; r = next) {
+		struct mt_block_req *io = &r->io;
+
+		next = r->next;
+		n->blocks->submit(n->block, &io, 1);
+	}
+	restored_begin(n);
+	nvme_reap(n);
 }
 
 void nvme_flush(struct nvme *n)

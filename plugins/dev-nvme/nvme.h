@@ -87,6 +87,7 @@ struct nvme_range {
 struct nvme_request {
 	struct mt_block_req io;
 	uint32_t sqid, cid;
+	struct nvme_command command;   /* as it was taken, for the state of what is kept */
 	uint32_t direction;
 	uint32_t map_count;
 	uint32_t range_count, range_next;      /* of a deallocation, which goes one after the other */
@@ -96,6 +97,12 @@ struct nvme_request {
 		struct mt_iov iov[2 * NVME_PAGES_MAX];
 		struct nvme_range ranges[NVME_RANGES_MAX];
 	};
+};
+
+/* A command that was kept when the state was saved. */
+struct nvme_saved {
+	uint32_t sqid;
+	struct nvme_command command;
 };
 
 struct nvme {
@@ -124,6 +131,12 @@ struct nvme {
 	struct nvme_cq cqs[NVME_QUEUES_MAX + 1];
 	uint32_t in_flight;
 	struct nvme_request *free;
+
+	/* failed, until the machine goes on: in order, of those in flight; and what a restored state brought */
+	struct nvme_request *kept, **kept_last;
+	uint32_t kept_count;
+	struct nvme_saved *restored;
+	uint32_t restored_count;
 
 	/* features, 5.21.1 */
 	uint32_t features[16];
@@ -193,8 +206,12 @@ uint32_t nvme_data_read(struct nvme *n, uint64_t prp1, uint64_t prp2, void *buf,
 uint32_t nvme_io(struct nvme *n, uint32_t sqid, const struct nvme_command *c, struct mt_block_req **io);
 /* Answers what the disk has completed. */
 void nvme_reap(struct nvme *n);
-/* Nothing is in flight when it returns; answers are posted. */
+/* Nothing but what is kept is in flight when it returns; answers are posted. */
 void nvme_drain(struct nvme *n);
+/* And what is kept is answered with its error. */
+void nvme_finish(struct nvme *n);
+/* [main] the machine goes on: what was kept is tried again */
+void nvme_kept_retry(struct nvme *n);
 /* And everything that was answered is durable. */
 void nvme_flush(struct nvme *n);
 void nvme_requests_free(struct nvme *n);

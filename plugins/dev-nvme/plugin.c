@@ -17,6 +17,7 @@
 	P(c, function, "function", MT_PROP_INT, "", "0..7", "", 0, "function of the slot") \
 	P(c, block, "block", MT_PROP_REF, "", "mortise.block-format/1", "", MT_PROPF_REQUIRED, \
 	  "the disk's contents") \
+	MT_BLOCK_FRONT_PROPS(P, c) \
 	P(c, serial, "serial", MT_PROP_STRING, "", "", "", 0, "serial number that the guest reads, up to 20 bytes") \
 	P(c, queues, "queues", MT_PROP_INT, "8", "1..64", "", 0, "largest number of I/O queues") \
 	P(c, queue_size, "queue-size", MT_PROP_INT, "1024", "2..4096", "", 0, "largest number of entries of a queue") \
@@ -26,6 +27,7 @@
 	C(nvme, "dev-nvme", MT_KIND_DEVICE, 0, MT_NOTE_SUMMARY, "mortise.pci-function/1 mortise.state/1", \
 	  NVME_PROPS)
 
+#include <mortise/draft/block.h>
 #include <mortise/note-emit.h>
 
 #include <mortise/draft/device.h>
@@ -169,6 +171,7 @@ static void device_resume(void *self)
 {
 	struct nvme *n = self;
 
+	nvme_kept_retry(n);
 	nvme_interrupt(n);
 	n->loop->deferred_post(n->more);
 }
@@ -187,7 +190,7 @@ static int device_load(void *self, struct mt_state_in *in, const struct mt_state
 }
 
 static const struct mt_state_class state = {
-	.schema = "nvme", .version = 1, .version_min = 1, .save = device_save, .load = device_load,
+	.schema = "nvme", .version = 2, .version_min = 1, .save = device_save, .load = device_load,
 };
 
 static void device_unrealize(void *self)
@@ -195,7 +198,7 @@ static void device_unrealize(void *self)
 	struct nvme *n = self;
 
 	n->csts = 0;
-	nvme_drain(n);
+	nvme_finish(n);
 }
 
 static void device_destroy(void *self)

@@ -66,7 +66,7 @@ void nvme_fatal(struct nvme *n, const char *why)
 static void controller_reset(struct nvme *n)
 {
 	n->csts = 0;                           /* first: nothing is posted any more */
-	nvme_drain(n);
+	nvme_finish(n);
 	memset(n->sqs, 0, sizeof(n->sqs));
 	memset(n->cqs, 0, sizeof(n->cqs));
 	n->int_mask = n->io_queues = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Saved state of the controller: registers, queues, features, events. Nothing is in flight when it is saved; what was
- * not taken stands in the queues, in guest memory. A state is untrusted: indices lie inside their queues, and queues
- * inside of what the instance has, or it is refused.
+ * Saved state of the controller: registers, queues, features, events, and commands whose request failed and is kept.
+ * Nothing else is in flight when it is saved, and what was not taken stands in the queues, in guest memory. A state is
+ * untrusted: indices lie inside their queues, and queues inside of what the instance has, or it is refused.
  */
 #include "nvme.h"
 
@@ -51,6 +51,15 @@ static const struct mt_state_field fields[] = {
 };
 static const struct mt_state_table table = MT_STATE_TABLE(struct nvme, fields);
 
+static void kept_save(struct mt_state_out *out, const struct mt_state_writer *w, uint32_t sqid,
+		      const struct nvme_command *command)
+{
+	w->begin(out, "kept", 0);
+	w->put(out, "sqid", MT_STATE_U32, 0, &sqid, 1);
+	w->put(out, "command", MT_STATE_BYTES, 0, command, sizeof(*command));
+	w->end(out);
+}
+
 void nvme_save(struct nvme *n, struct mt_state_out *out, const struct mt_state_writer *w)
 {
 	uint64_t queues = n->queue_max, entries = n->size_max;
@@ -66,6 +75,10 @@ void nvme_save(struct nvme *n, struct mt_state_out *out, const struct mt_state_w
 		mt_state_save(out, w, &cq_table, &n->cqs[i]);
 		w->end(out);
 	}
+	for (const struct nvme_request *r = n->kept; r; r = r->next)
+		kept_save(out, w, r->sqid, &r->command);
+	for (uint32_t i = 0; i < n->restored_count; i++)
+		kept_save(out, w, n->restored[i].sqid, &n->restored[i].command);
 }
 
 static int group_read(struct mt_state_in *in, const struct mt_state_reader *r, const char *name, uint32_t index,
@@ -94,6 +107,58 @@ static int all_read(struct nvme *n, struct mt_state_in *in, const struct mt_stat
 		if (!code)
 			code = group_read(in, r, "cq", i, &cq_table, version, &to->cqs[i]);
 	}
+	return code;
+}
+
+static int kept_read(struct mt_state_in *in, const struct mt_state_reader *r, uint32_t index,
+		     struct nvme_saved *saved)
+{
+	int code = r->begin(in, "kept", index);
+
+	if (code)
+		return code;
+	code = r->get(in, "sqid", MT_STATE_U32, &saved->sqid, 1);
+	if (!code)
+		code = r->get(in, "command", MT_STATE_BYTES, &saved->command, sizeof(saved->command));
+	r->end(in);
+	return code;
+}
+
+/* Each has a queue, and room for its answer there. */
+static uint32_t kept_legal(struct nvme *from, uint32_t queue_max)
+{
+	uint32_t legal = 1;
+
+	for (uint32_t i = 0; i < from->restored_count && legal; i++) {
+		uint32_t sqid = from->restored[i].sqid;
+		struct nvme_cq *cq;
+
+		if (!sqid || sqid > queue_max || !from->sqs[sqid].size)
+			return 0;
+		cq = &from->cqs[from->sqs[sqid].cqid];
+		legal = nvme_cq_room(cq) > 0;
+		cq->owed += legal;
+	}
+	for (uint32_t i = 0; i <= queue_max; i++)
+		from->cqs[i].owed = 0;                 /* taken when they begin */
+	return legal;
+}
+
+static int all_kept_read(struct mt_state_in *in, const struct mt_state_reader *r, struct nvme *to)
+{
+	uint32_t type = 0, count = 0;
+	int code = 0;
+
+	if (r->find(in, "kept", &type, &count) < 0)
+		return 0;
+	if (type != MT_STATE_GROUP || count > NVME_REQUESTS_MAX)
+		return r->refuse(in, "kept", "are more than the controller could have");
+	to->restored = calloc(count, sizeof(*to->restored));
+	if (!to->restored)
+		return MT_ENOMEM;
+	to->restored_count = count;
+	for (uint32_t i = 0; !code && i < count; i++)
+		code = kept_read(in, r, i, &to->restored[i]);
 	return code;
 }
 
@@ -129,11 +194,20 @@ int nvme_load(struct nvme *n, struct mt_state_in *in, const struct mt_state_read
 	code = all_read(n, in, r, version, from);
 	if (!code && !queues_legal(n, from))
 		code = r->refuse(in, "sq", "or a completion queue is none that the controller could have");
+	if (!code)
+		code = all_kept_read(in, r, from);
+	if (!code && !kept_legal(from, n->queue_max))
+		code = r->refuse(in, "kept", "is a command that the controller could not have");
 	if (!code) {
 		mt_state_take(&table, (uint8_t *)n, (const uint8_t *)from);
 		memcpy(n->sqs, from->sqs, sizeof(n->sqs));
 		memcpy(n->cqs, from->cqs, sizeof(n->cqs));     /* nothing owed, nothing due */
+		free(n->restored);
+		n->restored = from->restored;
+		n->restored_count = from->restored_count;
+		from->restored = NULL;
 	}
+	free(from->restored);
 	free(from);
 	return code;
 }

@@ -3,7 +3,8 @@
  * dev-virtio-blk: a disk, Virtio 1.2 section 5.2. All under the instance lock.
  * A kick ([vcpu]) pops a batch, submits it with one call, and takes back at once what the host had in its page
  * cache; the rest comes by `ready` ([io]). Either way answers are pushed in batches, with one signal a queue.
- * Requests live in a pool that grows to what was in flight at most, which the rings bound.
+ * Requests live in a pool that grows to what was in flight at most, which the rings bound. What failed and is kept
+ * stands in the saved state of the rings: a restored device pops it once more.
  */
 #define MT_NOTE_NAME     "dev-virtio-blk"
 #define MT_NOTE_VERSION  MORTISE_VERSION
@@ -18,6 +19,7 @@
 	  "virtio slot of the device") \
 	P(c, block, "block", MT_PROP_REF, "", "mortise.block-format/1", "", MT_PROPF_REQUIRED, \
 	  "the disk's contents") \
+	MT_BLOCK_FRONT_PROPS(P, c) \
 	P(c, serial, "serial", MT_PROP_STRING, "", "", "", 0, "serial number that the guest reads, up to 20 bytes") \
 	P(c, queues, "queues", MT_PROP_INT, "1", "1..16", "", 0, "number of request queues") \
 	P(c, queue_size, "queue-size", MT_PROP_INT, "256", "2..1024", "", 0, "entries of a queue, a power of two")
@@ -25,6 +27,7 @@
 	C(blk, "dev-virtio-blk", MT_KIND_DEVICE, 0, \
 	  MT_NOTE_SUMMARY, "mortise.virtio-device/1", BLK_PROPS)
 
+#include <mortise/draft/block.h>
 #include <mortise/note-emit.h>
 
 #include <mortise/draft/device.h>
@@ -108,6 +111,7 @@ struct blk {
 	struct blk_disk disk;
 	struct config config;
 	struct request *free;
+	struct request *kept, **kept_last;   /* failed, until the machine goes on; in the rings they are in flight */
 };
 
 /* Answers */
@@ -159,6 +163,22 @@ static void complain(struct blk *b, const struct mt_block_req *io)
 	b->log->message(b->inst, MT_LOG_WARN, text);
 }
 
+/* What failed, as the user wants it. 0: it is kept. */
+static uint32_t settled(struct blk *b, struct request *r)
+{
+	uint32_t what = b->blocks->failed(b->block, &r->io);
+
+	complain(b, &r->io);
+	if (what == MT_BLOCK_FAILED_IGNORE)
+		r->io.result = 0;
+	if (what != MT_BLOCK_FAILED_KEEP)
+		return 1;
+	r->next = NULL;
+	*b->kept_last = r;
+	b->kept_last = &r->next;
+	return 0;
+}
+
 static uint32_t answer_done(struct blk *b, struct answers *a)
 {
 	struct mt_block_req *done[BATCH];
@@ -167,8 +187,8 @@ static uint32_t answer_done(struct blk *b, struct answers *a)
 	for (uint32_t i = 0; i < n; i++) {
 		struct request *r = done[i]->user;
 
-		if (done[i]->result)
-			complain(b, done[i]);
+		if (done[i]->result && b->running && !settled(b, r))
+			continue;
 		if (b->running)
 			answer(b, a, r->queue, r->elem, status_of(done[i]->result));
 		request_free(b, r);
@@ -322,6 +342,24 @@ static void blk_start(void *self, uint64_t features)
 	b->running = 1;
 }
 
+/* All that was kept, again or never. */
+static void kept_end(struct blk *b, uint32_t again)
+{
+	struct request *r = b->kept;
+
+	b->kept = NULL;
+	b->kept_last = &b->kept;
+	for (struct request *next; r; r = next) {
+		struct mt_block_req *io = &r->io;
+
+		next = r->next;
+		if (again)
+			b->blocks->submit(b->block, &io, 1);
+		else
+			request_free(b, r);
+	}
+}
+
 static void blk_stop(void *self)
 {
 	struct blk *b = self;
@@ -333,6 +371,7 @@ static void blk_stop(void *self)
 	b->blocks->drain(b->block);
 	while (answer_done(b, &none))
 		;
+	kept_end(b, 0);
 	memset(b->vqs, 0, sizeof(b->vqs));
 	b->more_queues = 0;
 	b->features = 0;
@@ -355,6 +394,7 @@ static int blk_create(const struct mt_host *host, struct mt_inst *inst, void **s
 	if (!b)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	b->inst = inst;
+	b->kept_last = &b->kept;
 	b->props = host->get_interface(host, MT_IFACE_PROPS);
 	b->virtio = host->get_interface(host, MT_IFACE_VIRTQUEUE);
 	b->blocks = host->get_interface(host, MT_IFACE_BLOCK);
@@ -450,6 +490,17 @@ static void blk_quiesce(void *self)
 	blk_ready(b);
 }
 
+/* What was kept is tried again; what a restored ring has in flight comes by pop. */
+static void blk_resume(void *self)
+{
+	struct blk *b = self;
+
+	kept_end(b, 1);
+	blk_ready(b);
+	for (uint32_t i = 0; i < b->queue_count; i++)
+		serve(b, i);
+}
+
 static void blk_unrealize(void *self)
 {
 	blk_stop(self);
@@ -480,6 +531,7 @@ static const struct mt_device_class blk_device = {
 	.realize = blk_realize,
 	.reset = blk_reset,
 	.quiesce = blk_quiesce,
+	.resume = blk_resume,
 	.unrealize = blk_unrealize,
 	.destroy = blk_destroy,
 };

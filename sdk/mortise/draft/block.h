@@ -56,6 +56,18 @@ struct mt_block_req {
 	void *user;                      /* the front's */
 };
 
+/* Properties of a front: put them into the note beside one's own. */
+#define MT_BLOCK_FRONT_PROPS(P, c) \
+	P(c, rerror, "rerror", MT_PROP_ENUM, "report", "report|stop|ignore", "", 0, \
+	  "a read fails: tell the guest; stop the machine and try again when it goes on; say that it went well") \
+	P(c, werror, "werror", MT_PROP_ENUM, "report", "report|stop|ignore|enospc", "", 0, \
+	  "the same for all that writes; enospc: stop when the host has no space left, else report")
+
+/* What to do with a request that failed. */
+#define MT_BLOCK_FAILED_REPORT 0u    /* it failed */
+#define MT_BLOCK_FAILED_IGNORE 1u    /* it went well, as far as the guest is to know */
+#define MT_BLOCK_FAILED_KEEP   2u    /* not answered: the machine stops soon, and resume submits it again */
+
 /* What a front gives. */
 struct mt_block_front {
 	/* [io] under the front's lock: completions wait for reap */
@@ -89,6 +101,11 @@ struct mt_block_host {
 	void (*drain)(struct mt_block *block);
 	/* [any] */
 	uint32_t (*in_flight)(struct mt_block *block);
+	/*
+	 * [vcpu] or [io] A request has been reaped with an error: MT_BLOCK_FAILED_*, by the front's properties, and the
+	 * user is told. What is to be kept belongs to the front, whose saved state has it too, and is dropped by a reset.
+	 */
+	uint32_t (*failed)(struct mt_block *block, const struct mt_block_req *req);
 };
 
 #endif
