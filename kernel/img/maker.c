@@ -13,11 +13,13 @@
 #include <unistd.h>
 
 #include "kernel/block/open.h"
+#include "kernel/img/scratch.h"
 #include "kernel/img/tool.h"
 #include "kernel/machine/fault.h"
 
 struct mt_block_maker {
 	char *folder, *final_folder;     /* `folder` NULL: the image is a block device, written in place */
+	int folder_fd;                   /* keeps it ours: see scratch.c */
 	char *path;                      /* of file 0, now */
 	GPtrArray *names;                /* of the files, without folder */
 	GPtrArray *files;                /* of struct file, while they are open */
@@ -163,6 +165,8 @@ static void maker_free(struct mt_block_maker *maker)
 	file_close(maker->backing);
 	g_ptr_array_unref(maker->files);
 	g_ptr_array_unref(maker->names);
+	if (maker->folder_fd >= 0)
+		close(maker->folder_fd);
 	g_free(maker->folder);
 	g_free(maker->final_folder);
 	g_free(maker->path);
@@ -203,13 +207,10 @@ static int folder_make(struct mt_block_maker *maker, const char *path, struct mt
 	int rc = 0;
 
 	maker->final_folder = g_path_get_dirname(path);
-	maker->folder = g_strdup_printf("%s/.%.180s.mortise-XXXXXX", maker->final_folder, name);
-	if (!mkdtemp(maker->folder)) {
-		rc = fault_set(err, file_code(errno), "file", NULL, "nothing can be made in %s: %s",
-			       maker->final_folder, g_strerror(errno));
-		g_free(maker->folder);
-		maker->folder = NULL;
-	}
+	maker->folder_fd = scratch_make(maker->final_folder, name, &maker->folder);
+	if (maker->folder_fd < 0)
+		rc = fault_set(err, file_code(-maker->folder_fd), "file", NULL, "nothing can be made in %s: %s",
+			       maker->final_folder, g_strerror(-maker->folder_fd));
 	if (rc == 0)
 		rc = host_file_add(maker, name, err) < 0 ? MT_EIO : 0;
 	maker->path = rc == 0 ? g_build_filename(maker->folder, name, NULL) : NULL;
@@ -259,6 +260,7 @@ struct mt_block_maker *maker_begin(struct tool *tool, const struct image_want *w
 		return NULL;
 	}
 	maker = g_new0(struct mt_block_maker, 1);
+	maker->folder_fd = -1;
 	maker->names = g_ptr_array_new_with_free_func(g_free);
 	maker->files = g_ptr_array_new();
 	rc = place_take(maker, want->path, err);

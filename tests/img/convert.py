@@ -92,6 +92,30 @@ def check_cancel():
         assert not os.path.exists('gone.vmdk') and not leftovers(), os.listdir('.')
 
 
+def begin(target):
+    """A conversion that takes its time, once its folder is there."""
+    before = set(leftovers())
+    process = subprocess.Popen([MORTISE, 'img', 'convert', '-r', '1M', '-f', 'raw', '-O', 'vmdk', 'source.raw', target])
+    while set(leftovers()) == before and process.poll() is None:
+        time.sleep(0.01)
+    return process
+
+
+def check_kill():
+    """What a killed program leaves goes with the next one, and what a living one has stays."""
+    living = begin('both.vmdk')
+    killed = begin('both.vmdk')
+    assert len(leftovers()) == 2, leftovers()
+    killed.kill()
+    killed.wait()
+    img('convert', '-f', 'raw', '-O', 'vmdk', 'source.raw', 'both.vmdk')
+    assert len(leftovers()) == 1, leftovers()
+    living.terminate()
+    assert living.wait(60) == 1
+    assert not leftovers(), leftovers()
+    same('source.raw', 'raw', 'both.vmdk', 'vmdk')
+
+
 def check_full():
     """No space is left: an error that says so, and nothing else changes."""
     for name in ('raw', 'vdi', 'vmdk'):
@@ -115,6 +139,7 @@ def main():
     check_refusals()
     check_old_stays()
     check_cancel()
+    check_kill()
     check_full()
     assert not leftovers()
     print('convert: ' + ' '.join(names))
