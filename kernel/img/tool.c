@@ -259,12 +259,37 @@ int image_check(struct image *image, uint32_t repair, struct mt_block_check *out
 	EXCLUSIVE(image, "be checked", err, role->check(image->inst->self, repair, out, finding, arg, err));
 }
 
+/*
+ * Where a disk ends inside of a unit that it has from the disk below, and that one is longer, more of the unit would
+ * show in a larger disk. So the unit becomes the image's own first: its last bytes are written as they are.
+ */
+static int own_last_unit(struct image *image, uint64_t disk_bytes, struct mt_error *err)
+{
+	const struct mt_block_info *info = &image->node->info;
+	uint64_t now = info->disk_bytes, in_unit = info->unit_bytes ? now % info->unit_bytes : 0;
+	uint64_t n = MIN(in_unit, 512);
+	uint8_t last[512];
+	int rc = 0;
+
+	if (!in_unit || disk_bytes <= now || !image->node->backing || image->node->backing->info.disk_bytes <= now)
+		return 0;
+	rc = image_do(image->block, MT_BLOCK_READ, 0, now - n, last, n);
+	if (rc == 0)
+		rc = image_do(image->block, MT_BLOCK_WRITE, 0, now - n, last, n);
+	return rc < 0 ? fault_set(err, rc, "file", NULL, "%s: the end of the disk cannot be copied from the disk below it",
+				  image->path) : 0;
+}
+
 int image_resize(struct image *image, uint64_t disk_bytes, uint32_t flags, uint32_t prealloc, struct mt_error *err)
 {
 	const struct mt_block_image *role = image_role(image, MT_IFACE_BLOCK_IMAGE);
+	int rc;
 
 	if (!role || !role->resize)
 		return unsupported(image, "be resized", err);
+	rc = own_last_unit(image, disk_bytes, err);
+	if (rc < 0)
+		return rc;
 	EXCLUSIVE(image, "be resized", err, role->resize(image->inst->self, disk_bytes, flags, prealloc, err));
 }
 

@@ -144,10 +144,13 @@ def check_resize():
         img('resize', '-q', '-f', name, '--shrink', path, '-1M')
         same('source.raw', 'raw', path, name)
         img('resize', '-q', path, '1M', code=1)
-    # a longer disk below does not show through
-    qemu_img('create', '-q', '-f', 'qcow2', '-b', 'source.raw', '-F', 'raw', 'short.qcow2', '1M')
-    img('resize', '-q', '-f', 'qcow2', 'short.qcow2', '2M')
-    io('short.qcow2', 'qcow2', 'read -P 0 1M 1M')
+    # a longer disk below does not show through, not even where the disk ended inside of a cluster
+    for size in (1 << 20, (1 << 20) + 512, (1 << 20) + 66048):
+        qemu_img('create', '-q', '-f', 'qcow2', '-b', 'source.raw', '-F', 'raw', 'short.qcow2', size)
+        img('resize', '-q', '-f', 'qcow2', 'short.qcow2', '2M')
+        with open('source.raw', 'rb') as f:
+            assert raw_of('short.qcow2', 'qcow2') == f.read(size) + bytes((2 << 20) - size), size
+        qemu_img('check', '-q', '-f', 'qcow2', 'short.qcow2')
 
 
 def check_rebase_and_commit():
