@@ -86,7 +86,7 @@ static void cut(uint32_t form)
 
 	make(768 << 10, NULL, forms[form]);
 	fake_script_begin(&s, f, form + 100);
-	for (uint32_t i = 0; i < (getenv("MORTISE_LONG") ? 100 : 8); i++) {
+	for (uint32_t i = 0; i < (getenv("MORTISE_LONG") ? 5000 / FORMS + 1 : 8); i++) {
 		struct mt_block_check c;
 
 		fake_script_run(&s, f, 1 + i % 13, 60000);

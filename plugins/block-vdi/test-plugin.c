@@ -128,7 +128,7 @@ START_TEST(power_cuts)
 
 	make(2 << 20, (const char *const[]){ "block_size", "16384", NULL });
 	fake_script_begin(&s, f, 7);
-	for (uint32_t i = 0; i < 200; i++) {
+	for (uint32_t i = 0; i < (getenv("MORTISE_LONG") ? 5000u : 200u); i++) {
 		struct fake *next;
 
 		fake_script_run(&s, f, 1 + i % 13, 40000);

@@ -3,7 +3,7 @@
 """Seeded random scripts: `mortise io` does them, a byte array says what must be there, qemu-img judges the image.
 
 Each script makes an image (some above another one), and writes, zeroes, discards, compresses, flushes, takes snapshots, grows and
-reopens; every read is checked while it runs. MORTISE_LONG=1: many of them. SEED chooses others.
+reopens; every read is checked while it runs. MORTISE_LONG=1: many of them. SEED chooses others, words choose formats.
 """
 import os
 import random
@@ -130,6 +130,8 @@ def main():
     need('qemu-img')
     folder = work_folder()
     for fmt, options in KINDS:
+        if sys.argv[1:] and fmt not in sys.argv[1:]:
+            continue
         words = ['-o', options] if options else []
         if img('create', '-q', '-f', fmt, *words, 'probe.' + fmt, '1M', code=None).returncode:
             print(f'{fmt} {options}: cannot be made here')
