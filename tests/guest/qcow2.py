@@ -71,4 +71,5 @@ def test(folder):
         below, form = path, "qcow2"
 
 
-m.main(test)
+if __name__ == "__main__":
+    m.main(test)
