@@ -88,8 +88,8 @@ def backing_names():
     yield 'link.raw', r'link\.raw|hostname'
     yield 'linked/hostname', r'linked|hostname'
     yield '/proc/self/fd/0', r'/proc/self/fd'
-    yield '/proc/self/environ', r'environ'
-    yield '../../../../../../proc/self/environ', r'environ'
+    yield '/proc/self/limits', r'/limits'
+    yield '../../../../../../proc/self/limits', r'/limits'
     yield '/dev/zero', r'/dev/zero'
     yield 'json:{"driver":"file","filename":"victim.raw"}', r'victim\.raw'
     yield 'nbd://127.0.0.1/x', r'nbd:'
@@ -159,6 +159,8 @@ def main():
     if run("strace", "-o", "/dev/null", "true", code=None).returncode:
         print('strace may trace nothing here')
         sys.exit(77)
+    # the leak sanitizer, where it is built in, cannot work in a program that is traced
+    os.environ['ASAN_OPTIONS'] = ':'.join(filter(None, (os.environ.get('ASAN_OPTIONS'), 'detect_leaks=0')))
     folder = work_folder()
     os.mkdir('inside')
     with open('victim-above.raw', 'wb') as f:

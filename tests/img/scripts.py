@@ -11,7 +11,7 @@ import sys
 
 from img import MORTISE, SEED, img, need, qemu_img, run, work_folder
 
-COUNT = 500 if os.environ.get('MORTISE_LONG') else 4
+COUNT = 500 if os.environ.get('MORTISE_LONG') else 2
 OPS = 60
 KINDS = [
     ('raw', ''), ('vdi', ''), ('vmdk', ''), ('vmdk', 'subformat=twoGbMaxExtentSparse'), ('vmdk', 'subformat=monolithicFlat'),
