@@ -93,10 +93,10 @@ def check_cancel():
 
 
 def begin(target):
-    """A conversion that takes minutes, once its folder is there."""
+    """A conversion that takes minutes, once a file is in its folder, which is locked by then."""
     before = set(leftovers())
     process = subprocess.Popen([MORTISE, 'img', 'convert', '-r', '64k', '-f', 'raw', '-O', 'vmdk', 'source.raw', target])
-    while set(leftovers()) == before and process.poll() is None:
+    while not any(os.listdir(name) for name in set(leftovers()) - before) and process.poll() is None:
         time.sleep(0.01)
     return process
 
