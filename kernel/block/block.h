@@ -6,6 +6,8 @@
 #include <mortise/draft/block-cache.h>
 #include <mortise/draft/block-format.h>
 
+#include <stdbool.h>
+
 struct machine;
 
 /* [main] paused, fronts quiesced: everything written is durable. 0, or a negative code with `err`. */
@@ -19,6 +21,14 @@ struct block_error {
 };
 /* [main] policy.c, after MACHINE_EVENT_DISK: calls `fn` for those that nobody was told of. */
 void block_errors_tell(struct machine *m, void (*fn)(void *arg, const struct block_error *error), void *arg);
+
+struct mt_inst;
+struct block_stats;
+
+/* [main] What a node says of itself, filters too. False: `inst` is none, or is not open. */
+bool block_info(struct mt_inst *inst, struct mt_block_info *out);
+/* [main] Adds up what the front `front` did with the node `inst`. False: it has no handle on it. */
+bool block_stats(struct mt_inst *inst, const struct mt_inst *front, struct block_stats *out);
 
 extern const struct mt_block_host block_host;          /* MT_IFACE_BLOCK */
 extern const struct mt_block_node block_node_host;     /* MT_IFACE_BLOCK_NODE */

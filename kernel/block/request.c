@@ -14,6 +14,8 @@
 #include <sys/uio.h>
 #include <util/error.h>
 
+#include "kernel/machine/loop.h"
+
 static void list_init(struct breq_list *list)
 {
 	*list = (struct breq_list){ .last = &list->first };
@@ -64,14 +66,11 @@ static void req_free(struct mt_block *block, struct breq *req)
 	block->requests--;
 }
 
-static void count(struct mt_block *block, const struct breq *req)
+static uint64_t now(struct mt_block *block)
 {
-	uint32_t op = req->pub->op <= MT_BLOCK_ZERO ? req->pub->op : 0;
-
-	__atomic_add_fetch(&block->op_count[op], 1, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&block->op_bytes[op], req->pub->len_bytes, __ATOMIC_RELAXED);
-	if (req->error)
-		__atomic_add_fetch(&block->error_count, 1, __ATOMIC_RELAXED);
+	if (block->now_ns == 0)
+		block->now_ns = loop_now_ns();
+	return block->now_ns;
 }
 
 static void deliver(struct mt_block *block, struct breq *req)
@@ -82,7 +81,7 @@ static void deliver(struct mt_block *block, struct breq *req)
 		req_free(block, req);
 		return;
 	}
-	count(block, req);
+	stats_end(&block->stats, req->pub, now(block) - req->begun_ns, req->error, req->invalid);
 	filter_gate_free(req->gate);
 	req->pub = req->front;
 	req->pub->result = req->error;
@@ -367,7 +366,7 @@ static void start(struct mt_block *block, struct breq *req)
 
 	if (block->frozen)
 		list_put(&block->held, req);
-	else if (!is_legal(block, req->pub, &error))
+	else if ((req->invalid = !is_legal(block, req->pub, &error)))
 		request_part_done(req, error);
 	else if (block->node->filter)
 		filter_start(block, req);
@@ -437,6 +436,7 @@ static void collect(struct mt_block *block)
 	bool moved;
 	struct bop *op;
 
+	block->now_ns = 0;
 	do {
 		moved = posted_run(block);
 		while ((op = block->engine->ops->reap(block->engine, false))) {
@@ -468,8 +468,14 @@ static uint32_t started(struct mt_block *block)
 uint32_t request_submit(struct mt_block *block, struct mt_block_req *const *reqs, uint32_t count)
 {
 	block->engine->ops->disarm(block->engine);
-	for (uint32_t i = 0; i < count; i++)
-		start(block, req_take(block, reqs[i]));
+	block->now_ns = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		struct breq *req = req_take(block, reqs[i]);
+
+		req->begun_ns = now(block);
+		stats_begin(&block->stats);
+		start(block, req);
+	}
 	return started(block);
 }
 

@@ -9,6 +9,7 @@
 #define KERNEL_BLOCK_REQUEST_H
 
 #include "kernel/block/engine.h"
+#include "kernel/block/stats.h"
 #include "kernel/block/node.h"
 
 #define BLOCK_PLACES_LONG 8u             /* mappings that a handle remembers */
@@ -50,6 +51,8 @@ struct breq {
 	int32_t error;
 	bool in_epoch;
 	bool flush_after;                /* FUA of what has changed metadata */
+	bool invalid;                    /* it cannot be begun */
+	uint64_t begun_ns;
 	uint64_t done_bytes;             /* mapped and issued so far */
 	uint32_t iov_index;
 	uint64_t iov_at;
@@ -110,7 +113,8 @@ struct mt_block {
 	uint32_t next_place, place_shift;
 	uint64_t seen_generation, seen_below;
 	bool frozen;                     /* an exclusive operation is under way */
-	uint64_t op_count[MT_BLOCK_ZERO + 1], op_bytes[MT_BLOCK_ZERO + 1], error_count;   /* atomic: statistics */
+	struct block_stats stats;
+	uint64_t now_ns;                 /* of this submit, or look; 0: not asked for yet */
 
 	pthread_mutex_t post_lock;
 	struct bpost *posted, **posted_last;

@@ -239,6 +239,7 @@ static const struct command commands[] = {
 	{ "query-cpus", MONITOR_VIEWER, "", query_cpus },
 	{ "query-devices", MONITOR_VIEWER, "", query_devices },
 	{ "query-block", MONITOR_VIEWER, "", query_block },
+	{ "query-blockstats", MONITOR_VIEWER, "", query_blockstats },
 	{ "stop", MONITOR_ADMIN, "", run_stop },
 	{ "cont", MONITOR_ADMIN, "", run_cont },
 	{ "system_reset", MONITOR_ADMIN, "", run_reset },

@@ -81,7 +81,12 @@ int query_version(struct monitor *mon, const struct json *arguments, FILE *out, 
 int query_name(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int query_cpus(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int query_devices(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
-int query_block(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+/* `, "name": "text"` */
+void query_member(FILE *out, const char *name, const char *text);
 void query_print_version(FILE *out);
+
+/* query-block.c */
+int query_block(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+int query_blockstats(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 
 #endif

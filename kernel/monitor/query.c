@@ -8,9 +8,7 @@
 #include "kernel/machine/vcpu.h"
 #include "kernel/monitor/monitor.h"
 
-#include <mortise/draft/block-format.h>
-
-static void member(FILE *out, const char *name, const char *text)
+void query_member(FILE *out, const char *name, const char *text)
 {
 	fprintf(out, ", \"%s\": ", name);
 	json_print_string(out, text);
@@ -47,7 +45,7 @@ int query_name(struct monitor *mon, const struct json *arguments, FILE *out, str
 	(void)arguments, (void)err;
 	fputs("{\"name\": ", out);
 	json_print_string(out, mon->name);
-	member(out, "file", config_file(mon->m->config));
+	query_member(out, "file", config_file(mon->m->config));
 	putc('}', out);
 	return 0;
 }
@@ -62,7 +60,7 @@ int query_cpus(struct monitor *mon, const struct json *arguments, FILE *out, str
 		uint64_t pc;
 
 		fprintf(out, "%s{\"index\": %u, \"thread\": \"vcpu%u\"", i ? ", " : "", i, i);
-		member(out, "plugin", m->cpu->cls->name);
+		query_member(out, "plugin", m->cpu->cls->name);
 		/* a register is nothing of a vCPU that runs */
 		if (m->state != INST_RUNNING && vcpus_reg_get(m->vcpus, i, "pc", &pc) == 0)
 			fprintf(out, ", \"pc\": %" G_GUINT64_FORMAT, pc);
@@ -86,64 +84,10 @@ int query_devices(struct monitor *mon, const struct json *arguments, FILE *out, 
 
 		fputs(i ? ", {\"id\": " : "{\"id\": ", out);
 		json_print_string(out, inst->id);
-		member(out, "kind", kind_name(inst));
-		member(out, "plugin", inst->cls->name);
-		member(out, "summary", inst->cls->summary);
+		query_member(out, "kind", kind_name(inst));
+		query_member(out, "plugin", inst->cls->name);
+		query_member(out, "summary", inst->cls->summary);
 		putc('}', out);
-	}
-	putc(']', out);
-	return 0;
-}
-
-/* Block nodes: what the format knows, and whose disk it is. */
-
-static void print_users(FILE *out, const struct mt_inst *inst)
-{
-	fputs(", \"users\": [", out);
-	for (unsigned i = 0; i < inst->refs_in->len; i++) {
-		const struct mt_inst *user = g_ptr_array_index(inst->refs_in, i);
-
-		fputs(i ? ", " : "", out);
-		json_print_string(out, user->id);
-	}
-	putc(']', out);
-}
-
-static void print_block(FILE *out, struct mt_inst *inst, const struct mt_block_format *format)
-{
-	struct mt_block_info info = { .size = sizeof(info) };
-	const struct config_key *file = section_get(inst->section, "file");
-	char *path = file ? key_path(file) : NULL;
-
-	inst_enter(inst);
-	format->info(inst->self, &info);
-	inst_leave(inst);
-	fputs("{\"id\": ", out);
-	json_print_string(out, inst->id);
-	member(out, "plugin", inst->cls->name);
-	member(out, "file", path);
-	fprintf(out, ", \"size\": %" G_GUINT64_FORMAT ", \"read-only\": %s", info.disk_bytes,
-		info.flags & MT_BLOCK_INFO_READONLY ? "true" : "false");
-	print_users(out, inst);
-	putc('}', out);
-	g_free(path);
-}
-
-int query_block(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err)
-{
-	bool some = false;
-
-	(void)arguments, (void)err;
-	putc('[', out);
-	for (unsigned i = 0; i < mon->m->insts->len; i++) {
-		struct mt_inst *inst = g_ptr_array_index(mon->m->insts, i);
-		const struct mt_block_format *format = inst_role(inst, MT_IFACE_BLOCK_FORMAT);
-
-		if (!format || !format->info)
-			continue;
-		fputs(some ? ", " : "", out);
-		print_block(out, inst, format);
-		some = true;
 	}
 	putc(']', out);
 	return 0;

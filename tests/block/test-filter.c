@@ -257,6 +257,40 @@ START_TEST(errors_before_a_file)
 }
 END_TEST
 
+/* What went well, what failed, and what could not be, by kind; times are of the kinds that took some. */
+START_TEST(statistics)
+{
+	const struct block_stats *s;
+	uint8_t bytes[1024] = { 0 };
+	uint64_t sum = 0;
+
+	rule("write after=2 once error=EIO");
+	filter_make(&top[0], &fault_filter, &fault, &disk);
+	open_on(&top[0]);
+	s = &block->stats;
+	for (uint32_t i = 0; i < 3; i++)
+		transfer(MT_BLOCK_WRITE, 0, bytes, 512);
+	transfer(MT_BLOCK_ZERO, 4096, NULL, 8192);
+	transfer(MT_BLOCK_READ, 0, bytes, 1024);
+	transfer(MT_BLOCK_READ, DISK_BYTES, bytes, 512);
+	transfer(MT_BLOCK_FLUSH, 0, NULL, 0);
+	ck_assert_uint_eq(s->of[STATS_WRITE].operations, 3);
+	ck_assert_uint_eq(s->of[STATS_WRITE].bytes, 2 * 512 + 8192);
+	ck_assert_uint_eq(s->of[STATS_WRITE].failed, 1);
+	ck_assert_uint_eq(s->of[STATS_READ].operations, 1);
+	ck_assert_uint_eq(s->of[STATS_READ].bytes, 1024);
+	ck_assert_uint_eq(s->of[STATS_READ].invalid, 1);
+	ck_assert_uint_eq(s->of[STATS_FLUSH].operations, 1);
+	ck_assert_uint_eq(s->of[STATS_UNMAP].operations, 0);
+	ck_assert_uint_gt(s->of[STATS_READ].total_ns, 0);
+	for (uint32_t i = 0; i < STATS_BINS; i++)
+		sum += s->of[STATS_WRITE].bins[i];
+	ck_assert_uint_eq(sum, 4);
+	ck_assert_uint_eq(s->begun, 7);
+	ck_assert_uint_eq(s->ended, 7);
+}
+END_TEST
+
 START_TEST(what_a_filter_does_not_know_is_refused)
 {
 	uint8_t bytes[512] = { 0 };
@@ -454,6 +488,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, errors_over_a_disk);
 	tcase_add_test(tc, errors_before_a_file);
+	tcase_add_test(tc, statistics);
 	tcase_add_test(tc, what_a_filter_does_not_know_is_refused);
 	tcase_add_test(tc, a_delay_is_waited_for);
 	tcase_add_test(tc, a_drain_ends_delays_over_a_disk);

@@ -158,6 +158,15 @@ def test(folder):
         told(monitor, "vdb", "ignore")
         write(guest, "nvme0n1", 64, rb"error")
         told(monitor, "nvme0", "report")           # its driver tries again, and hears the same
+        stats = {s["device"]: s["stats"] for s in monitor.ask("query-blockstats")}
+        m.check(sorted(stats) == ["nvme0", "vda", "vdb", "vdc"], f"disks: {sorted(stats)}")
+        for device, least in ("vda", 1), ("vdb", 1), ("nvme0", 1):
+            s = stats[device]
+            m.check(s["failed_wr_operations"] >= least and s["rd_operations"] > 0 and s["in_flight"] == 0, f"{device}: {s}")
+            m.check(s["rd_bytes"] >= 512 * s["rd_operations"] and s["rd_total_time_ns"] > 0, f"{device}: {s}")
+            bins = s["rd_latency_histogram"]["bins"]
+            m.check(sum(bins) == s["rd_operations"], f"{device}: {bins}")
+        m.check(stats["vda"]["wr_operations"] == 1 and stats["vda"]["wr_bytes"] == 4096, f"vda: {stats['vda']}")
         m.step("reported and ignored")
         stopped_write(guest, monitor, "vdc", "vdc", False)
         monitor.ask("cont")
