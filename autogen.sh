@@ -14,11 +14,11 @@ srcdir=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 
 build_packages="autoconf automake libtool libltdl-dev make gcc libc6-dev pkg-config libglib2.0-dev libiniparser-dev
   libfdt-dev liburing-dev libslirp-dev zlib1g-dev libzstd-dev libdeflate-dev
-  libgnutls28-dev"
+  libgnutls28-dev libnbd-dev"
 demo_packages="opensbi cpio xz-utils gzip ca-certificates debian-archive-keyring"
 test_packages="clang libclang-rt-14-dev check libmpfr-dev libgmp-dev gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
   qemu-system-misc qemu-system-x86 qemu-user qemu-utils device-tree-compiler abigail-tools e2fsprogs strace libzydis-dev socat zstd
-  libnbd-bin gnutls-bin python3 procps git gdb-multiarch debootstrap fakeroot dpkg-dev fdisk openssh-client u-boot-qemu"
+  libnbd-bin nbdkit fio gnutls-bin python3 procps git gdb-multiarch debootstrap fakeroot dpkg-dev fdisk openssh-client u-boot-qemu"
 
 say() { printf 'autogen.sh: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }

@@ -5,6 +5,7 @@
 
 #include <mortise/draft/block-cache.h>
 #include <mortise/draft/block-format.h>
+#include <mortise/draft/block-protocol.h>
 
 #include <stdbool.h>
 
@@ -32,6 +33,7 @@ bool block_stats(struct mt_inst *inst, const struct mt_inst *front, struct block
 
 extern const struct mt_block_host block_host;          /* MT_IFACE_BLOCK */
 extern const struct mt_block_node block_node_host;     /* MT_IFACE_BLOCK_NODE */
+extern const struct mt_block_served_host block_served_host;   /* MT_IFACE_BLOCK_SERVED */
 extern const struct mt_block_cache_host block_cache_host;   /* MT_IFACE_BLOCK_CACHE */
 
 #endif

@@ -18,6 +18,7 @@
 
 #include "kernel/block/filter.h"
 #include "kernel/block/lock.h"
+#include "kernel/block/served.h"
 
 #define DIRECT_ALIGN_LIMIT 65536u
 #define SECTOR_BYTES 512u
@@ -220,6 +221,8 @@ static int32_t do_read(struct file *file, uint64_t offset, void *buf, uint64_t l
 {
 	uint8_t *at = buf;
 
+	if (file->served)
+		return served_do(file, MT_BLOCK_READ, offset, buf, len_bytes);
 	while (len_bytes) {
 		ssize_t n = pread(file->plain_fd, at, len_bytes, (off_t)offset);
 
@@ -245,6 +248,8 @@ static int32_t do_write(struct file *file, uint64_t offset, void *buf, uint64_t 
 {
 	const uint8_t *at = buf;
 
+	if (file->served)
+		return served_do(file, MT_BLOCK_WRITE, offset, buf, len_bytes);
 	while (len_bytes) {
 		ssize_t n = pwrite(file->plain_fd, at, len_bytes, (off_t)offset);
 
@@ -285,6 +290,8 @@ int32_t file_write(struct file *file, uint64_t offset, const void *buf, uint64_t
 static int32_t do_flush(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
 {
 	(void)offset, (void)buf, (void)len_bytes;
+	if (file->served)
+		return served_do(file, MT_BLOCK_FLUSH, 0, NULL, 0);
 	return fdatasync(file->plain_fd) == 0 ? 0 : file_code(errno);
 }
 
@@ -350,6 +357,8 @@ int32_t file_allocate(struct file *file, uint64_t offset, uint64_t len_bytes, bo
 static int32_t do_punch(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
 {
 	(void)buf;
+	if (file->served)
+		return served_do(file, MT_BLOCK_DISCARD, offset, NULL, len_bytes);
 	return fallocate(file->plain_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len_bytes);
 }
 

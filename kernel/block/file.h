@@ -23,6 +23,8 @@ struct file_options {
 	int fd;                      /* not 0: an open descriptor in place of the path; it is duplicated */
 };
 
+struct mt_block_protocol;
+
 struct file {
 	char *path;
 	int fd;                      /* for I/O that is aligned as `align_bytes` says */
@@ -36,6 +38,8 @@ struct file {
 	uint32_t no_zero_range, no_punch;    /* atomic: the file system does not have it */
 	uint32_t flush_failed;               /* atomic: written data may be lost; nothing is durable any more */
 	struct bnode *through;               /* filter.h: the filter in front of it, or NULL */
+	const struct mt_block_protocol *served;      /* served.h: there is no descriptor, it does the I/O; or NULL */
+	void *served_self;
 };
 
 /* [main] NULL with `err` filled. */

@@ -232,6 +232,19 @@ static struct bchild *child_next(struct bnode *node, const char *culprit, struct
 	return &node->children[node->child_count];
 }
 
+int32_t node_child_add(struct bnode *node, struct file *file, struct mt_error *err)
+{
+	struct bchild *child = child_next(node, "file", err);
+
+	if (!child) {
+		file_close(file);
+		return MT_ERANGE;
+	}
+	file->through = node->through;
+	child->file = file;
+	return (int32_t)node->child_count++;
+}
+
 static int32_t child_open(struct mt_inst *inst, const char *prop, struct mt_block_child_info *out,
 			  struct mt_error *err)
 {

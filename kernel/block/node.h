@@ -186,6 +186,8 @@ struct mt_block_cache *cache_create(struct bnode *node, uint32_t child, uint32_t
 int32_t node_sync_files(struct bnode *node);
 
 /* graph.c */
+/* [main] in realize: `file` is the next child, or closed with `err`. Its number or MT_ERANGE. */
+int32_t node_child_add(struct bnode *node, struct file *file, struct mt_error *err);
 struct bnode *node_of_inst(struct mt_inst *inst);
 /* [main] what the format says of itself, checked; from then on the node can be used. 0 or a code with `err` */
 int node_info(struct bnode *node, struct mt_error *err);

@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 
 #include "kernel/block/filter.h"
+#include "kernel/block/served.h"
 
 #define IOV_FIRST 16u
 #define ZERO_BYTES 65536u
@@ -135,8 +136,21 @@ static int fd_for(const struct bop *op)
 	return bits & mask ? op->file->plain_fd : op->file->fd;
 }
 
+static uint32_t filter_op_of(const struct bop *op)
+{
+	if (op->kind == BOP_SYNC)
+		return MT_BLOCK_FLUSH;
+	if (op->kind == BOP_FALLOCATE || op->mode)         /* or zeros that are written in place of that */
+		return op->parent->pub->op == MT_BLOCK_DISCARD ? MT_BLOCK_DISCARD : MT_BLOCK_ZERO;
+	return op->kind == BOP_READ ? MT_BLOCK_READ : MT_BLOCK_WRITE;
+}
+
 static void queue(struct mt_block *block, struct bop *op)
 {
+	if (op->file->served) {
+		served_queue(block, op, filter_op_of(op));
+		return;
+	}
 	op->fd = fd_for(op);
 	block->engine->ops->queue(block->engine, op);
 }
@@ -167,15 +181,6 @@ static void let_out(void *arg)
 
 	block->ops_in_flight--;
 	request_op_done(block, op, op->gate->error);
-}
-
-static uint32_t filter_op_of(const struct bop *op)
-{
-	if (op->kind == BOP_SYNC)
-		return MT_BLOCK_FLUSH;
-	if (op->kind == BOP_FALLOCATE || op->mode)         /* or zeros that are written in place of that */
-		return op->parent->pub->op == MT_BLOCK_DISCARD ? MT_BLOCK_DISCARD : MT_BLOCK_ZERO;
-	return op->kind == BOP_READ ? MT_BLOCK_READ : MT_BLOCK_WRITE;
 }
 
 static bool data_copied(struct bop *op)

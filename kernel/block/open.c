@@ -78,6 +78,35 @@ char *open_format_name(const struct note_class *cls)
 	return name ? name : g_strdup(cls->name);
 }
 
+/* URIs: of disks that the user names; a name in an image has gone by names.c before it can come here. */
+
+bool open_is_uri(const char *path)
+{
+	size_t n = strspn(path, "abcdefghijklmnopqrstuvwxyz0123456789+");
+
+	return n && !strncmp(path + n, "://", 3);
+}
+
+static const struct note_class *open_protocol(struct machine *m, const struct open_spec *spec,
+					      const struct mt_plugin **plugin, struct mt_error *err)
+{
+	char *scheme = g_strndup(spec->path, strcspn(spec->path, ":")), *role = g_strdup_printf("protocol/%s", scheme);
+	const struct note_class *cls = m->source->find_role ? m->source->find_role(m->source, role, 0) : NULL;
+
+	*plugin = NULL;
+	if (!cls)
+		fault_set(err, MT_ENOTSUP, "file", "a path that looks like that begins with ./", "no plugin opens %s://",
+			  scheme);
+	else if (spec->format && strcmp(spec->format, "raw"))
+		fault_set(err, MT_ENOTSUP, "format", "the server can take the format apart",
+			  "%.160s: a disk behind a URI is raw, not %s", spec->path, spec->format);
+	else
+		*plugin = m->source->find(m->source, cls->name, &cls, err);
+	g_free(role);
+	g_free(scheme);
+	return *plugin ? cls : NULL;
+}
+
 struct looks {
 	uint8_t head[MT_BLOCK_PROBE_BYTES], tail[512];
 	uint32_t head_bytes, tail_bytes;
@@ -172,9 +201,10 @@ static struct opened *section_new(char *id, const char *label)
 static struct opened *opened_new(const struct note_class *cls, const struct open_spec *spec)
 {
 	static const char *const caches[] = { "writeback", "none", "unsafe" };
-	struct opened *o = section_new(g_canonicalize_filename(spec->path, NULL), "image");
+	bool uri = open_is_uri(spec->path);
+	struct opened *o = section_new(uri ? g_strdup(spec->path) : g_canonicalize_filename(spec->path, NULL), "image");
 
-	key_add(o, cls, "file", o->path);
+	key_add(o, cls, uri ? "uri" : "file", o->path);
 	key_add(o, cls, "readonly", spec->options.readonly ? "on" : "off");
 	key_add(o, cls, "discard", spec->options.discard ? "on" : "off");
 	key_add(o, cls, "locking", spec->options.locking ? "on" : "off");
@@ -323,6 +353,11 @@ struct mt_inst *open_inst(struct machine *m, const struct open_spec *spec, struc
 	err = err ? err : &none;
 	err->code = 0;
 	err->hint[0] = 0;
+	if (!spec->above && open_is_uri(spec->path)) {
+		cls = open_protocol(m, spec, &plugin, err);
+		open_rest(m);
+		return cls ? inst_make(m, spec, cls, plugin, err) : NULL;
+	}
 	format = spec->format ? g_strdup(spec->format) : open_probe(m, spec, err);
 	if (format)
 		cls = open_format(m, format, &plugin, err);

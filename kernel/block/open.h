@@ -34,6 +34,9 @@ struct mt_inst *open_filter(struct machine *m, const char *name, char *const *wo
 /* Handles are gone. What was written is flushed before. */
 void open_close(struct mt_inst *inst);
 
+/* It is the URI of a disk, not a path. */
+bool open_is_uri(const char *path);
+
 /* The class that serves a format, and its plugin; NULL with `err`. */
 const struct note_class *open_format(struct machine *m, const char *format, const struct mt_plugin **plugin,
 				     struct mt_error *err);

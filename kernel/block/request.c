@@ -386,7 +386,7 @@ void request_op_done(struct mt_block *block, struct bop *op, int32_t error)
 		request_part_done(req, error);
 }
 
-static void finish(struct mt_block *block, struct bop *op)
+void request_finish(struct mt_block *block, struct bop *op)
 {
 	int32_t error = 0;
 
@@ -440,7 +440,7 @@ static void collect(struct mt_block *block)
 	do {
 		moved = posted_run(block);
 		while ((op = block->engine->ops->reap(block->engine, false))) {
-			finish(block, op);
+			request_finish(block, op);
 			moved = true;
 		}
 		if (block->ops_in_flight)

@@ -159,6 +159,9 @@ void request_wait(struct mt_block *block);
 void request_freeze(struct mt_block *block);
 void request_thaw(struct mt_block *block);
 
+/* A try of an operation has ended. */
+void request_finish(struct mt_block *block, struct bop *op);
+
 /* [any] `post->fn` runs on the handle. */
 void request_post(struct bpost *post);
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "kernel/block/request.h"
+#include "kernel/block/served.h"
 
 /* Cuts `place` where data and holes of the file change; true: it is a hole. */
 static bool file_hole(struct bplace *place)
@@ -12,6 +13,8 @@ static bool file_hole(struct bplace *place)
 	off_t at = (off_t)place->file_offset, edge;
 	bool hole = false;
 
+	if (place->file->served)
+		return served_hole(place->file, place->file_offset, &place->len_bytes);
 	/* the descriptor without direct I/O: its position is used by nothing else */
 	edge = lseek(place->file->plain_fd, at, SEEK_DATA);
 	if (edge < 0 && errno == ENXIO)

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kernel/block/node.h"
+#include "kernel/block/open.h"
 #include "kernel/img/img.h"
 #include "kernel/machine/fault.h"
 
@@ -81,7 +81,7 @@ struct image *img_open_read(struct img *img, const char *path, const char *forma
 	chosen.format = format;
 	if (!strcmp(path, "-"))
 		return open_stdin(img, format, chosen);
-	if (!format) {
+	if (!format && !open_is_uri(path)) {
 		seen = tool_probe(img->tool, path, &img->err);
 		if (!seen)
 			return NULL;

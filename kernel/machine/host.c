@@ -27,6 +27,7 @@ static const struct mt_thread_check thread_check = {
 	I(MT_IFACE_BLOCK, &block_host) \
 	I(MT_IFACE_BLOCK_CACHE, &block_cache_host) \
 	I(MT_IFACE_BLOCK_NODE, &block_node_host) \
+	I(MT_IFACE_BLOCK_SERVED, &block_served_host) \
 	I(MT_IFACE_BOOT, &boot_host) \
 	I(MT_IFACE_CHAR_HOST, &char_host) \
 	I(MT_IFACE_CLOCK, &clock_host) \
