@@ -23,18 +23,17 @@ static void serve(struct machine *m)
 	uint64_t count;
 
 	for (int i = 0; i < SERVES_MAX && poll(p, 2, i ? 0 : 10) > 0; i++) {
-		bool debug;
+		uint32_t notices;
 
 		if (p[0].revents)
 			m->watcher.serve(m->watcher.arg);
 		if (p[1].revents && read(m->ask.event_fd, &count, sizeof(count)) < 0)
 			return;
 		pthread_mutex_lock(&m->ask.lock);
-		debug = m->ask.debug;
-		m->ask.debug = false;
-		m->ask.request = 0;
+		notices = m->ask.notices;
+		m->ask.notices = m->ask.request = 0;
 		pthread_mutex_unlock(&m->ask.lock);
-		if (debug) {
+		if (notices & MACHINE_EVENT_DEBUG) {
 			machine_pause(m);
 			m->watcher.event(m->watcher.arg, MACHINE_EVENT_DEBUG);
 		}
