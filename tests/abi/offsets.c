@@ -13,6 +13,7 @@
 #include <mortise/draft/block-format.h>
 #include <mortise/draft/block-image.h>
 #include <mortise/draft/block-node.h>
+#include <mortise/draft/block-protocol.h>
 #include <mortise/draft/block.h>
 #include <mortise/draft/boot.h>
 #include <mortise/draft/char.h>
