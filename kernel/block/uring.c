@@ -5,9 +5,11 @@
  */
 #include <errno.h>
 #include <glib.h>
+#include <linux/membarrier.h>
 #include <liburing.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kernel/block/engine.h"
@@ -20,6 +22,7 @@ struct uring {
 	struct io_uring ring;
 	struct quick quick;
 	struct bop *early, **early_last;     /* finished at once, or taken off the ring to make room in it */
+	bool quiet;                          /* the ring's event can be switched off while somebody looks */
 };
 
 static struct uring *uring_of(struct bengine *engine)
@@ -130,16 +133,30 @@ static struct bop *uring_reap(struct bengine *engine, bool wait)
 
 static void uring_disarm(struct bengine *engine)
 {
-	io_uring_cq_eventfd_toggle(&uring_of(engine)->ring, false);
+	struct uring *u = uring_of(engine);
+
+	if (u->quiet)
+		io_uring_cq_eventfd_toggle(&u->ring, false);
 }
 
-/* Race with a completion between the last look and the toggle: so one more look after it. */
+static int barrier(int command)
+{
+	return (int)syscall(SYS_membarrier, command, 0, 0);
+}
+
+/*
+ * Race with a completion between the last look and the toggle: so one more look after it. The kernel's threads write
+ * the tail and read the toggle with no barrier in between: each side could miss the other's write, and the end of the
+ * request would not be announced. So they are made to have one: a system call, for what did not complete at once.
+ */
 static bool uring_arm(struct bengine *engine)
 {
 	struct uring *u = uring_of(engine);
 
-	io_uring_cq_eventfd_toggle(&u->ring, true);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (u->quiet) {
+		io_uring_cq_eventfd_toggle(&u->ring, true);
+		barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	}
 	return u->early || io_uring_cq_ready(&u->ring) > 0;
 }
 
@@ -169,6 +186,7 @@ struct bengine *uring_create(void)
 
 	u->base.ops = &uring_ops;
 	u->early_last = &u->early;
+	u->quiet = barrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
 	u->base.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	rc = u->base.event_fd < 0 ? -errno : io_uring_queue_init(RING_ENTRIES, &u->ring, IORING_SETUP_CLAMP);
 	if (rc == 0) {
