@@ -485,19 +485,22 @@ void request_look(struct mt_block *block)
 	arm(block);
 }
 
+/* What ends while the engine is armed again has been announced to nobody: it is taken too, or it would be forgotten. */
 uint32_t request_reap(struct mt_block *block, struct mt_block_req **done, uint32_t max)
 {
 	uint32_t n = 0;
 	struct breq *req;
 
-	if (block->done.count < max && request_in_flight(block))
-		collect(block);
-	while (n < max && (req = list_take(&block->done))) {
-		done[n++] = req->pub;
-		req_free(block, req);
-	}
-	if (n < max)
-		arm(block);
+	do {
+		if (block->done.count < max - n && request_in_flight(block))
+			collect(block);
+		while (n < max && (req = list_take(&block->done))) {
+			done[n++] = req->pub;
+			req_free(block, req);
+		}
+		if (n < max)
+			arm(block);
+	} while (n < max && block->done.count);
 	return n;
 }
 

@@ -567,6 +567,49 @@ START_TEST(announced_by_eventfd)
 }
 END_TEST
 
+/* An engine whose operations end between the last look and the announcing, as they may at any time. */
+static struct {
+	const struct bengine_ops *real;
+	struct bengine_ops ops;
+	bool held, hidden;
+} late;
+
+static struct bop *late_reap(struct bengine *engine, bool wait)
+{
+	return late.hidden ? NULL : late.real->reap(engine, wait);
+}
+
+static bool late_arm(struct bengine *engine)
+{
+	if (late.held)
+		return false;
+	while (late.hidden && !late.real->arm(engine))
+		usleep(100);
+	late.hidden = false;
+	return late.real->arm(engine);
+}
+
+START_TEST(ends_while_arming)
+{
+	struct mt_block_req *done[2];
+	struct mt_block_req req = { .op = MT_BLOCK_FLUSH }, *r = &req;
+
+	open_disk(_i ? FILE_ENGINE_THREADS : FILE_ENGINE_URING, FILE_WRITEBACK, DISK_BYTES);
+	late.real = block->engine->ops;
+	late.ops = *late.real;
+	late.ops.reap = late_reap;
+	late.ops.arm = late_arm;
+	late.held = late.hidden = true;
+	block->engine->ops = &late.ops;
+	ck_assert_uint_eq(request_submit(block, &r, 1), 0);
+	late.held = false;
+	ck_assert_uint_eq(request_reap(block, done, 2), 1);
+	ck_assert_ptr_eq(done[0], r);
+	block->engine->ops = late.real;
+	close_disk();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("block");
@@ -587,6 +630,7 @@ int main(void)
 	tcase_add_test(tc, locks);
 	tcase_add_test(tc, odd_files);
 	tcase_add_loop_test(tc, announced_by_eventfd, 0, 2);
+	tcase_add_loop_test(tc, ends_while_arming, 0, 2);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
