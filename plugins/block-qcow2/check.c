@@ -396,8 +396,10 @@ static int repair(struct look *l, uint32_t wanted, int rebuild)
 	uint16_t *counts;
 	int rc = 0;
 
+	/* where nothing but leaks was found all counts are right now, and the flags have to tell the new ones */
 	if (!rebuild || !(wanted & MT_BLOCK_CHECK_ALL))
-		return repair_counts(q, wanted, l->counts, l->clusters);
+		return repair_counts(q, wanted, l->counts, l->clusters, wanted & MT_BLOCK_CHECK_ALL ||
+				     (!l->out->corruptions && !l->out->errors));
 	counts = check_count(q, &clusters, &rc);
 	if (rc == 0)
 		rc = repair_rebuild(q, counts, clusters, q->h.refcount_order);

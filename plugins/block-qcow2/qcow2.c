@@ -225,13 +225,28 @@ static int load(struct qcow2 *q, struct mt_error *err)
 	return rc < 0 ? rc : snapshots_load(q, err);
 }
 
-int qcow2_reload(struct qcow2 *q, struct mt_error *err)
+/*
+ * What could not be written stays in memory, so it is tried again. If that fails too the tables of the file are older
+ * than ours, which would be lost with them: nothing is written to the disk any more.
+ */
+static int flush_twice(struct qcow2 *q)
 {
 	int rc = q->cache->flush(q->inst);
 
+	if (rc < 0)
+		rc = q->cache->flush(q->inst);
+	q->corrupt |= rc < 0;
+	return rc;
+}
+
+int qcow2_reload(struct qcow2 *q, struct mt_error *err)
+{
+	int rc = flush_twice(q);
+
+	if (rc < 0)
+		return rc;
 	unload(q);
-	if (rc == 0)
-		rc = load(q, NULL);
+	rc = load(q, NULL);
 	if (rc < 0) {                            /* once more: without tables the disk is lost until it is opened again */
 		unload(q);
 		rc = load(q, err);

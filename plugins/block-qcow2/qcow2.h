@@ -291,7 +291,7 @@ int repair_rebuild(struct qcow2 *q, const uint16_t *counts, uint64_t clusters, u
 /* Everything that the tables refer to, counted, but the refcounts' own clusters; NULL with an error. */
 uint16_t *check_count(struct qcow2 *q, uint64_t *clusters, int *rc);
 /* Counts become what is in use, in place where that can be. `counts` has the refcounts' own clusters too. */
-int repair_counts(struct qcow2 *q, uint32_t repair, const uint16_t *counts, uint64_t clusters);
+int repair_counts(struct qcow2 *q, uint32_t repair, const uint16_t *counts, uint64_t clusters, int flags);
 /* After a failed exclusive operation: everything is put right again as far as possible. Returns `rc`. */
 int repair_after(struct qcow2 *q, int rc);
 

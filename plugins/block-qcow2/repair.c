@@ -32,7 +32,7 @@ static int mend_slice(struct qcow2 *q, uint32_t repair, const uint16_t *counts, 
 	return rc;
 }
 
-int repair_counts(struct qcow2 *q, uint32_t repair, const uint16_t *counts, uint64_t clusters)
+int repair_counts(struct qcow2 *q, uint32_t repair, const uint16_t *counts, uint64_t clusters, int flags)
 {
 	uint64_t end = q->reftable_entries << q->block_bits, per_slice = refcount_slice(q);
 	int rc = 0;
@@ -45,7 +45,7 @@ int repair_counts(struct qcow2 *q, uint32_t repair, const uint16_t *counts, uint
 	}
 	q->epoch++;                              /* what was given up before is accounted for */
 	q->held_count = 0;
-	if (rc == 0 && repair & MT_BLOCK_CHECK_ALL)
+	if (rc == 0 && flags)
 		rc = walk_copied(q);
 	if (rc == 0)
 		rc = qcow2_reload(q, NULL);

@@ -28,6 +28,15 @@ static void stop(void)
 	fake_folder_remove(folder);
 }
 
+/* Another disk, in the same folder: to take one away is the dearest part of many a test. */
+static inline void start_again(void)
+{
+	fake_free(f);
+	free(parent);
+	f = fake_new("block-qcow2");
+	parent = NULL;
+}
+
 static void open_disk(void)
 {
 	fake_prop(f, "file", "d.qcow2");

@@ -136,10 +136,8 @@ static void finish(void)
 static void begin(uint32_t form, uint64_t bytes, uint64_t seed)
 {
 	kept_count = 0;
-	if (f && fake_self(f)) {
-		stop();
-		start();
-	}
+	if (f && fake_self(f))
+		start_again();
 	make(bytes, NULL, forms[form]);
 	fake_script_begin(&s, f, seed);
 }
@@ -402,8 +400,11 @@ static void faulty_compare(const struct faulty *t)
 	static uint8_t all[1 << 20];
 
 	ck_assert_int_eq(fake_block_read(f, 0, all, sizeof(all)), 0);
-	for (uint32_t i = 0; i < sizeof(all); i++)
-		ck_assert_msg(t->unknown[i / 512] || all[i] == t->model[i], "byte %u is %02x, not %02x", i, all[i], t->model[i]);
+	/* an assertion writes to a file even where it holds */
+	for (uint32_t i = 0; i < sizeof(all); i++) {
+		if (!t->unknown[i / 512] && all[i] != t->model[i])
+			ck_abort_msg("byte %u is %02x, not %02x", i, all[i], t->model[i]);
+	}
 }
 
 static void faulty_script(struct faulty *t, uint64_t random)
@@ -427,9 +428,9 @@ static void faulty_script(struct faulty *t, uint64_t random)
 START_TEST(faults)
 {
 	static struct faulty t;
-	uint32_t step = getenv("MORTISE_LONG") ? 1 : 97;
+	uint32_t step = getenv("MORTISE_LONG") ? 1 : 7;
 
-	for (uint32_t form = getenv("MORTISE_LONG") ? 0 : 1; form < (getenv("MORTISE_LONG") ? FORMS : 2); form++) {
+	for (uint32_t form = 0; form < FORMS; form++) {
 		uint64_t left = 0;
 
 		for (uint64_t k = 1 + form; left == 0; k += step) {
@@ -438,10 +439,8 @@ START_TEST(faults)
 
 			memset(&t, 0, sizeof(t));
 			kept_count = 0;
-			if (f && fake_self(f)) {
-				stop();
-				start();
-			}
+			if (f && fake_self(f))
+				start_again();
 			make(1 << 20, NULL, forms[form]);
 			fake_block_misses(f, 0);
 			fake_block_fail_in(f, k);
