@@ -56,6 +56,28 @@ static int write_zeros(struct qcow2 *q)
 	return rc < 0 ? rc : space_release(q);
 }
 
+/* Bitmaps go with the extension that names them: first the header, then what they took. */
+static int store_version_2(struct qcow2 *q, struct mt_error *err)
+{
+	struct qcow2_header *h = &q->h;
+	struct bitmaps bitmaps;
+	int rc = bitmaps_load(q, &bitmaps);
+
+	if (rc < 0 && rc != MT_EINVAL)
+		return mt_error_set(err, rc, "file", "the bitmaps of the image cannot be read");
+	h->version = 2;
+	h->header_bytes = HDR_V2_BYTES;
+	h->incompatible = h->compatible = h->autoclear = 0;
+	q->lazy_marked = 0;
+	(void)header_ext_set(h, EXT_FEATURES, NULL, 0);
+	(void)header_ext_set(h, EXT_BITMAPS, NULL, 0);
+	rc = header_store(q, err);
+	if (rc == 0)
+		rc = bitmaps_free(q, &bitmaps);
+	bitmaps_fini(&bitmaps);
+	return rc;
+}
+
 static int downgrade(struct qcow2 *q, struct mt_error *err)
 {
 	struct qcow2_header *h = &q->h;
@@ -73,13 +95,7 @@ static int downgrade(struct qcow2 *q, struct mt_error *err)
 		rc = q->cache->flush(q->inst);
 	if (rc < 0)
 		return mt_error_set(err, rc, "file", "the zeros of the image cannot be written");
-	h->version = 2;
-	h->header_bytes = HDR_V2_BYTES;
-	h->incompatible = h->compatible = h->autoclear = 0;
-	q->lazy_marked = 0;
-	(void)header_ext_set(h, EXT_FEATURES, NULL, 0);
-	(void)header_ext_set(h, EXT_BITMAPS, NULL, 0);
-	return header_store(q, err);
+	return store_version_2(q, err);
 }
 
 /* The options */

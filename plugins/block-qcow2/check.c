@@ -192,52 +192,28 @@ static int look_at_snapshots(struct look *l)
 
 /* Bitmaps */
 
-static int look_at_bitmap_table(struct look *l, uint64_t offset, uint32_t entries)
+/* What is used twice the comparison will tell; it is not looked into. */
+static int count_bitmap(void *arg, uint64_t offset, uint64_t len)
 {
-	struct qcow2 *q = l->q;
-	uint64_t *table;
-	int rc;
+	struct look *l = arg;
 
-	if (entries > L1_BYTES_MAX / 8 || offset % q->cluster_bytes ||
-	    !count(l, offset, 8ull * entries, "a table of a bitmap is cut off:"))
-		return 0;
-	if (entries && l->counts[offset / q->cluster_bytes] > 1)
-		return 0;                      /* the comparison will tell */
-	table = table_load(q, offset, entries, &rc);
-	for (uint32_t i = 0; rc == 0 && i < entries; i++) {
-		if (table[i] & ENTRY_OFFSET)
-			(void)count(l, table[i] & ENTRY_OFFSET, q->cluster_bytes, "a bitmap is cut off:");
-	}
-	free(table);
-	return rc == MT_ENOMEM ? rc : 0;
+	return len && count(l, offset, len, "a bitmap is cut off:") && l->counts[offset / l->q->cluster_bytes] <= 1;
 }
 
 /* Without the bit in the header they are nobody's, and their clusters leak. */
 static int look_at_bitmaps(struct look *l)
 {
-	struct qcow2 *q = l->q;
-	const struct qcow2_ext *e = header_ext(&q->h, EXT_BITMAPS);
-	uint64_t len, offset, at = 0;
-	uint8_t *dir;
-	int rc;
+	struct bitmaps b;
+	int rc = bitmaps_load(l->q, &b);
 
-	if (!(q->h.autoclear & AUTOCLEAR_BITMAPS) || !e || e->len < EXT_BITMAPS_BYTES)
+	if (rc == MT_EINVAL) {
+		wrong(l, "the directory of bitmaps cannot be:", b.offset);
 		return 0;
-	len = mt_get_be64(e->data + 8);
-	offset = mt_get_be64(e->data + 16);
-	if (len > SNAPSHOT_TABLE_MAX || offset % q->cluster_bytes || !len ||
-	    !count(l, offset, len, "the directory of bitmaps is cut off:"))
-		return 0;
-	dir = malloc(len);
-	rc = dir ? q->host->child_read(q->inst, 0, offset, dir, len) : MT_ENOMEM;
-	while (rc == 0 && len - at >= 24) {
-		uint64_t used = 24ull + mt_get_be32(dir + at + 20) + mt_get_be16(dir + at + 18);
-
-		rc = look_at_bitmap_table(l, mt_get_be64(dir + at), mt_get_be32(dir + at + 8));
-		at = mt_min_u64(at + (used + 7) / 8 * 8, len);
 	}
-	free(dir);
-	return rc;
+	if (rc == 0)
+		rc = bitmaps_each(l->q, &b, count_bitmap, l);
+	bitmaps_fini(&b);
+	return rc == MT_ENOMEM ? rc : 0;
 }
 
 static int look_at_all(struct look *l)

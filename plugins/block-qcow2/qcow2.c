@@ -259,6 +259,7 @@ int qcow2_reload(struct qcow2 *q, struct mt_error *err)
 static int claim(struct qcow2 *q, struct mt_error *err)
 {
 	struct mt_block_check check = { .size = sizeof(check) };
+	uint64_t bits = q->h.autoclear;
 	int rc = 0;
 
 	if (q->h.incompatible & INCOMPAT_DIRTY) {
@@ -268,10 +269,10 @@ static int claim(struct qcow2 *q, struct mt_error *err)
 		if (rc == 0 && check.corruptions > check.corruptions_fixed)
 			rc = mt_error_set(err, MT_EIO, "file", "the image was not closed, and could not be repaired");
 	}
-	if (rc < 0 || !q->h.autoclear)
-		return rc;
-	q->h.autoclear = 0;
-	return qcow2_mark(q, 0, 0);
+	if (rc == 0)
+		rc = bitmaps_disown(q);
+	q->h.autoclear &= AUTOCLEAR_BITMAPS;
+	return rc < 0 || q->h.autoclear == bits ? rc : qcow2_mark(q, 0, 0);
 }
 
 int qcow2_open(struct qcow2 *q, struct mt_error *err)

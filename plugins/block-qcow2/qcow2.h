@@ -281,6 +281,25 @@ int snapshots_store(struct qcow2 *q);
 int sync_write(struct qcow2 *q, uint64_t offset, const void *buf, uint64_t len);
 int sync_read(struct qcow2 *q, uint64_t offset, void *buf, uint64_t len);
 
+/* bitmap.c. Exclusive. */
+
+struct bitmaps {
+	uint8_t *dir;                        /* the directory; NULL: there are none */
+	uint64_t offset, len;
+};
+
+/* 0; MT_EINVAL: the directory is none, and `b` says where; or another error. bitmaps_fini */
+int bitmaps_load(struct qcow2 *q, struct bitmaps *b);
+void bitmaps_fini(struct bitmaps *b);
+/* 1: to be looked into, 0: not, or an error that ends it */
+typedef int bitmap_extent_fn(void *arg, uint64_t offset, uint64_t len);
+/* The directory, each table and each cluster of bits. */
+int bitmaps_each(struct qcow2 *q, const struct bitmaps *b, bitmap_extent_fn *fn, void *arg);
+/* Says in the file that none is up to date; a directory that is none loses the bit of the header in memory. */
+int bitmaps_disown(struct qcow2 *q);
+/* Takes back the references, once the header does not have them any more. */
+int bitmaps_free(struct qcow2 *q, const struct bitmaps *b);
+
 /* check.c, repair.c. Exclusive. */
 
 typedef void finding_fn(void *arg, const char *line);

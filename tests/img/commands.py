@@ -153,6 +153,33 @@ def check_resize():
         qemu_img('check', '-q', '-f', 'qcow2', 'short.qcow2')
 
 
+def check_bitmaps():
+    """Bitmaps of others: kept, and marked in use by the first writer that does not keep them up to date."""
+    def flags():
+        info = theirs('info', '-f', 'qcow2', 'bits.qcow2')['format-specific']['data']['bitmaps']
+        return [(b['name'], 'in-use' in b['flags']) for b in info]
+
+    qemu_img('create', '-q', '-f', 'qcow2', 'bits.qcow2', '8M')
+    for words in (['b0'], ['-g', '1M', 'b1']):
+        qemu_img('bitmap', '-f', 'qcow2', '--add', *words[:-1], 'bits.qcow2', words[-1])
+    run('qemu-io', '-f', 'qcow2', '-c', 'write -P 1 0 3M', 'bits.qcow2')
+    assert ours('check', '-f', 'qcow2', 'bits.qcow2').get('leaks', 0) == 0
+    assert flags() == [('b0', False), ('b1', False)]
+    shutil.copy('bits.qcow2', 'two.qcow2')
+    io('bits.qcow2', 'qcow2', 'write -P 2 1M 2M')
+    img('snapshot', '-f', 'qcow2', '-c', 's', 'bits.qcow2')
+    img('resize', '-q', '-f', 'qcow2', 'bits.qcow2', '12M')
+    img('check', '-q', '-f', 'qcow2', '-r', 'all', 'bits.qcow2')
+    assert flags() == [('b0', True), ('b1', True)]
+    for name in ('b0', 'b1'):
+        qemu_img('check', '-f', 'qcow2', 'bits.qcow2')
+        qemu_img('bitmap', '-f', 'qcow2', '--remove', 'bits.qcow2', name)
+    qemu_img('check', '-f', 'qcow2', 'bits.qcow2')
+    img('amend', '-f', 'qcow2', '-o', 'compat=0.10', 'two.qcow2')
+    qemu_img('check', '-f', 'qcow2', 'two.qcow2')
+    assert raw_of('two.qcow2', 'qcow2')[:3 << 20] == b'\1' * (3 << 20)
+
+
 def check_rebase_and_commit():
     rng = random.Random(SEED)
     make_source('b1.raw', SIZE, rng)
@@ -215,7 +242,7 @@ def main():
         print('block-qcow2 is not built')
         sys.exit(77)
     make_source('source.raw', SIZE)
-    for check in (check_info, check_map_and_measure, check_check, check_compare, check_snapshot, check_resize,
+    for check in (check_info, check_map_and_measure, check_check, check_compare, check_snapshot, check_resize, check_bitmaps,
                   check_rebase_and_commit, check_others):
         check()
         print(check.__name__)
