@@ -101,12 +101,13 @@ uint64_t take64(struct guest *g);
 /* Up to `len_bytes` of the program; *len_bytes becomes what there is. */
 const uint8_t *take_bytes(struct guest *g, uint32_t *len_bytes);
 
-/* As a vCPU does it; MT_BUS_* result. */
+/* As a vCPU does it; MT_BUS_* result. I/O ports are at addresses from PORTS on. */
+#define PORTS (1ull << 63)
 uint32_t guest_read(struct guest *g, uint64_t addr, uint32_t width, uint64_t *value);
 uint32_t guest_write(struct guest *g, uint64_t addr, uint32_t width, uint64_t value);
 uint64_t guest_get(struct guest *g, uint64_t addr, uint32_t width);   /* 0 where nothing is */
 void guest_copy(struct guest *g, uint64_t addr, const void *data, uint32_t len_bytes);
-/* Range `index` of registers in the memory map as it is now, modulo their number. False: none. */
+/* Range `index` of registers in the memory map and the ports as they are now, modulo their number. False: none. */
 bool guest_window(struct guest *g, uint32_t index, uint64_t *addr, uint64_t *len_bytes);
 /* Until what was posted has run. */
 void guest_sync(struct guest *g);

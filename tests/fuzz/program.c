@@ -53,32 +53,42 @@ const uint8_t *take_bytes(struct guest *g, uint32_t *len_bytes)
 	return at;
 }
 
-/* The memory map. */
+/* The memory map, and I/O ports at addresses from PORTS on. */
+
+static struct space *space_of(const struct guest *g, uint64_t *addr)
+{
+	if (*addr < PORTS)
+		return g->m->system;
+	*addr -= PORTS;
+	return g->m->ports;
+}
 
 uint32_t guest_read(struct guest *g, uint64_t addr, uint32_t width, uint64_t *value)
 {
 	const struct mt_access from = { .vcpu = 0 };
-	const struct mt_flat_view *view = space_view_get(g->m->system);
+	struct space *space = space_of(g, &addr);
+	const struct mt_flat_view *view = space_view_get(space);
 	const struct mt_flat_range *range = view_find(view, addr);
 	uint32_t result = MT_BUS_DECODE;
 
 	*value = 0;
 	if (range && range->len_bytes - (addr - range->gpa) >= width)
 		result = bus_read(range, addr, width, &from, value);
-	space_view_put(g->m->system, view);
+	space_view_put(space, view);
 	return result;
 }
 
 uint32_t guest_write(struct guest *g, uint64_t addr, uint32_t width, uint64_t value)
 {
 	const struct mt_access from = { .vcpu = 0 };
-	const struct mt_flat_view *view = space_view_get(g->m->system);
+	struct space *space = space_of(g, &addr);
+	const struct mt_flat_view *view = space_view_get(space);
 	const struct mt_flat_range *range = view_find(view, addr);
 	uint32_t result = MT_BUS_DECODE;
 
 	if (range && range->len_bytes - (addr - range->gpa) >= width)
 		result = bus_write(range, addr, width, &from, value);
-	space_view_put(g->m->system, view);
+	space_view_put(space, view);
 	return result;
 }
 
@@ -98,16 +108,23 @@ void guest_copy(struct guest *g, uint64_t addr, const void *data, uint32_t len_b
 		guest_write(g, addr + i, 1, bytes[i]);
 }
 
-bool guest_window(struct guest *g, uint32_t index, uint64_t *addr, uint64_t *len_bytes)
+static uint32_t windows_count(struct space *space)
 {
-	const struct mt_flat_view *view = space_view_get(g->m->system);
-	const struct mt_flat_range *found = NULL;
+	const struct mt_flat_view *view = space_view_get(space);
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < view->count; i++)
 		count += view->ranges[i].kind == MT_FLAT_IO;
-	index = count ? index % count : 0;
-	for (uint32_t i = 0; i < view->count && count; i++) {
+	space_view_put(space, view);
+	return count;
+}
+
+static bool window_find(struct space *space, uint32_t index, uint64_t *addr, uint64_t *len_bytes)
+{
+	const struct mt_flat_view *view = space_view_get(space);
+	const struct mt_flat_range *found = NULL;
+
+	for (uint32_t i = 0; i < view->count && !found; i++) {
 		if (view->ranges[i].kind == MT_FLAT_IO && index-- == 0)
 			found = &view->ranges[i];
 	}
@@ -115,8 +132,22 @@ bool guest_window(struct guest *g, uint32_t index, uint64_t *addr, uint64_t *len
 		*addr = found->gpa;
 		*len_bytes = found->len_bytes;
 	}
-	space_view_put(g->m->system, view);
+	space_view_put(space, view);
 	return found != NULL;
+}
+
+/* Ports come last. BARs may move between the two looks (a second vCPU): then there is none. */
+bool guest_window(struct guest *g, uint32_t index, uint64_t *addr, uint64_t *len_bytes)
+{
+	uint32_t memory = windows_count(g->m->system), count = memory + windows_count(g->m->ports);
+
+	index = count ? index % count : 0;
+	if (index < memory)
+		return window_find(g->m->system, index, addr, len_bytes);
+	if (!window_find(g->m->ports, index - memory, addr, len_bytes))
+		return false;
+	*addr += PORTS;
+	return true;
 }
 
 void guest_sync(struct guest *g)
