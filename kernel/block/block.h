@@ -28,6 +28,11 @@ struct block_stats;
 
 /* [main] What a node says of itself, filters too. False: `inst` is none, or is not open. */
 bool block_info(struct mt_inst *inst, struct mt_block_info *out);
+/*
+ * [main] Gives the disk of the node `inst`, or that below its filters, another size, of whole sectors. `flags`:
+ * MT_BLOCK_RESIZE_*. 0, or a negative code with `err`, and the disk is as it was.
+ */
+int block_resize(struct mt_inst *inst, uint64_t disk_bytes, uint32_t flags, struct mt_error *err);
 /* [main] Adds up what the front `front` did with the node `inst`. False: it has no handle on it. */
 bool block_stats(struct mt_inst *inst, const struct mt_inst *front, struct block_stats *out);
 

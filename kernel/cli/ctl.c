@@ -13,13 +13,14 @@
 #include "kernel/cli/cli.h"
 #include "kernel/config/json.h"
 #include "kernel/config/suggest.h"
+#include "kernel/config/value.h"
 #include "kernel/monitor/json.h"
 #include "kernel/monitor/place.h"
 
 struct word {
 	const char *name, *alias;
 	const char *execute;       /* NULL: events */
-	const char *argument;      /* what the path behind the word is called, NULL: there is none */
+	const char *arguments;     /* what the words behind it are called, blank separated; NULL: there are none */
 	const char *columns;       /* of the answer, blank separated; "" prints nothing */
 };
 
@@ -33,6 +34,7 @@ static const struct word words[] = {
 	{ "quit", NULL, "quit", NULL, "" },
 	{ "cpus", NULL, "query-cpus", NULL, "index thread plugin pc" },
 	{ "devices", NULL, "query-devices", NULL, "id kind plugin summary" },
+	{ "resize", NULL, "block_resize", "device size", "" },
 	{ "block", NULL, "query-block", NULL, "id plugin size read-only users file" },
 	{ "commands", NULL, "query-commands", NULL, "name role" },
 	{ "events", NULL, NULL, NULL, "" },
@@ -196,37 +198,57 @@ static int fail(const char *format, const char *text)
 	return CLI_RUNTIME;
 }
 
-static char *request_of(const struct word *word, const char *operand)
+/* Paths are made whole, for the machine has another current folder; sizes become numbers of bytes. */
+static bool argument_print(FILE *out, const char *name, const char *operand)
 {
-	char *text = NULL;
+	struct value_fault fault;
+	uint64_t bytes;
+
+	if (!strcmp(name, "size")) {
+		if (!value_parse_size(operand, &bytes, &fault))
+			return cli_fail("%s", fault.message), false;
+		fprintf(out, "%" G_GUINT64_FORMAT, bytes);
+	} else if (!strcmp(name, "dir")) {
+		char *path = g_canonicalize_filename(operand, NULL);
+
+		json_print_string(out, path);
+		g_free(path);
+	} else {
+		json_print_string(out, operand);
+	}
+	return true;
+}
+
+/* NULL: an operand is wrong, which was said. */
+static char *request_of(const struct word *word, char **operands)
+{
+	char **names = g_strsplit(word->arguments ? word->arguments : "", " ", -1), *text = NULL;
+	bool fine = true;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
 	if (!out)
 		g_error("no memory for a request");
 	fprintf(out, "{\"execute\": \"%s\"", word->execute);
-	if (word->argument) {
-		/* the machine has another current folder */
-		char *path = g_canonicalize_filename(operand, NULL);
-
-		fprintf(out, ", \"arguments\": {\"%s\": ", word->argument);
-		json_print_string(out, path);
-		putc('}', out);
-		g_free(path);
+	for (unsigned i = 0; fine && names[i]; i++) {
+		fprintf(out, "%s\"%s\": ", i ? ", " : ", \"arguments\": {", names[i]);
+		fine = argument_print(out, names[i], operands[i]);
 	}
-	putc('}', out);
+	fputs(*names ? "}}" : "}", out);
 	fclose(out);
-	return text;
+	g_strfreev(names);
+	if (fine)
+		return text;
+	free(text);
+	return NULL;
 }
 
-static int word_run(struct line *l, const struct word *word, const char *operand, bool json)
+static int word_run(struct line *l, const struct word *word, const char *request, bool json)
 {
-	char *request = request_of(word, operand);
 	struct json *answer = line_ask(l, request);
 	const struct json *result = json_get(answer, "return"), *error = json_get(answer, "error");
 	int code = CLI_OK;
 
-	free(request);
 	if (result)
 		print_result(word, result, json);
 	else if (json_text(json_get(error, "desc")))
@@ -393,26 +415,32 @@ static int machines_list(bool json)
 	return CLI_OK;
 }
 
-static int ctl_machine(const char *name, const char *what, const char *operand, bool json)
+/* Whether there are as many operands as the word takes; if not, it was said. */
+static bool operands_fit(const struct word *word, const char *what, char **operands)
 {
-	const struct word *word = *what == '{' ? NULL : word_find(what);
-	char *path;
+	char **names = g_strsplit(word && word->arguments ? word->arguments : "", " ", -1);
+	unsigned wanted = g_strv_length(names), count = g_strv_length(operands);
+
+	if (count > wanted)
+		cli_fail("'%s' is one word too many: %s takes %s", operands[wanted], what, wanted ? word->arguments : "none");
+	else if (count < wanted)
+		cli_fail("%s needs a word more: %s", what, names[count]);
+	g_strfreev(names);
+	return count == wanted;
+}
+
+static int machine_ask(const char *name, const struct word *word, const char *request, bool json)
+{
+	char *path = machine_path(name);
 	struct line l;
 	int code;
 
-	if (!word && *what != '{')
-		return word_unknown(what);
-	if (operand && !(word && word->argument))
-		return cli_fail("'%s' is one word too many: %s takes none", operand, what);
-	if (word && word->argument && !operand)
-		return cli_fail("%s needs a word more: %s", what, word->argument);
-	path = machine_path(name);
 	if (!path)
 		return CLI_RUNTIME;
-	if (!line_open(&l, path))
+	if (!line_open(&l, path)) {
 		code = fail("nothing answers at %s", path);
-	else {
-		code = !word ? raw_run(&l, what) : word->execute ? word_run(&l, word, operand, json) :
+	} else {
+		code = !word ? raw_run(&l, request) : word->execute ? word_run(&l, word, request, json) :
 		       events_follow(&l, json);
 		line_close(&l);
 	}
@@ -420,9 +448,28 @@ static int ctl_machine(const char *name, const char *what, const char *operand, 
 	return code;
 }
 
+static int ctl_machine(const char *name, const char *what, char **operands, bool json)
+{
+	const struct word *word = *what == '{' ? NULL : word_find(what);
+	char *request;
+	int code;
+
+	if (!word && *what != '{')
+		return word_unknown(what);
+	if (!operands_fit(word, what, operands))
+		return CLI_CONFIG;
+	request = word && word->execute ? request_of(word, operands) : strdup(what);
+	if (!request)
+		return CLI_CONFIG;
+	code = machine_ask(name, word, request, json);
+	free(request);
+	return code;
+}
+
 static int ctl_verb(const struct cli_args *args)
 {
 	const char *name = cli_operand(args, 0), *what = cli_operand(args, 1);
+	char *operands[3] = { (char *)cli_operand(args, 2) };
 	bool json;
 	int code;
 
@@ -430,7 +477,9 @@ static int ctl_verb(const struct cli_args *args)
 		return code;
 	if (!name)
 		return machines_list(json);
-	return ctl_machine(name, what ? what : "status", cli_operand(args, 2), json);
+	if (operands[0])
+		operands[1] = (char *)cli_operand(args, 3);
+	return ctl_machine(name, what ? what : "status", operands, json);
 }
 
 static const struct cli_option *const ctl_tables[] = { cli_options_format, cli_options_common, NULL };
@@ -440,7 +489,7 @@ const struct cli_verb cli_verb_ctl = {
 	.operands = "[NAME [COMMAND]]",
 	.summary = "list running machines, look at one, or tell it what to do",
 	.operands_min = 0,
-	.operands_max = 3,
+	.operands_max = 4,
 	.options = ctl_tables,
 	.run = ctl_verb,
 };

@@ -245,6 +245,7 @@ static const struct command commands[] = {
 	{ "system_reset", MONITOR_ADMIN, "", run_reset },
 	{ "system_powerdown", MONITOR_ADMIN, "", run_powerdown },
 	{ "snapshot", MONITOR_ADMIN, "dir", run_snapshot },
+	{ "block_resize", MONITOR_ADMIN, "device node-name size shrink", run_block_resize },
 	{ "quit", MONITOR_ADMIN, "", run_quit },
 };
 

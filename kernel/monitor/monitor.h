@@ -87,6 +87,7 @@ void query_print_version(FILE *out);
 
 /* query-block.c */
 int query_block(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+int run_block_resize(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int query_blockstats(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 
 #endif

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
-/* What the monitor says of disks: the nodes, and what fronts did with them in the words of QMP. On [main]. */
+/* The monitor and disks: the nodes, what fronts did with them in the words of QMP, and their size. On [main]. */
 #include <string.h>
 
 #include "kernel/block/block.h"
 #include "kernel/block/stats.h"
 #include "kernel/config/json.h"
+#include "kernel/machine/fault.h"
 #include "kernel/monitor/monitor.h"
+
+#include <mortise/draft/block-image.h>
 
 /* Nodes: what they know, and whose they are */
 
@@ -117,4 +120,56 @@ int query_blockstats(struct monitor *mon, const struct json *arguments, FILE *ou
 	}
 	putc(']', out);
 	return 0;
+}
+
+/* Size */
+
+/* The node that the device `id` has opened; NULL: none. */
+static struct mt_inst *node_under(struct machine *m, const char *id)
+{
+	for (unsigned i = 0; i < m->insts->len; i++) {
+		struct mt_inst *node = g_ptr_array_index(m->insts, i);
+
+		for (unsigned k = 0; k < node->refs_in->len; k++) {
+			const struct mt_inst *front = g_ptr_array_index(node->refs_in, k);
+			struct block_stats stats = { 0 };
+
+			if (!strcmp(front->id, id) && block_stats(node, front, &stats))
+				return node;
+		}
+	}
+	return NULL;
+}
+
+static struct mt_inst *node_called(struct machine *m, const char *id)
+{
+	struct mt_block_info info;
+
+	for (unsigned i = 0; i < m->insts->len; i++) {
+		struct mt_inst *inst = g_ptr_array_index(m->insts, i);
+
+		if (!strcmp(inst->id, id) && block_info(inst, &info))
+			return inst;
+	}
+	return NULL;
+}
+
+int run_block_resize(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err)
+{
+	const char *device = json_text(json_get(arguments, "device")), *name = json_text(json_get(arguments, "node-name"));
+	const struct json *shrink = json_get(arguments, "shrink");
+	struct mt_inst *node;
+	uint64_t bytes;
+
+	(void)out;
+	if (!device == !name)
+		return fault_set(err, MT_EINVAL, NULL, NULL, "one of 'device' and 'node-name' must be given, a string");
+	if (!json_uint(json_get(arguments, "size"), &bytes) || bytes == 0)
+		return fault_set(err, MT_EINVAL, "size", NULL, "'size' must be a number of bytes");
+	if (shrink && shrink->type != JSON_BOOL)
+		return fault_set(err, MT_EINVAL, "shrink", NULL, "'shrink' must be true or false");
+	node = device ? node_under(mon->m, device) : node_called(mon->m, name);
+	if (!node)
+		return fault_set(err, MT_ENOENT, NULL, "query-block lists them", "there is no disk '%s'", device ? device : name);
+	return block_resize(node, bytes, shrink && shrink->truth ? MT_BLOCK_RESIZE_SHRINK : 0, err);
 }

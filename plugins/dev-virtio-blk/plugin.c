@@ -206,6 +206,20 @@ static void blk_ready(void *self)
 	answers_end(b, &a);
 }
 
+/* [io] Section 5.2.5: the driver hears of the new capacity by a change of the configuration. */
+static void blk_changed(void *self)
+{
+	struct mt_block_info info = { .size = sizeof(info) };
+	struct blk *b = self;
+
+	b->blocks->info(b->block, &info);
+	if (info.disk_bytes == b->disk.bytes)
+		return;
+	b->disk.bytes = info.disk_bytes;
+	b->config.capacity = info.disk_bytes / BLK_SECTOR_BYTES;
+	b->virtio->config_changed(b->inst);
+}
+
 /* Requests */
 
 static struct request *request_take(struct blk *b)
@@ -385,7 +399,7 @@ static void blk_notify(void *self, uint32_t queue)
 
 /* Life */
 
-static const struct mt_block_front blk_front = { .ready = blk_ready };
+static const struct mt_block_front blk_front = { .ready = blk_ready, .changed = blk_changed };
 
 static int blk_create(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err)
 {
