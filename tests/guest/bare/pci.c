@@ -126,13 +126,13 @@ static void read_sector(uint64_t sector)
 	fence();
 }
 
-static volatile uint64_t stop, reads, found, wrong;
+static volatile uint64_t stop, reads, found, moved, wrong;
 
 static void data(uint64_t hart, uint64_t n)
 {
 	(void)hart;
 	/* until the others have had their share too */
-	for (uint64_t i = 0; i < n || (found < 100 && i < 1000 * n); i++) {
+	for (uint64_t i = 0; i < n || ((found < 100 || moved < 100) && i < 1000 * n); i++) {
 		uint64_t sector = i * 7 % SECTORS, bad = 0;
 
 		message[1] = 0;
@@ -167,27 +167,25 @@ static void hammer(uint64_t hart, uint64_t arg)
 
 static void moves(void)
 {
-	uint64_t n = 0;
-
 	hart_start(1, data, COUNT(3000));
 	hart_start(2, hammer, 0);
 	while (!stop) {
-		place(n & 1 ? PLACE_A : PLACE_B);
-		if (n % 16 == 3) {
+		place(moved & 1 ? PLACE_A : PLACE_B);
+		if (moved % 16 == 3) {
 			HALF(FUNCTION + 4) = COMMAND_MASTER;
 			HALF(FUNCTION + 4) = COMMAND_MEMORY | COMMAND_MASTER;
 		}
-		if (n % 16 == 7)        /* over memory, over its own other BAR, and nowhere */
+		if (moved % 16 == 7)        /* over memory, over its own other BAR, and nowhere */
 			place(0x80000000), place(MESSAGES & ~0x3fffull), place(0x123400000000);
-		n++;
-		for (uint64_t until = now() + n % 64; now() < until;)
+		moved++;
+		for (uint64_t until = now() + moved % 64; now() < until;)
 			;
 	}
 	hart_wait(1);
 	hart_wait(2);
 	place(PLACE_A);
 	verdict("moved while it worked", wrong, 0);
-	check(n > 10 && found > 10 && reads > 10, "they met", n, found);
+	check(moved > 10 && found > 10 && reads > 10, "they met", moved, found);
 }
 
 static void masks(void)
