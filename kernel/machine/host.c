@@ -16,6 +16,7 @@
 #include "kernel/machine/space.h"
 #include "kernel/machine/sysreg.h"
 #include "kernel/machine/vcpu.h"
+#include "kernel/machine/vector.h"
 #include "kernel/pci/pci.h"
 #include "kernel/virtio/virtio.h"
 
@@ -44,6 +45,7 @@ static const struct mt_thread_check thread_check = {
 	I(MT_IFACE_SYSREG_HOST, &sysreg_host) \
 	I(MT_IFACE_THREAD_CHECK, &thread_check) \
 	I(MT_IFACE_VCPU_HOST, &vcpu_host) \
+	I(MT_IFACE_VECTOR_HOST, &vector_host) \
 	I(MT_IFACE_VIRTIO_TRANSPORT, &virtio_transport_host) \
 	I(MT_IFACE_VIRTQUEUE, &virtqueue_host) \
 	I(MT_IFACE_WORKER, &worker_host)

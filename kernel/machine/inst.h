@@ -18,6 +18,7 @@
 
 struct machine;
 struct loop;
+struct vectors;
 
 /* Of an instance, and of the machine as a whole. inst_move has the legal transitions. */
 enum inst_state {
@@ -43,6 +44,7 @@ struct mt_inst {
 	GPtrArray *refs_in;                    /* instances whose REF names this one, in file order */
 	GStringChunk *strings;                 /* what props.c has handed out */
 	GHashTable *data;                      /* what services remember of the instance; inst_data_* */
+	struct vectors *vectors;               /* vector.c: what it asks of vCPUs; NULL: nothing */
 	struct mt_error fault;                 /* of a service that cannot tell the plugin why; realize fails by it */
 };
 

@@ -288,6 +288,45 @@ static void sysreg_unbind(void *vcpu, const struct mt_sysreg_range *range)
 
 static const struct mt_cpu_sysreg cpu_sysreg = { sysreg_bind, sysreg_unbind };
 
+/* One controller a vCPU; the last vCPU takes none. */
+static int vector_bind(void *vcpu, const struct mt_vector_ops *ops, void *arg, struct mt_error *err)
+{
+	struct fake_vcpu *v = vcpu;
+
+	if (v->index == FAKE_VCPUS - 1)
+		return fault_set(err, MT_ENOTSUP, NULL, NULL, "no vectors for this one");
+	if (v->vector_ops)
+		return fault_set(err, MT_EBUSY, NULL, NULL, "has a controller already");
+	v->vector_ops = ops;
+	v->vector_arg = arg;
+	return 0;
+}
+
+static void vector_unbind(void *vcpu)
+{
+	struct fake_vcpu *v = vcpu;
+
+	ck_assert_ptr_nonnull(v->vector_ops);
+	v->vector_ops = NULL;
+}
+
+static void vector_request(void *vcpu, uint32_t level)
+{
+	atomic_store(&((struct fake_vcpu *)vcpu)->request, level);
+}
+
+static void vector_event(void *vcpu, uint32_t event, uint32_t value)
+{
+	atomic_store(&((struct fake_vcpu *)vcpu)->event_value, value);
+	atomic_store(&((struct fake_vcpu *)vcpu)->event, event);
+}
+
+static const struct mt_cpu_vector cpu_vector = { vector_bind, vector_unbind, vector_request, vector_event };
+
+static int32_t source_acknowledge(void *self) { trace(self, "acknowledge"); return 0x44; }
+
+static const struct mt_vector_source vector_source = { source_acknowledge };
+
 static const char *const reg_names[] = { "pc", "a0", "a1", "zero" };
 
 static uint32_t reg_count(void *self) { (void)self; return 4; }
@@ -362,11 +401,13 @@ static const void *get_class(const char *name, const char *id)
 		       !strcmp(id, MT_IFACE_CPU_PINS) ? (const void *)&cpu_pins :
 		       !strcmp(id, MT_IFACE_CPU_REGS) ? (const void *)&cpu_regs :
 		       !strcmp(id, MT_IFACE_CPU_SYSREG) ? (const void *)&cpu_sysreg :
+		       !strcmp(id, MT_IFACE_CPU_VECTOR) ? (const void *)&cpu_vector :
 		       !strcmp(id, MT_IFACE_FDT_NODE) ? (const void *)&cpu_node : NULL;
 	if (!strcmp(id, MT_IFACE_DEVICE))
 		return !strcmp(name, "fake-boot") ? &boot_class : strcmp(name, "fake-none") ? &dev_class : NULL;
 	if (!strcmp(name, "fake-irq"))
 		return !strcmp(id, MT_IFACE_IRQ_SINK) ? (const void *)&sink :
+		       !strcmp(id, MT_IFACE_VECTOR_SOURCE) ? (const void *)&vector_source :
 		       !strcmp(id, MT_IFACE_FDT_NODE) ? (const void *)&sink_node : NULL;
 	return !strcmp(name, "fake-dev") && !strcmp(id, MT_IFACE_FDT_NODE) ? &dev_node : NULL;
 }

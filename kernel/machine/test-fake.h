@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include <mortise/draft/cpu-sysreg.h>
+#include <mortise/draft/cpu-vector.h>
 #include <mortise/draft/cpu.h>
 #include <mortise/draft/props.h>
 
@@ -28,6 +29,9 @@ struct fake_vcpu {
 	uint64_t reg[4];                       /* "pc", "a0", "a1", "zero" (read-only) */
 	pid_t tid;                             /* of the thread that ran first */
 	struct mt_sysreg_range sysregs;        /* bound by a device; ops NULL: none */
+	const struct mt_vector_ops *vector_ops;        /* the controller that bound it, or NULL */
+	void *vector_arg;
+	_Atomic uint32_t request, event, event_value;  /* the last that it asked for */
 };
 
 /* "fake-dev": at, to (REF), bus (REF), irq, flag, number, size, delay, mode, text, file, list, fail, code. */

@@ -250,6 +250,11 @@ void vcpus_pin_set(struct vcpus *v, uint32_t index, uint32_t pin, uint32_t level
 	vcpu_notice(&v->vcpu[index]);
 }
 
+void vcpus_wake(struct vcpus *v, uint32_t index)
+{
+	vcpu_notice(&v->vcpu[index]);
+}
+
 int32_t vcpus_pin_find(struct vcpus *v, const char *name)
 {
 	return v && v->pins ? v->pins->find(v->machine->cpu->self, name) : MT_ENOENT;

@@ -28,6 +28,8 @@ void vcpus_hold(struct vcpus *v);
 void vcpus_kick_all(struct vcpus *v);
 /* [any] pin by number; wakes a halted vCPU */
 void vcpus_pin_set(struct vcpus *v, uint32_t index, uint32_t pin, uint32_t level);
+/* [any] what the accelerator shall notice has been told to it: a halted vCPU is woken */
+void vcpus_wake(struct vcpus *v, uint32_t index);
 /* [main] pin number by the accelerator's name, or MT_ENOENT */
 int32_t vcpus_pin_find(struct vcpus *v, const char *name);
 /* [main] register by name, while paused; MT_ENOENT: no such register or vCPU */

@@ -14,6 +14,7 @@
 #include <mortise/draft/char.h>
 #include <mortise/draft/clock.h>
 #include <mortise/draft/cpu-sysreg.h>
+#include <mortise/draft/cpu-vector.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/dma.h>
 #include <mortise/draft/fdt.h>
@@ -78,6 +79,19 @@ uint32_t fake_sysreg_read(struct fake *f, uint32_t vcpu, uint64_t number, uint64
 uint32_t fake_sysreg_write(struct fake *f, uint32_t vcpu, uint64_t number, uint64_t value);
 uint32_t fake_sysreg_modify(struct fake *f, uint32_t vcpu, uint64_t number, uint64_t keep, uint64_t bits,
 			    uint64_t *old);
+/*
+ * Vectors: of the vCPUs that the plugin serves, 0 to 7, and of vCPU 0 of a plugin that stands behind another.
+ * Acknowledging gives the vector or MT_VECTOR_NONE; events: how many so far, and the last one.
+ */
+uint32_t fake_vector_bound(struct fake *f, uint32_t vcpu);
+uint32_t fake_vector_request(struct fake *f, uint32_t vcpu);
+int32_t fake_vector_acknowledge(struct fake *f, uint32_t vcpu);
+uint32_t fake_vector_priority(struct fake *f, uint32_t vcpu);
+void fake_vector_set_priority(struct fake *f, uint32_t vcpu, uint32_t level);
+uint32_t fake_vector_events(struct fake *f, uint32_t vcpu, uint32_t *event, uint32_t *value);
+/* Before create: the REF property `prop` names this controller of the test's; what it requests once it is taken. */
+void fake_vector_source(struct fake *f, const char *prop, const struct mt_vector_source *role, void *self);
+void fake_vector_source_set(struct fake *f, uint32_t level);
 
 /* Time, in ns of every clock together; starts at 0 (REALTIME: at 1 000 000 000 s). */
 uint64_t fake_now(struct fake *f);

@@ -97,12 +97,16 @@ void fake_fuzz_region(struct fake *f, uint64_t seed, uint32_t count)
 {
 	const struct mt_irq_sink *sink = fake_role(f, MT_IFACE_IRQ_SINK);
 
+	const uint32_t vectors = f->vectors[0].ops.acknowledge || fake_role(f, MT_IFACE_VECTOR_SOURCE);
+
 	if (!f->region_count || f->state != FAKE_RUNNING)
 		fake_die("fuzz: nothing to fuzz, or not running");
 	while (count--) {
 		one_access(f, &seed);
 		if (f->sysreg_count)
 			fake_sysreg_fuzz(f, &seed);
+		if (vectors && fake_random(&seed) % 4 == 0)
+			fake_vector_fuzz(f, &seed);
 		if (fake_random(&seed) % 4 == 0)
 			one_event(f, &seed, sink);
 		if (fake_random(&seed) % 4096 == 0 && fake_reset(f, MT_RESET_WARM, NULL))

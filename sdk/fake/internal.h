@@ -20,6 +20,7 @@
 #define FAKE_CHAR_QUEUE 4096
 #define FAKE_PCI_CAPS 16
 #define FAKE_SYSREGS 128
+#define FAKE_VECTORS 8
 #define FAKE_MESSAGES 256
 #define FAKE_MSI_TARGETS 4
 
@@ -132,6 +133,13 @@ struct fake_sysreg {
 	uint32_t vcpu;
 };
 
+/* The controller of a vCPU, and what it asked for last. */
+struct fake_vector {
+	struct mt_vector_ops ops;
+	void *arg;
+	uint32_t request, events, event, value;
+};
+
 struct fake_message {
 	uint64_t addr;
 	uint32_t data;
@@ -159,6 +167,13 @@ struct fake {
 	uint32_t ends_of_interrupt[1024];
 	struct fake_sysreg sysregs[FAKE_SYSREGS];
 	uint32_t sysreg_count;
+	struct fake_vector vectors[FAKE_VECTORS];
+	struct {
+		const struct mt_vector_source *role;
+		void *self, *arg;
+		char prop[48];
+		void (*changed)(void *arg, uint32_t level);
+	} source;
 	struct { char prop[48]; struct mt_msi_window window; } msi_targets[FAKE_MSI_TARGETS];
 	uint32_t msi_target_count;
 	struct fake_message messages[FAKE_MESSAGES];
@@ -231,6 +246,7 @@ const char *fake_prop_range(struct fake *f, const char *name);
 
 uint32_t fake_char_pump(struct fake *f);
 void fake_sysreg_fuzz(struct fake *f, uint64_t *seed);
+void fake_vector_fuzz(struct fake *f, uint64_t *seed);
 uint32_t fake_message_send(struct mt_inst *inst, uint64_t addr, uint32_t data);
 void fake_ram_make(struct fake *f);
 void fake_ram_free(struct fake *f);
@@ -251,6 +267,7 @@ extern const struct mt_dma_host fake_dma_host;
 extern const struct mt_boot_host fake_boot_host;
 extern const struct mt_pci_host fake_pci_host;
 extern const struct mt_sysreg_host fake_sysreg_host;
+extern const struct mt_vector_host fake_vector_host;
 extern const struct mt_msi_host fake_msi_host;
 
 #endif

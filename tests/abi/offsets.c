@@ -20,6 +20,7 @@
 #include <mortise/draft/clock.h>
 #include <mortise/draft/cpu-debug.h>
 #include <mortise/draft/cpu-sysreg.h>
+#include <mortise/draft/cpu-vector.h>
 #include <mortise/draft/cpu.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/dma.h>
