@@ -279,6 +279,7 @@ static int run(struct img *img)
 		return 1;
 	options.format = cli_value(img->args, "format");
 	options.backing_off = !chain;
+	options.facts = true;
 	image = image_open(img->tool, cli_operand(img->args, 0), &options, &img->err);
 	if (!image)
 		return img_fault(img);

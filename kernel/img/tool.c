@@ -93,9 +93,10 @@ static GPtrArray *filters_open(struct tool *tool, const char *const *texts, stru
 	return filters;
 }
 
-static struct image *image_new(struct tool *tool, struct mt_inst *inst, const char *path, bool write,
-			       GPtrArray *filters, struct mt_error *err)
+static struct image *image_new(struct tool *tool, struct mt_inst *inst, const char *path,
+			       const struct image_options *options, GPtrArray *filters, struct mt_error *err)
 {
+	bool write = options->write;
 	struct image *image = g_new0(struct image, 1);
 
 	image->tool = tool;
@@ -107,9 +108,9 @@ static struct image *image_new(struct tool *tool, struct mt_inst *inst, const ch
 	image->write = write;
 	if (write && image->node->info.flags & MT_BLOCK_INFO_READONLY)
 		fault_set(err, MT_EPERM, "file", NULL, "%s: an image of this kind can only be read", path);
-	else
+	else if (!options->facts)
 		image->block = image_handle(image->node, write, err);
-	if (image->block)
+	if (image->block || (options->facts && !write))
 		return image;
 	image_close(image);
 	return NULL;
@@ -137,7 +138,7 @@ struct image *image_open(struct tool *tool, const char *path, const struct image
 	inst = open_inst(&tool->m, &spec, err);
 	names_rule_fini(&rule);
 	if (inst)
-		return image_new(tool, inst, path, options->write, filters, err);
+		return image_new(tool, inst, path, options, filters, err);
 	filters_close(tool, filters);
 	return NULL;
 }

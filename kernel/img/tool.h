@@ -30,6 +30,7 @@ struct image_options {
 	bool backing_off;                /* leave the backing disk closed */
 	bool backing_write;              /* open the whole chain for writing */
 	bool no_discard;
+	bool facts;                      /* for questions about the image: no data are read, and `block` is NULL */
 	enum file_cache cache;
 	enum file_engine engine;
 	const char *const *allow;        /* folders that names in images may reach */
@@ -43,7 +44,7 @@ struct image {
 	struct tool *tool;
 	struct mt_inst *inst;
 	struct bnode *node;
-	struct mt_block *block;
+	struct mt_block *block;          /* NULL: opened for its facts */
 	char *path, *format;
 	bool write;
 	GPtrArray *filters;              /* struct mt_inst, the one next to the file first */

@@ -6,7 +6,6 @@
  */
 #include "kernel/load/symbols.h"
 
-#include <dlfcn.h>
 #include <glib.h>
 #include <link.h>
 #include <stdlib.h>
@@ -41,6 +40,8 @@ struct symbols_library {
 /* Libraries of the process, by the name that plugins need them by. The C library is in each plugin's list. */
 struct symbols {
 	GHashTable *loaded;            /* char * -> struct elf * */
+	char *cache;                   /* the linker's, when it was needed; NULL: not yet, or there is none */
+	size_t cache_bytes;
 };
 
 static void elf_free(void *arg)
@@ -53,7 +54,7 @@ static void elf_free(void *arg)
 
 struct symbols *symbols_create(void)
 {
-	struct symbols *symbols = g_new(struct symbols, 1);
+	struct symbols *symbols = g_new0(struct symbols, 1);
 
 	symbols->loaded = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, elf_free);
 	return symbols;
@@ -64,6 +65,7 @@ void symbols_destroy(struct symbols *symbols)
 	if (!symbols)
 		return;
 	g_hash_table_unref(symbols->loaded);
+	g_free(symbols->cache);
 	g_free(symbols);
 }
 
@@ -83,19 +85,26 @@ static bool symbols_try_in(struct elf *elf, const char *dir, const char *name)
 	return found;
 }
 
-/* A library that the process has open: the common case, and exact. */
+struct symbols_wanted {
+	const char *name;
+	struct elf *elf;
+};
+
+static int symbols_look_loaded(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	const struct symbols_wanted *wanted = arg;
+	const char *slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
+
+	(void)size;
+	return slash && !strcmp(slash + 1, wanted->name) && symbols_try(wanted->elf, info->dlpi_name);
+}
+
+/* A library that the process has open: the common case. */
 static bool symbols_try_loaded(struct elf *elf, const char *name)
 {
-	void *handle = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
-	struct link_map *map = NULL;
-	bool found = false;
+	struct symbols_wanted wanted = { name, elf };
 
-	if (!handle)
-		return false;
-	if (dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 && map && map->l_name && *map->l_name)
-		found = symbols_try(elf, map->l_name);
-	dlclose(handle);
-	return found;
+	return dl_iterate_phdr(symbols_look_loaded, &wanted) != 0;
 }
 
 /* A colon-separated path; $ORIGIN is the plugin's folder. */
@@ -121,17 +130,16 @@ static bool symbols_try_path(struct elf *elf, const char *dirs, const char *plug
 struct symbols_cache_entry { int32_t flags; uint32_t key, value, os_version; uint64_t hwcap; };
 
 /* The cache is written by root, but a half-written one must not crash us: each string is checked. */
-static bool symbols_try_cache(struct elf *elf, const char *name)
+static bool symbols_try_cache(struct symbols *symbols, struct elf *elf, const char *name)
 {
-	char *text = NULL;
-	size_t len, magic_len = strlen(SYMBOLS_CACHE_MAGIC);
+	size_t magic_len = strlen(SYMBOLS_CACHE_MAGIC);
 	bool found = false;
 	uint32_t count;
 
-	if (!g_file_get_contents(SYMBOLS_CACHE, &text, &len, NULL))
+	if (!symbols->cache && !g_file_get_contents(SYMBOLS_CACHE, &symbols->cache, &symbols->cache_bytes, NULL))
 		return false;
-	const char *head = memmem(text, len, SYMBOLS_CACHE_MAGIC, magic_len);
-	size_t rest = head ? len - (size_t)(head - text) : 0;
+	const char *head = memmem(symbols->cache, symbols->cache_bytes, SYMBOLS_CACHE_MAGIC, magic_len);
+	size_t rest = head ? symbols->cache_bytes - (size_t)(head - symbols->cache) : 0;
 
 	count = 0;
 	if (rest >= 48)
@@ -144,7 +152,6 @@ static bool symbols_try_cache(struct elf *elf, const char *name)
 		    memchr(head + e.value, 0, rest - e.value))
 			found = symbols_try(elf, head + e.value);
 	}
-	g_free(text);
 	return found;
 }
 
@@ -165,14 +172,14 @@ static bool symbols_try_usual(struct elf *elf, const char *name)
 	return false;
 }
 
-static bool symbols_open_library(struct elf *elf, const struct elf *plugin, const char *path,
+static bool symbols_open_library(struct symbols *symbols, struct elf *elf, const struct elf *plugin, const char *path,
 				 const char *name)
 {
 	if (strchr(name, '/'))
 		return symbols_try(elf, name);
 	return symbols_try_path(elf, elf_runpath(plugin), path, name) ||
 	       symbols_try_path(elf, secure_getenv("LD_LIBRARY_PATH"), path, name) ||
-	       symbols_try_cache(elf, name) || symbols_try_usual(elf, name);
+	       symbols_try_cache(symbols, elf, name) || symbols_try_usual(elf, name);
 }
 
 static bool symbols_open_one(struct symbols *symbols, struct symbols_library *lib, const struct elf *plugin,
@@ -188,7 +195,7 @@ static bool symbols_open_one(struct symbols *symbols, struct symbols_library *li
 		g_hash_table_insert(symbols->loaded, g_strdup(lib->name), lib->elf);
 		return true;
 	}
-	if (symbols_open_library(lib->elf, plugin, path, lib->name))
+	if (symbols_open_library(symbols, lib->elf, plugin, path, lib->name))
 		return true;
 	g_free(lib->elf);
 	return false;
