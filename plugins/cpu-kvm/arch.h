@@ -15,6 +15,12 @@ void arch_vcpu_fini(struct kvm_vcpu *v);
 void arch_vcpu_reset(struct kvm_vcpu *v, uint32_t kind);
 /* [vcpu] Gives KVM what [main] has changed. 0 or -errno, `*what` says of which call. */
 int arch_before_run(struct kvm_vcpu *v, const char **what);
+/*
+ * [vcpu] Before each entry: interrupts and events for the guest, halted vCPUs. SERVED_*; it may set immediate_exit.
+ * After each.
+ */
+int arch_enter(struct kvm_vcpu *v, struct mt_exit *exit);
+void arch_left(struct kvm_vcpu *v);
 /* [vcpu] Whatever run.c does not know. SERVED_*. */
 int arch_exit(struct kvm_vcpu *v, struct mt_exit *exit);
 /* [vcpu] KVM_EXIT_DEBUG: fills v->stop. */
@@ -25,6 +31,7 @@ void arch_place(struct kvm_vcpu *v, char *text, size_t bytes);
 extern const struct mt_cpu_regs arch_regs;
 extern const struct mt_cpu_debug arch_debug;
 extern const struct mt_state_class arch_state;
+extern const struct mt_cpu_vector arch_vector;
 extern const struct mt_irq_sink arch_irq_sink;
 extern const struct mt_msi_target arch_msi_target;
 

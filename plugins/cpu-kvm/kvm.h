@@ -8,6 +8,7 @@
 
 #include <linux/kvm.h>
 #include <mortise/draft/cpu-debug.h>
+#include <mortise/draft/cpu-vector.h>
 #include <mortise/draft/irq.h>
 #include <mortise/draft/log.h>
 #include <mortise/draft/loop.h>
@@ -44,6 +45,7 @@ struct kvm {
 	int sys_fd, vm_fd;             /* -1: none */
 	size_t run_bytes;              /* of a vCPU's shared page */
 	bool irqchip;                  /* KVM serves the interrupt controllers */
+	bool devices;                  /* devices do */
 
 	pthread_mutex_t lock;          /* of the slots */
 	_Atomic uint64_t generation;   /* of the view that the slots show; written under the lock */
@@ -63,6 +65,7 @@ struct kvm_vcpu {
 	bool has_thread;               /* own thread */
 	_Atomic uint32_t kicked;
 	_Atomic uint32_t inside;       /* `thread` is set and may be in KVM */
+	bool unfinished;               /* own thread: KVM has an access that it finishes when it is entered */
 	bool leave;                    /* own thread: after this instruction */
 	/* of the `run` under way */
 	const struct mt_flat_view *view, *ports;
@@ -93,6 +96,8 @@ int slots_follow(struct kvm *k, const struct mt_flat_view *view, struct slot *fa
 /* run.c */
 int vcpu_run(void *vcpu, const struct mt_run_params *params, struct mt_exit *exit);
 void vcpu_kick(void *vcpu);
+/* [any] KVM comes out soon, or is not entered: the loop looks at what has been asked of it. */
+void vcpu_nudge(struct kvm_vcpu *v);
 /* [vcpu] One access of the guest to what is no memory of KVM's. Nothing there reads as ones. */
 void access_read(struct kvm_vcpu *v, const struct mt_flat_view *view, uint64_t addr, uint8_t *data, uint32_t width);
 void access_write(struct kvm_vcpu *v, const struct mt_flat_view *view, uint64_t addr, const uint8_t *data,

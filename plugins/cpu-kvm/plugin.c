@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cpu-kvm: Linux KVM as an accelerator. Attaches the VM, its vCPUs and the run loop to the cpu kind of the kernel; with
- * irqchip = kernel the class is an interrupt controller and a target of messages too.
+ * irqchip = kernel the class is an interrupt controller and a target of messages too; with user it takes vectors of devices.
  * [main], but for what run.c and irqchip.c say of themselves. Creation has no side effect: /dev/kvm is opened in
  * realize.
  */
@@ -25,8 +25,8 @@
 	  "what CPU the guest sees: all that the host has, or a level of the x86-64 psABI") \
 	P(c, features, "features", MT_PROP_LIST, "", "", "", 0, "features to add to the model") \
 	P(c, features_off, "features-off", MT_PROP_LIST, "", "", "", 0, "features to take from the model") \
-	P(c, irqchip, "irqchip", MT_PROP_ENUM, "kernel", "off|kernel", "", 0, \
-	  "who serves the interrupt controllers and the timer: KVM, or nobody") \
+	P(c, irqchip, "irqchip", MT_PROP_ENUM, "kernel", "off|user|kernel", "", 0, \
+	  "who serves the interrupt controllers and the timer: KVM, devices of the machine (user), or nobody") \
 	P(c, lapic_at, "lapic-at", MT_PROP_ADDR, "0xfee00000", "0x100000", "", 0, \
 	  "where messages of devices go to; CPUs have it fixed") \
 	P(c, tsc_khz, "tsc-khz", MT_PROP_INT, "0", "0..100000000", "kHz", 0, \
@@ -60,6 +60,7 @@ static int kvm_create(const struct mt_host *host, struct mt_inst *inst, uint32_t
 	k->loop = host->get_interface(host, MT_IFACE_LOOP);
 	k->log = host->get_interface(host, MT_IFACE_LOG);
 	k->irqchip = !strcmp(k->props->get_str(inst, "irqchip"), "kernel");
+	k->devices = !strcmp(k->props->get_str(inst, "irqchip"), "user");
 	k->sys_fd = k->vm_fd = -1;
 	pthread_mutex_init(&k->lock, NULL);
 	*self = k;
@@ -144,5 +145,6 @@ MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_CPU, &kvm_class },
 		       { MT_IFACE_CPU_REGS, &arch_regs },
 		       { MT_IFACE_CPU_DEBUG, &arch_debug },
 		       { MT_IFACE_CPU_STATE, &arch_state },
+		       { MT_IFACE_CPU_VECTOR, &arch_vector },
 		       { MT_IFACE_IRQ_SINK, &arch_irq_sink },
 		       { MT_IFACE_MSI_TARGET, &arch_msi_target })

@@ -118,6 +118,7 @@ static int serve_mmio(struct kvm_vcpu *v, struct mt_exit *exit)
 {
 	struct kvm_run *run = v->run;
 
+	v->unfinished = true;
 	/* the kernel never says more, but the array has no room for it */
 	if (run->mmio.len > sizeof(run->mmio.data))
 		return run_fail(exit, "KVM reports an access of %u bytes", run->mmio.len);
@@ -179,10 +180,6 @@ static int serve_exit(struct kvm_vcpu *v, struct mt_exit *exit)
 		return serve_mmio(v, exit);
 	case KVM_EXIT_INTR: case KVM_EXIT_IRQ_WINDOW_OPEN:
 		return SERVED_GO_ON;
-	case KVM_EXIT_HLT:
-		exit->reason = MT_EXIT_HALT;
-		exit->wake_ns = UINT64_MAX;
-		return SERVED_OUT;
 	case KVM_EXIT_DEBUG:
 		return serve_debug(v, exit);
 	case KVM_EXIT_INTERNAL_ERROR:
@@ -196,14 +193,19 @@ static int serve_exit(struct kvm_vcpu *v, struct mt_exit *exit)
 
 /* The kick */
 
+void vcpu_nudge(struct kvm_vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	if (atomic_load(&v->inside) && !pthread_equal(v->thread, pthread_self()))
+		pthread_kill(v->thread, KICK_SIGNAL);
+}
+
 void vcpu_kick(void *vcpu)
 {
 	struct kvm_vcpu *v = vcpu;
 
 	atomic_store(&v->kicked, 1);
-	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	if (atomic_load(&v->inside))
-		pthread_kill(v->thread, KICK_SIGNAL);
+	vcpu_nudge(v);
 }
 
 /* A signal that came once too often would only make the next entry end at once. */
@@ -272,9 +274,13 @@ static int run_once(struct kvm_vcpu *v, struct mt_exit *exit)
 {
 	int code;
 
+	if (arch_enter(v, exit) == SERVED_OUT)
+		return SERVED_OUT;
 	if (v->leave)
 		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	code = vcpu_ioctl(v, KVM_RUN, NULL);
+	v->unfinished = false;
+	arch_left(v);
 	if (code >= 0)
 		return serve_exit(v, exit);
 	/* EAGAIN: a vCPU that waited to be started has got its start */

@@ -61,6 +61,7 @@ void bench_new(uint32_t count)
 	b.regs = fake_role(b.f, MT_IFACE_CPU_REGS);
 	b.debug = fake_role(b.f, MT_IFACE_CPU_DEBUG);
 	b.state = fake_role(b.f, MT_IFACE_CPU_STATE);
+	b.vector = fake_role(b.f, MT_IFACE_CPU_VECTOR);
 }
 
 int bench_up(void)

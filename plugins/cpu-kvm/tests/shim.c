@@ -336,6 +336,16 @@ static int vcpu_call(struct shim_vcpu *v, unsigned long request, uintptr_t arg)
 	switch (request) {
 	case KVM_RUN:
 		return run_vcpu(v);
+	case KVM_INTERRUPT:
+		if (((struct kvm_interrupt *)p)->irq > 255)
+			return -EINVAL;
+		v->interrupts++;
+		v->interrupt = ((struct kvm_interrupt *)p)->irq;
+		v->interrupt_entries = v->entries;
+		return 0;
+	case KVM_NMI:
+		v->nmis++;
+		return 0;
 	case KVM_SET_SIGNAL_MASK:
 		memcpy(&v->signal_mask, ((struct kvm_signal_mask *)p)->sigset, 8);
 		return ((struct kvm_signal_mask *)p)->len == 8 ? 0 : -EINVAL;

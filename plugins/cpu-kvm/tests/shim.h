@@ -25,6 +25,8 @@ struct shim_vcpu {
 	uint64_t signal_mask;
 	struct cpuid cpuid;
 	uint32_t entries;              /* KVM_RUN */
+	uint32_t interrupts, interrupt, interrupt_entries;     /* given, the last, and after how many entries */
+	uint32_t nmis;
 };
 
 struct shim {
@@ -64,6 +66,7 @@ struct bench {
 	const struct mt_cpu_regs *regs;
 	const struct mt_cpu_debug *debug;
 	const struct mt_state_class *state;
+	const struct mt_cpu_vector *vector;
 	void *self;
 	uint32_t count;
 	void *vcpu[SHIM_VCPUS];

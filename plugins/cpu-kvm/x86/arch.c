@@ -50,11 +50,11 @@ static int abilities_learn(struct kvm *k, struct mt_error *err)
 
 static int irqchip_check(const struct kvm *k, struct mt_error *err)
 {
-	if (k->irqchip || k->vcpu_count == 1)
+	if (k->irqchip || k->devices || k->vcpu_count == 1)
 		return 0;
 	mt_error_set(err, MT_EINVAL, "irqchip", "%u vCPUs have no way to start each other without interrupt controllers",
 		     k->vcpu_count);
-	mt_error_hint(err, "set irqchip = kernel, or count = 1");
+	mt_error_hint(err, "set irqchip = kernel or user, or count = 1");
 	return MT_EINVAL;
 }
 
@@ -126,6 +126,7 @@ int arch_vcpu_init(struct kvm_vcpu *v, struct mt_error *err)
 	if (code < 0)
 		return code;
 	code = whole_get(v, v->arch->first, &what);
+	vector_apic_base(v);
 	return code < 0 ? mt_error_set(err, MT_EIO, NULL, "KVM does not tell the %s of a vCPU: %s", what,
 				       strerror(-code)) : 0;
 }
@@ -146,6 +147,7 @@ void arch_vcpu_reset(struct kvm_vcpu *v, uint32_t kind)
 	int code = 0;
 
 	(void)kind;
+	vector_reset(v);
 	if (v->index == 0 && v->kvm->irqchip)
 		code = chips_set(v->kvm, &v->kvm->arch->first);
 	if (code == 0)
@@ -167,7 +169,12 @@ int arch_before_run(struct kvm_vcpu *v, const char **what)
 	if (code >= 0 && a->regs_changed) {
 		*what = "registers";
 		code = vcpu_ioctl(v, KVM_SET_REGS, &a->regs);
+		a->halted = false;
 	}
+	if (a->sregs_changed || a->regs_changed)
+		vector_changed(v, a->sregs.cr8);
+	if (code >= 0)
+		code = vector_events(v, what);
 	if (code >= 0 && a->tsc_held) {
 		*what = "the time-stamp counter";
 		code = tsc_write(v, a->tsc);

@@ -154,7 +154,9 @@ static void platform_bits(struct kvm *k, struct cpuid *c)
 	if (k->irqchip)
 		return;
 	give(c, x2apic, false);
-	give(c, feature_find("apic"), false);
+	/* KVM takes it away while IA32_APIC_BASE does not enable a local APIC */
+	if (!k->devices)
+		give(c, feature_find("apic"), false);
 }
 
 int cpuid_choose(struct kvm *k, struct mt_error *err)

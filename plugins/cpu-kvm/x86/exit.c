@@ -29,6 +29,7 @@ static int serve_port(struct kvm_vcpu *v, struct mt_exit *exit)
 	if (run->io.size > 4 || offset > v->kvm->run_bytes || bytes > v->kvm->run_bytes - offset)
 		return run_fail(exit, "KVM reports port data beyond its page: %llu bytes at %llu",
 				(unsigned long long)bytes, (unsigned long long)offset);
+	v->unfinished = true;
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
 		if (run->io.direction == KVM_EXIT_IO_OUT)
 			access_write(v, v->ports, run->io.port, data, run->io.size);
@@ -52,6 +53,15 @@ static int serve_shutdown(struct kvm_vcpu *v, struct mt_exit *exit)
 	return SERVED_OUT;
 }
 
+/* What ends it is looked for before the next entry (vector.c), and nothing does without any controller. */
+static int serve_halt(struct kvm_vcpu *v, struct mt_exit *exit)
+{
+	v->arch->halted = !v->kvm->irqchip;
+	exit->reason = MT_EXIT_HALT;
+	exit->wake_ns = UINT64_MAX;
+	return v->arch->halted ? SERVED_GO_ON : SERVED_OUT;
+}
+
 int arch_exit(struct kvm_vcpu *v, struct mt_exit *exit)
 {
 	char place[160];
@@ -59,6 +69,8 @@ int arch_exit(struct kvm_vcpu *v, struct mt_exit *exit)
 	switch (v->run->exit_reason) {
 	case KVM_EXIT_IO:
 		return serve_port(v, exit);
+	case KVM_EXIT_HLT:
+		return serve_halt(v, exit);
 	case KVM_EXIT_SET_TPR: case KVM_EXIT_IOAPIC_EOI:
 		return SERVED_GO_ON;
 	case KVM_EXIT_SHUTDOWN:

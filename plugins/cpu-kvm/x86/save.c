@@ -215,6 +215,9 @@ static int whole_know(struct kvm_vcpu *v, struct whole *w, struct mt_error *err)
 
 	if (code == 0)
 		code = whole_get(v, w, &what);
+	if (!v->kvm->irqchip)
+		w->mp.mp_state = v->arch->waiting ? KVM_MP_STATE_INIT_RECEIVED :
+				 v->arch->halted ? KVM_MP_STATE_HALTED : KVM_MP_STATE_RUNNABLE;
 	/* the host's counter goes on meanwhile; the guest's stands from the first save to the next run */
 	tsc = code < 0 ? NULL : whole_tsc(w);
 	if (tsc && !held)
@@ -316,6 +319,8 @@ static int whole_load(struct kvm_vcpu *v, struct whole *w, struct chips *chips, 
 	struct saved saved;
 	int code = mt_state_load(in, r, &saved_table, 1, &saved);
 
+	if (code == 0 && !k->irqchip && saved.run_state == KVM_MP_STATE_SIPI_RECEIVED)
+		code = r->refuse(in, "run_state", "is none that a vCPU is saved in here");
 	if (code == 0)
 		code = xsave_load(k, w, in, r);
 	if (code == 0)
@@ -327,6 +332,19 @@ static int whole_load(struct kvm_vcpu *v, struct whole *w, struct chips *chips, 
 	if (code == 0)
 		move(true, w, &saved);
 	return code;
+}
+
+/* What is not KVM's while devices serve the interrupt controllers; theirs come with them. */
+static void vector_load(struct kvm_vcpu *v, const struct whole *w)
+{
+	uint32_t state = w->mp.mp_state;
+
+	atomic_store(&v->arch->events, 0);
+	v->arch->stale = true;
+	v->arch->halted = !v->kvm->irqchip && state == KVM_MP_STATE_HALTED;
+	v->arch->waiting = v->kvm->devices &&
+			   (state == KVM_MP_STATE_INIT_RECEIVED || state == KVM_MP_STATE_UNINITIALIZED);
+	v->run->cr8 = w->sregs.cr8 & 15;
 }
 
 static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
@@ -349,6 +367,8 @@ static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_
 	}
 	if (code == 0 && told == 0)
 		told = whole_set(v, w, &what);
+	if (code == 0)
+		vector_load(v, w);
 	tsc = whole_tsc(w);
 	v->arch->tsc_held = tsc != NULL;
 	v->arch->tsc = tsc ? tsc->data : 0;

@@ -193,3 +193,33 @@ int whole_set(struct kvm_vcpu *v, const struct whole *w, const char **what)
 		code = part_set(v, w, after[i], what);
 	return code < 0 ? code : 0;
 }
+
+/*
+ * FPU, vector state, XCR0, time-stamp counter and model-specific registers stay, and of CR0 the cache's bits (Intel
+ * SDM volume 3, "Processor State After Reset", table of power-up, reset and INIT).
+ */
+int whole_init(struct kvm_vcpu *v, const char **what)
+{
+	const uint64_t cache = UINT64_C(3) << 29;
+	struct whole *w = malloc(whole_bytes(v->kvm));
+	int code = w ? vcpu_ioctl(v, KVM_GET_SREGS, &w->sregs) : -ENOMEM;
+	uint64_t cr0, apic_base;
+
+	*what = head[0].what;
+	if (code >= 0) {
+		cr0 = w->sregs.cr0;
+		apic_base = w->sregs.apic_base;
+		memcpy(w, v->arch->first, whole_bytes(v->kvm));
+		w->sregs.cr0 = (w->sregs.cr0 & ~cache) | (cr0 & cache);
+		w->sregs.apic_base = apic_base;
+		code = part_set(v, w, &head[0], what);
+	}
+	if (code >= 0)
+		code = part_set(v, w, &head[1], what);
+	if (code >= 0 && v->kvm->arch->debugregs)
+		code = part_set(v, w, &debug, what);
+	if (code >= 0)
+		code = part_set(v, w, &events, what);
+	free(w);
+	return code < 0 ? code : 0;
+}

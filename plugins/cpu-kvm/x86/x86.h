@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The x86-64 part of cpu-kvm: CPU models (cpuid.c, features.c), the vCPU's registers by name (regs.c), everything of it
- * as one value (whole.c) and in a snapshot (save.c), KVM's interrupt controllers (irqchip.c), debugging (debug.c),
+ * as one value (whole.c) and in a snapshot (save.c), KVM's interrupt controllers (irqchip.c) and those
+ * outside of it (vector.c), debugging (debug.c),
  * exits (exit.c) and what ties them to arch.h (arch.c).
  */
 #ifndef KVM_X86_H
@@ -80,6 +81,13 @@ struct arch_vcpu {
 	bool tsc_held;
 	uint64_t tsc;
 	struct whole *first;           /* at power on */
+	/* vector.c: the controller outside of KVM, NULL: none; and what it asks for, written on any thread */
+	const struct mt_vector_ops *vector_ops;
+	void *vector_arg;
+	_Atomic uint32_t requested, events, start_page;
+	bool waiting, halted;          /* for a start-up message; for an interrupt. Not with KVM's own controllers. */
+	bool stale;                    /* kvm_run.ready_for_interrupt_injection is */
+	uint64_t cr8;                  /* as KVM was told at the last entry */
 };
 
 /* cpuid.c, features.c. [main] */
@@ -107,6 +115,8 @@ int whole_get(struct kvm_vcpu *v, struct whole *w, const char **what);
 int whole_set(struct kvm_vcpu *v, const struct whole *w, const char **what);
 /* The time-stamp counter in `w`, or NULL. */
 struct kvm_msr_entry *whole_tsc(struct whole *w);
+/* INIT: what the architecture resets then, and nothing else. */
+int whole_init(struct kvm_vcpu *v, const char **what);
 int tsc_write(struct kvm_vcpu *v, uint64_t value);
 
 /* irqchip.c. [main] */
@@ -114,6 +124,12 @@ int irqchip_create(struct kvm *k, struct mt_error *err);
 int irqchip_region(struct kvm *k, struct mt_error *err);
 int chips_get(struct kvm *k, struct chips *chips);
 int chips_set(struct kvm *k, const struct chips *chips);
+
+/* vector.c */
+void vector_apic_base(struct kvm_vcpu *v);
+void vector_reset(struct kvm_vcpu *v);
+void vector_changed(struct kvm_vcpu *v, uint64_t cr8);
+int vector_events(struct kvm_vcpu *v, const char **what);
 
 /* regs.c: makes arch_vcpu.regs and .sregs known. 0 or -errno. */
 int regs_know(struct kvm_vcpu *v);

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interrupt controllers outside of KVM: "mortise.cpu.vector/1". The controller asks on any thread; the vCPU's own
+ * thread, before it enters the guest, fetches the vector and gives it to KVM, or asks KVM to come out when the guest
+ * can take one. INIT, start-up and HLT, which KVM leaves to its caller without a local APIC of its own, are done here.
+ *
+ * Whoever asks writes the wish first, and then makes KVM come out (vcpu_nudge); the loop clears immediate_exit first
+ * and then looks for wishes: none is lost.
+ * Easy to break: an access that is not finished, or registers that KVM has been given since it last ran, make what it
+ * said of the guest's readiness stale. KVM is then entered with immediate_exit set, and says it anew.
+ */
+#include <string.h>
+#include <util/error.h>
+
+#include "x86.h"
+
+#define APIC_BASE   0xfee00000u
+#define APIC_FIRST  (1u << 8)      /* IA32_APIC_BASE: BSP */
+#define APIC_ENABLE (1u << 11)
+
+#define EVENT(number) (1u << (number))
+
+/* Binding. [main] */
+
+/* KVM shows a local APIC in CPUID as long as this register enables one. */
+void vector_apic_base(struct kvm_vcpu *v)
+{
+	bool lapic = v->arch->vector_ops && v->arch->vector_ops->priority;
+
+	if (!v->kvm->irqchip)
+		v->arch->first->sregs.apic_base = APIC_BASE | (v->index ? 0 : APIC_FIRST) | (lapic ? APIC_ENABLE : 0);
+}
+
+static int vector_bind(void *vcpu, const struct mt_vector_ops *ops, void *arg, struct mt_error *err)
+{
+	struct kvm_vcpu *v = vcpu;
+
+	if (!v->kvm->devices) {
+		mt_error_set(err, MT_ENOTSUP, NULL, "%s", v->kvm->irqchip ?
+			     "KVM serves the interrupt controllers of this machine" :
+			     "the machine's CPUs have no interrupt controllers");
+		mt_error_hint(err, "set irqchip = user in [cpu]");
+		return MT_ENOTSUP;
+	}
+	if (v->arch->vector_ops)
+		return mt_error_set(err, MT_EBUSY, NULL, "vCPU %u has an interrupt controller already", v->index);
+	v->arch->vector_ops = ops;
+	v->arch->vector_arg = arg;
+	vector_apic_base(v);
+	return 0;
+}
+
+static void vector_unbind(void *vcpu)
+{
+	struct kvm_vcpu *v = vcpu;
+
+	v->arch->vector_ops = NULL;
+	atomic_store(&v->arch->requested, 0);
+	atomic_store(&v->arch->events, 0);
+	vector_apic_base(v);
+}
+
+/* Wishes. [any] */
+
+static void vector_request(void *vcpu, uint32_t level)
+{
+	struct kvm_vcpu *v = vcpu;
+
+	atomic_store(&v->arch->requested, level);
+	if (level)
+		vcpu_nudge(v);
+}
+
+static void vector_event(void *vcpu, uint32_t event, uint32_t value)
+{
+	struct kvm_vcpu *v = vcpu;
+
+	if (event != MT_VCPU_EVENT_NMI && event != MT_VCPU_EVENT_INIT && event != MT_VCPU_EVENT_STARTUP)
+		return;
+	if (event == MT_VCPU_EVENT_STARTUP)
+		atomic_store(&v->arch->start_page, value & 0xff);
+	atomic_fetch_or(&v->arch->events, EVENT(event));
+	vcpu_nudge(v);
+}
+
+const struct mt_cpu_vector arch_vector = {
+	.bind = vector_bind, .unbind = vector_unbind, .request = vector_request, .event = vector_event,
+};
+
+/* Registers that a debugger or a snapshot has set. [main] while it does not run. */
+void vector_changed(struct kvm_vcpu *v, uint64_t cr8)
+{
+	struct arch_vcpu *a = v->arch;
+
+	a->stale = true;
+	if (v->run->cr8 != (cr8 & 15) && a->vector_ops && a->vector_ops->set_priority)
+		a->vector_ops->set_priority(a->vector_arg, (uint32_t)cr8 & 15);
+	v->run->cr8 = cr8 & 15;
+}
+
+/* Events. [vcpu], or [main] while it does not run; no access is unfinished. 0 or -errno. */
+
+/* Only the first CPU goes on by itself (Intel SDM volume 3, "MP Initialization Protocol"). */
+void vector_reset(struct kvm_vcpu *v)
+{
+	v->arch->waiting = v->kvm->devices && v->index;
+	v->arch->halted = false;
+	v->arch->stale = true;
+	atomic_store(&v->arch->events, 0);
+	v->run->cr8 = 0;
+}
+
+static int init_take(struct kvm_vcpu *v, const char **what)
+{
+	v->arch->waiting = v->index;
+	v->arch->halted = false;
+	v->arch->stale = true;
+	v->run->cr8 = 0;
+	return whole_init(v, what);
+}
+
+/* From the beginning of a page in real mode. */
+static int start_take(struct kvm_vcpu *v, const char **what)
+{
+	uint32_t page = atomic_load(&v->arch->start_page);
+	struct kvm_regs regs = v->arch->first->regs;
+	struct kvm_sregs sregs;
+	int code = vcpu_ioctl(v, KVM_GET_SREGS, &sregs);
+
+	*what = "its start";
+	sregs.cs.selector = (uint16_t)(page << 8);
+	sregs.cs.base = (uint64_t)page << 12;
+	regs.rip = 0;
+	if (code >= 0)
+		code = vcpu_ioctl(v, KVM_SET_SREGS, &sregs);
+	if (code >= 0)
+		code = vcpu_ioctl(v, KVM_SET_REGS, &regs);
+	v->arch->waiting = false;
+	v->arch->stale = true;
+	return code < 0 ? code : 0;
+}
+
+int vector_events(struct kvm_vcpu *v, const char **what)
+{
+	uint32_t events = atomic_exchange(&v->arch->events, 0);
+	int code = 0;
+
+	if (events & EVENT(MT_VCPU_EVENT_INIT))
+		code = init_take(v, what);
+	if (code >= 0 && events & EVENT(MT_VCPU_EVENT_STARTUP) && v->arch->waiting)
+		code = start_take(v, what);
+	if (code >= 0 && events & EVENT(MT_VCPU_EVENT_NMI)) {
+		*what = "an NMI";
+		code = vcpu_ioctl(v, KVM_NMI, NULL);
+		v->arch->halted = false;
+	}
+	v->arch->known &= !events;
+	return code;
+}
+
+/* Entering and leaving the guest. [vcpu] */
+
+/* Fetches a vector, when the guest can take it. Sets whether KVM shall come out as soon as it can. */
+static int interrupt_take(struct kvm_vcpu *v, const char **what)
+{
+	struct arch_vcpu *a = v->arch;
+	struct kvm_interrupt interrupt;
+	int32_t vector;
+
+	v->run->request_interrupt_window = !v->run->ready_for_interrupt_injection;
+	if (!v->run->ready_for_interrupt_injection)
+		return 0;
+	vector = a->vector_ops->acknowledge(a->vector_arg);
+	if (vector == MT_VECTOR_NONE)
+		return 0;
+	interrupt.irq = (uint32_t)vector;
+	*what = "an interrupt";
+	a->halted = false;
+	v->run->ready_for_interrupt_injection = 0;
+	v->run->request_interrupt_window = atomic_load(&a->requested) != 0;
+	return vcpu_ioctl(v, KVM_INTERRUPT, &interrupt);
+}
+
+/* By a debugger that steps. What halts goes on only by an interrupt. */
+static bool is_masked(const struct arch_vcpu *a)
+{
+	return a->debug_mode & MT_DEBUG_MASK_IRQS && !a->halted;
+}
+
+static int wishes_serve(struct kvm_vcpu *v, struct mt_exit *exit)
+{
+	struct arch_vcpu *a = v->arch;
+	bool wanted = a->vector_ops && atomic_load(&a->requested) && !is_masked(a), look = false;
+	const char *what = "";
+	int code = 0;
+
+	v->run->request_interrupt_window = 0;
+	if (v->unfinished)
+		look = wanted || atomic_load(&a->events);
+	else if (atomic_load(&a->events))
+		code = vector_events(v, &what);
+	if (code >= 0 && !v->unfinished && wanted && !a->waiting) {
+		look = a->stale;
+		code = look ? 0 : interrupt_take(v, &what);
+	}
+	if (code < 0)
+		return run_fail(exit, "KVM does not take %s for the vCPU: %s", what, strerror(-code));
+	if (look)
+		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	if (look || v->unfinished || (!a->waiting && !a->halted))
+		return SERVED_GO_ON;
+	exit->reason = MT_EXIT_HALT;
+	exit->wake_ns = UINT64_MAX;
+	return SERVED_OUT;
+}
+
+int arch_enter(struct kvm_vcpu *v, struct mt_exit *exit)
+{
+	struct arch_vcpu *a = v->arch;
+	int served;
+
+	if (v->kvm->irqchip)
+		return SERVED_GO_ON;
+	served = wishes_serve(v, exit);
+	if (a->vector_ops && a->vector_ops->priority)
+		v->run->cr8 = a->vector_ops->priority(a->vector_arg) & 15;
+	a->cr8 = v->run->cr8;
+	return served;
+}
+
+void arch_left(struct kvm_vcpu *v)
+{
+	struct arch_vcpu *a = v->arch;
+
+	if (v->kvm->irqchip)
+		return;
+	a->stale = false;
+	if (v->run->cr8 != a->cr8 && a->vector_ops && a->vector_ops->set_priority)
+		a->vector_ops->set_priority(a->vector_arg, (uint32_t)v->run->cr8 & 15);
+}
