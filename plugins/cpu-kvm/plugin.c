@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cpu-kvm: Linux KVM as an accelerator. Attaches the VM, its vCPUs and the run loop to the cpu kind of the kernel; with
- * irqchip = kernel the class is an interrupt controller and a target of messages too; with user it takes vectors of devices.
+ * irqchip = kernel the class is an interrupt controller and a target of messages too; with user it takes vectors of
+ * devices.
  * [main], but for what run.c and irqchip.c say of themselves. Creation has no side effect: /dev/kvm is opened in
  * realize.
  */
