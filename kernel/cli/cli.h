@@ -43,6 +43,11 @@ bool cli_flag(const struct cli_args *args, const char *option);
 /* The last value of an option, or NULL; all of them, NULL-terminated. */
 const char *cli_value(const struct cli_args *args, const char *option);
 const char *const *cli_values(const struct cli_args *args, const char *option);
+/* All options in the order of the command line, where that matters. */
+struct cli_given {
+	const char *option, *value;            /* "" for a flag */
+};
+const struct cli_given *cli_given(const struct cli_args *args, unsigned *count);
 /* Operand `index`, or NULL. */
 const char *cli_operand(const struct cli_args *args, int index);
 /* --json or --format json. False with *exit_code set when the format is none of ours. */

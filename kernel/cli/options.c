@@ -14,6 +14,7 @@ struct cli_args {
 	const struct cli_verb *verb;
 	GPtrArray *operands;
 	GHashTable *values;            /* option name -> GPtrArray of char * with a NULL at the end */
+	GArray *given;                 /* struct cli_given, in the order of the command line */
 };
 
 const struct cli_option cli_options_common[] = {
@@ -80,7 +81,9 @@ static bool cli_tell_option(const struct cli_verb *verb, const char *name, const
 static void cli_args_add(struct cli_args *args, const struct cli_option *option, const char *value)
 {
 	GPtrArray *list = g_hash_table_lookup(args->values, option->name);
+	struct cli_given given = { option->name, value };
 
+	g_array_append_val(args->given, given);
 	if (!list) {
 		list = g_ptr_array_new();
 		g_ptr_array_add(list, NULL);
@@ -149,6 +152,7 @@ struct cli_args *cli_args_parse(const struct cli_verb *verb, int argc, char **ar
 
 	args->verb = verb;
 	args->operands = g_ptr_array_new();
+	args->given = g_array_new(FALSE, FALSE, sizeof(struct cli_given));
 	args->values = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
 	for (int i = 1; i < argc && ok; i++) {
 		if (options && !strcmp(argv[i], "--"))
@@ -177,6 +181,7 @@ void cli_args_free(struct cli_args *args)
 		return;
 	g_ptr_array_unref(args->operands);
 	g_hash_table_unref(args->values);
+	g_array_unref(args->given);
 	g_free(args);
 }
 
@@ -198,6 +203,12 @@ const char *cli_value(const struct cli_args *args, const char *option)
 bool cli_flag(const struct cli_args *args, const char *option)
 {
 	return g_hash_table_contains(args->values, option);
+}
+
+const struct cli_given *cli_given(const struct cli_args *args, unsigned *count)
+{
+	*count = args->given->len;
+	return (const struct cli_given *)args->given->data;
 }
 
 const char *cli_operand(const struct cli_args *args, int index)

@@ -12,7 +12,7 @@
 
 static const struct img_command *const commands[] = {
 	&img_create, &img_convert, &img_info, &img_check, &img_compare, &img_map, &img_snapshot, &img_resize,
-	&img_rebase, &img_commit, &img_measure, &img_dd, &img_amend, &img_bench, NULL,
+	&img_rebase, &img_commit, &img_measure, &img_dd, &img_amend, &img_bitmap, &img_bench, NULL,
 };
 
 const struct cli_option img_options_format[] = {

@@ -28,7 +28,7 @@ struct img_command {
 };
 
 extern const struct img_command img_create, img_convert, img_info, img_check, img_compare, img_map, img_snapshot,
-	img_resize, img_rebase, img_commit, img_measure, img_dd, img_amend, img_bench;
+	img_resize, img_rebase, img_commit, img_measure, img_dd, img_amend, img_bitmap, img_bench;
 
 /* Runs `command` with everything that it needs around it. */
 int img_run(const struct img_command *command, int argc, char **argv);

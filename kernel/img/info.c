@@ -93,7 +93,32 @@ static void json_fact(struct out *out, const struct fact *fact)
 		out_number(out, fact->name, g_ascii_strtoull(fact->value, NULL, 10));
 }
 
-static void json_special(struct out *out, const GArray *facts, const char *format)
+static void json_bitmaps(struct out *out, const struct bnode *node)
+{
+	struct mt_block_bitmap b;
+	uint32_t count = image_bitmap_count(node);
+
+	if (!count)
+		return;
+	out_open(out, "bitmaps", '[');
+	for (uint32_t i = 0; i < count; i++) {
+		if (!image_bitmap_get(node, i, &b))
+			continue;
+		out_open(out, NULL, '{');
+		out_open(out, "flags", '[');
+		if (b.flags & MT_BLOCK_BITMAP_IN_USE)
+			out_string(out, NULL, "in-use");
+		if (b.flags & MT_BLOCK_BITMAP_ENABLED)
+			out_string(out, NULL, "auto");
+		out_close(out, ']');
+		out_string(out, "name", b.name);
+		out_number(out, "granularity", b.granularity_bytes);
+		out_close(out, '}');
+	}
+	out_close(out, ']');
+}
+
+static void json_special(struct out *out, const struct bnode *node, const GArray *facts, const char *format)
 {
 	bool open = false;
 
@@ -111,6 +136,7 @@ static void json_special(struct out *out, const GArray *facts, const char *forma
 		json_fact(out, fact);
 	}
 	if (open) {
+		json_bitmaps(out, node);
 		out_close(out, '}');
 		out_close(out, '}');
 	}
@@ -165,7 +191,7 @@ static void json_image(struct out *out, const struct bnode *node, const char *fo
 		out_string(out, "full-backing-filename", full);
 		g_free(full);
 	}
-	json_special(out, facts, format);
+	json_special(out, node, facts, format);
 	out_close(out, '}');
 }
 
@@ -189,6 +215,23 @@ static void text_special(const GArray *facts)
 		table_print_text(fact->value);
 		putchar('\n');
 		g_free(name);
+	}
+}
+
+static void text_bitmaps(const struct bnode *node)
+{
+	struct mt_block_bitmap b;
+	uint32_t count = image_bitmap_count(node);
+
+	if (count)
+		puts("    bitmaps:");
+	for (uint32_t i = 0; i < count; i++) {
+		if (!image_bitmap_get(node, i, &b))
+			continue;
+		fputs("        ", stdout);
+		table_print_text(b.name);
+		printf(" (granularity %" PRIu64 "%s%s)\n", b.granularity_bytes,
+		       b.flags & MT_BLOCK_BITMAP_ENABLED ? ", auto" : "", b.flags & MT_BLOCK_BITMAP_IN_USE ? ", in-use" : "");
 	}
 }
 
@@ -238,6 +281,7 @@ static void text_image(const struct bnode *node, const char *format, const GArra
 		table_snapshots(node);
 	}
 	text_special(facts);
+	text_bitmaps(node);
 }
 
 static void print(struct out *out, const struct bnode *node, bool json)

@@ -394,6 +394,84 @@ int image_snapshot(struct image *image, enum image_snapshot_op op, const char *w
 	EXCLUSIVE(image, words[op], err, fn(image->inst->self, (uint32_t)index, err));
 }
 
+/* Bitmaps */
+
+static const struct mt_block_bitmaps *bitmaps_of(const struct bnode *node)
+{
+	return inst_role(node->inst, MT_IFACE_BLOCK_BITMAPS);
+}
+
+uint32_t image_bitmap_count(const struct bnode *node)
+{
+	const struct mt_block_bitmaps *role = bitmaps_of(node);
+
+	return role && role->count ? role->count(node->inst->self) : 0;
+}
+
+bool image_bitmap_get(const struct bnode *node, uint32_t index, struct mt_block_bitmap *out)
+{
+	*out = (struct mt_block_bitmap){ .size = sizeof(*out) };
+	return bitmaps_of(node)->get(node->inst->self, index, out) == 0;
+}
+
+int image_bitmap_find(const struct image *image, const char *name, struct mt_error *err)
+{
+	struct mt_block_bitmap b;
+
+	for (uint32_t i = 0; i < image_bitmap_count(image->node); i++) {
+		if (image_bitmap_get(image->node, i, &b) && !strcmp(b.name, name))
+			return (int)i;
+	}
+	return fault_set(err, MT_ENOENT, "bitmap", "mortise img info lists those that there are",
+			 "%s has no bitmap '%.200s'", image->path, name);
+}
+
+int image_bitmap_add(struct image *image, const struct mt_block_bitmap *what, struct mt_error *err)
+{
+	const struct mt_block_bitmaps *role = bitmaps_of(image->node);
+
+	if (!role || !role->add)
+		return unsupported(image, "keep bitmaps", err);
+	EXCLUSIVE(image, "add a bitmap", err, role->add(image->inst->self, what, err));
+}
+
+int image_bitmap_remove(struct image *image, uint32_t index, struct mt_error *err)
+{
+	const struct mt_block_bitmaps *role = bitmaps_of(image->node);
+
+	if (!role->remove)
+		return unsupported(image, "lose a bitmap", err);
+	EXCLUSIVE(image, "remove the bitmap", err, role->remove(image->inst->self, index, err));
+}
+
+int image_bitmap_flags(struct image *image, uint32_t index, uint32_t flags, struct mt_error *err)
+{
+	const struct mt_block_bitmaps *role = bitmaps_of(image->node);
+
+	if (!role->set_flags)
+		return unsupported(image, "change a bitmap", err);
+	EXCLUSIVE(image, "change the bitmap", err, role->set_flags(image->inst->self, index, flags, err));
+}
+
+int image_bitmap_read(struct image *image, uint32_t index, uint8_t *bits, uint64_t len_bytes, struct mt_error *err)
+{
+	const struct mt_block_bitmaps *role = bitmaps_of(image->node);
+
+	if (!role->read)
+		return unsupported(image, "tell what a bitmap has", err);
+	EXCLUSIVE(image, "read the bitmap", err, role->read(image->inst->self, index, bits, len_bytes, err));
+}
+
+int image_bitmap_write(struct image *image, uint32_t index, const uint8_t *bits, uint64_t len_bytes,
+		       struct mt_error *err)
+{
+	const struct mt_block_bitmaps *role = bitmaps_of(image->node);
+
+	if (!role->write)
+		return unsupported(image, "change a bitmap", err);
+	EXCLUSIVE(image, "write the bitmap", err, role->write(image->inst->self, index, bits, len_bytes, err));
+}
+
 /* Formats */
 
 const void *tool_role(struct tool *tool, const char *format, const char *iface_id, struct mt_error *err)

@@ -8,6 +8,7 @@
 #define KERNEL_IMG_TOOL_H
 
 #include <glib.h>
+#include <mortise/draft/block-bitmap.h>
 #include <mortise/draft/block-create.h>
 #include <mortise/draft/block-image.h>
 #include <stdbool.h>
@@ -80,6 +81,19 @@ uint32_t image_snapshot_count(const struct image *image);
 int image_snapshot_get(const struct image *image, uint32_t index, struct mt_block_snapshot *out);
 /* `which`: its name or its id; for create the name. */
 int image_snapshot(struct image *image, enum image_snapshot_op op, const char *which, struct mt_error *err);
+
+/* Dirty bitmaps; NULL or 0 where the format has none. */
+uint32_t image_bitmap_count(const struct bnode *node);
+bool image_bitmap_get(const struct bnode *node, uint32_t index, struct mt_block_bitmap *out);
+/* The number of the bitmap of that name, or MT_ENOENT with `err`. */
+int image_bitmap_find(const struct image *image, const char *name, struct mt_error *err);
+int image_bitmap_add(struct image *image, const struct mt_block_bitmap *what, struct mt_error *err);
+int image_bitmap_remove(struct image *image, uint32_t index, struct mt_error *err);
+int image_bitmap_flags(struct image *image, uint32_t index, uint32_t flags, struct mt_error *err);
+int image_bitmap_read(struct image *image, uint32_t index, uint8_t *bits, uint64_t len_bytes, struct mt_error *err);
+/* `bits` NULL: none is set */
+int image_bitmap_write(struct image *image, uint32_t index, const uint8_t *bits, uint64_t len_bytes,
+		       struct mt_error *err);
 
 /* A role of a format. NULL with `err`: there is no such format; without: it has no such role. */
 const void *tool_role(struct tool *tool, const char *format, const char *iface_id, struct mt_error *err);

@@ -19,12 +19,8 @@ static int upgrade(struct qcow2 *q, struct mt_error *err)
 	/* its snapshots have to say how large they are */
 	if (rc == 0 && q->h.snapshot_count)
 		rc = snapshots_store(q);
-	else if (rc == 0)
-		rc = header_store(q, err);
-	if (rc == MT_ERANGE) {                   /* no room for the names, which nobody needs */
-		(void)header_ext_set(&q->h, EXT_FEATURES, NULL, 0);
-		rc = header_store(q, err);
-	}
+	if (rc == 0 || rc == MT_ERANGE)
+		rc = header_store_tight(q, err);
 	q->h.header_bytes = rc < 0 ? was : q->h.header_bytes;
 	return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Fuzz target: a hostile qcow2 file is opened, read, written, zeroed, looked over, repaired, resized, and its snapshots
- * are used. The host is a file in memory and a cache of pages that always has everything.
+ * and bitmaps are used. The host is a file in memory and a cache of pages that always has everything.
  */
 #include <fake/replay.h>
 #include <mortise/error.h>
@@ -303,6 +303,24 @@ static void use_snapshots(struct qcow2 *q)
 		(void)snapshot_remove(q, 0, NULL);
 }
 
+static void use_bitmaps(struct qcow2 *q)
+{
+	struct mt_block_bitmap what = { .size = sizeof(what), .granularity_bytes = 4096, .name = "b" };
+	static uint8_t bits[4096];
+
+	for (uint32_t i = 0; i < 2 && i < q->bitmaps.count; i++) {
+		uint64_t len = bitmap_len(q, bitmaps_at(&q->bitmaps, i)[BITMAP_BITS] & 31);
+
+		if (len <= sizeof(bits) && bitmap_read(q, i, bits, len, NULL) == 0 && !q->readonly)
+			(void)bitmap_write(q, i, i ? NULL : bits, len, NULL);
+	}
+	if (q->readonly || q->corrupt || !q->l1)
+		return;
+	(void)bitmap_remove(q, 0, NULL);
+	if (!q->corrupt && q->l1 && bitmap_add(q, &what, NULL) == 0)
+		(void)bitmap_set_flags(q, q->bitmaps.count - 1, MT_BLOCK_BITMAP_ENABLED, NULL);
+}
+
 static void use_exclusive(struct qcow2 *q, uint32_t which)
 {
 	struct mt_block_value width = { "refcount_bits", "32" };
@@ -336,6 +354,7 @@ static void run(const uint8_t *data, size_t size, int readonly)
 		use_extents(&q, MT_BLOCK_MAP_READ);
 		q.wait = 1;
 		(void)qcow2_check(&q, 0, &out, NULL, NULL, NULL);
+		use_bitmaps(&q);
 		q.wait = 0;
 		if (readonly && q.h.snapshot_count && snapshot_show(&q, 0, NULL) == 0)
 			use_extents(&q, MT_BLOCK_MAP_READ);

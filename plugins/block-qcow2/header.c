@@ -333,3 +333,13 @@ int header_store(struct qcow2 *q, struct mt_error *err)
 	free(bytes);
 	return rc;
 }
+
+int header_store_tight(struct qcow2 *q, struct mt_error *err)
+{
+	int rc = header_store(q, NULL);
+
+	if (rc != MT_ERANGE)
+		return rc < 0 ? mt_error_set(err, rc, "file", "the header cannot be written") : 0;
+	(void)header_ext_set(&q->h, EXT_FEATURES, NULL, 0);
+	return header_store(q, err);
+}

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <util/endian.h>
 #include <util/error.h>
 #include <util/minmax.h>
 
@@ -45,11 +46,20 @@ static void image_describe(void *self, fact_fn *fact, void *arg)
 
 /* An exclusive operation begins and ends. */
 
-static struct qcow2 *enter(void *self)
+static struct qcow2 *look(void *self)
 {
 	struct qcow2 *q = &((struct node *)self)->qcow2;
 
 	q->wait = 1;
+	return q;
+}
+
+/* One after which the disk may be another than bitmaps say. */
+static struct qcow2 *enter(void *self)
+{
+	struct qcow2 *q = look(self);
+
+	q->written = 1;
 	return q;
 }
 
@@ -66,7 +76,7 @@ static int32_t leave(struct qcow2 *q, int rc)
 static int32_t image_check(void *self, uint32_t repair, struct mt_block_check *out, finding_fn *finding, void *arg,
 			   struct mt_error *err)
 {
-	struct qcow2 *q = enter(self);
+	struct qcow2 *q = repair ? enter(self) : look(self);
 
 	return leave(q, qcow2_check(q, repair, out, finding, arg, err));
 }
@@ -198,7 +208,7 @@ static int32_t vm_state_write(void *self, uint64_t offset, const void *buf, uint
 
 static int32_t vm_state_read(void *self, uint64_t offset, void *buf, uint64_t len_bytes)
 {
-	struct qcow2 *q = enter(self);
+	struct qcow2 *q = look(self);
 	int rc = offset > q->vm_state_bytes || len_bytes > q->vm_state_bytes - offset ? MT_ERANGE : 0;
 
 	return leave(q, rc == 0 ? sync_read(q, vm_state_at(q, offset), buf, len_bytes) : rc);
@@ -213,4 +223,77 @@ const struct mt_block_snapshots snapshots_role = {
 	.show = snapshots_show,
 	.vm_state_write = vm_state_write,
 	.vm_state_read = vm_state_read,
+};
+
+/* Bitmaps */
+
+static uint32_t bitmaps_count(void *self)
+{
+	return ((struct node *)self)->qcow2.bitmaps.count;
+}
+
+static int32_t bitmaps_get(void *self, uint32_t index, struct mt_block_bitmap *out)
+{
+	const struct qcow2 *q = &((struct node *)self)->qcow2;
+	const uint8_t *entry = bitmaps_at(&q->bitmaps, index);
+	struct mt_block_bitmap all = { .size = sizeof(all) };
+	const char *name;
+	uint32_t len, flags;
+
+	if (!entry)
+		return MT_ERANGE;
+	name = bitmap_name(entry, &len);
+	flags = mt_get_be32(entry + BITMAP_FLAGS);
+	all.flags = (flags & BITMAP_IN_USE || q->written ? MT_BLOCK_BITMAP_IN_USE : 0) |
+		    (flags & BITMAP_AUTO ? MT_BLOCK_BITMAP_ENABLED : 0);
+	all.granularity_bytes = 1ull << (entry[BITMAP_BITS] & 63);
+	memcpy(all.name, name, mt_min_u32(len, sizeof(all.name) - 1));
+	all.size = mt_min_u32(out->size, all.size);
+	memcpy(out, &all, all.size);
+	return 0;
+}
+
+static int32_t bitmaps_add(void *self, const struct mt_block_bitmap *what, struct mt_error *err)
+{
+	struct qcow2 *q = look(self);
+
+	return leave(q, bitmap_add(q, what, err));
+}
+
+static int32_t bitmaps_remove(void *self, uint32_t index, struct mt_error *err)
+{
+	struct qcow2 *q = look(self);
+
+	return leave(q, bitmap_remove(q, index, err));
+}
+
+static int32_t bitmaps_set_flags(void *self, uint32_t index, uint32_t flags, struct mt_error *err)
+{
+	struct qcow2 *q = look(self);
+
+	return leave(q, bitmap_set_flags(q, index, flags, err));
+}
+
+static int32_t bitmaps_read(void *self, uint32_t index, uint8_t *bits, uint64_t len_bytes, struct mt_error *err)
+{
+	struct qcow2 *q = look(self);
+
+	return leave(q, bitmap_read(q, index, bits, len_bytes, err));
+}
+
+static int32_t bitmaps_write(void *self, uint32_t index, const uint8_t *bits, uint64_t len_bytes, struct mt_error *err)
+{
+	struct qcow2 *q = look(self);
+
+	return leave(q, bitmap_write(q, index, bits, len_bytes, err));
+}
+
+const struct mt_block_bitmaps bitmaps_role = {
+	.count = bitmaps_count,
+	.get = bitmaps_get,
+	.add = bitmaps_add,
+	.remove = bitmaps_remove,
+	.set_flags = bitmaps_set_flags,
+	.read = bitmaps_read,
+	.write = bitmaps_write,
 };

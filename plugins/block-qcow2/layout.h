@@ -48,6 +48,25 @@
 #define EXT_FEATURE_BYTES  48u
 #define EXT_BITMAPS_BYTES  24u
 
+/* An entry of the directory of bitmaps: the table's offset, and then */
+#define BITMAP_TABLE_SIZE 8          /* entries */
+#define BITMAP_FLAGS      12
+#define BITMAP_TYPE       16
+#define BITMAP_BITS       17         /* the granularity is 1 << that */
+#define BITMAP_NAME_SIZE  18
+#define BITMAP_EXTRA      20         /* size of the extra data */
+#define BITMAP_NAME       24u        /* extra data, then the name */
+#define BITMAP_IN_USE           1u
+#define BITMAP_AUTO             2u
+#define BITMAP_EXTRA_COMPATIBLE 4u
+#define BITMAP_FLAGS_KNOWN      7u
+#define BITMAP_TYPE_DIRTY       1
+#define BITMAP_BITS_MIN         9
+#define BITMAP_BITS_MAX         31
+#define BITMAP_NAME_MAX         1023u
+#define BITMAP_ALL_ONES         1ull /* of a table's entry without an offset */
+#define BITMAP_RESERVED         0xff000000000001feull
+
 /* Entries of L1 and L2 tables */
 #define ENTRY_COPIED     (1ull << 63)
 #define ENTRY_COMPRESSED (1ull << 62)

@@ -186,5 +186,6 @@ int32_t map_range(struct qcow2 *q, uint64_t offset, uint64_t len_bytes, uint64_t
 int32_t qcow2_map(struct qcow2 *q, uint64_t offset, uint64_t len_bytes, uint32_t purpose,
 		  struct mt_block_extent *out, uint32_t max)
 {
+	q->written |= purpose == MT_BLOCK_MAP_WRITE;
 	return map_range(q, offset, len_bytes, q->disk_bytes, purpose, out, max);
 }

@@ -18,6 +18,7 @@ struct node {
 
 extern const struct mt_block_image image_role;
 extern const struct mt_block_snapshots snapshots_role;
+extern const struct mt_block_bitmaps bitmaps_role;
 extern const struct mt_block_create create_role;
 extern const struct mt_block_probe probe_role;
 

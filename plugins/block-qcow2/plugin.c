@@ -16,8 +16,8 @@
 	MT_BLOCK_BACKING_PROPS(P, c)
 #define MT_NOTE_CLASSES(C) \
 	C(qcow2, "block-qcow2", MT_KIND_BLOCK, 0, MT_NOTE_SUMMARY, \
-	  "mortise.block-format/1 mortise.block-image/1 mortise.block-snapshots/1 mortise.block-create/1 " \
-	  "mortise.block-probe/1 format/qcow2", \
+	  "mortise.block-format/1 mortise.block-image/1 mortise.block-snapshots/1 mortise.block-bitmaps/1 " \
+	  "mortise.block-create/1 mortise.block-probe/1 format/qcow2", \
 	  QCOW2_PROPS)
 
 #include "node.h"
@@ -224,5 +224,6 @@ MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &node_device },
 		       { MT_IFACE_BLOCK_FORMAT, &node_format },
 		       { MT_IFACE_BLOCK_IMAGE, &image_role },
 		       { MT_IFACE_BLOCK_SNAPSHOTS, &snapshots_role },
+		       { MT_IFACE_BLOCK_BITMAPS, &bitmaps_role },
 		       { MT_IFACE_BLOCK_CREATE, &create_role },
 		       { MT_IFACE_BLOCK_PROBE, &probe_role })

@@ -288,7 +288,11 @@ int qcow2_open(struct qcow2 *q, struct mt_error *err)
 	rc = make_caches(q, err);
 	if (rc == 0 && !q->readonly)
 		rc = start_writing(q, err);
-	return rc < 0 || q->readonly || q->corrupt ? rc : claim(q, err);
+	if (rc == 0 && !q->readonly && !q->corrupt)
+		return claim(q, err);
+	if (rc == 0)
+		(void)bitmaps_load(q, &q->bitmaps);        /* a check tells what is wrong with them */
+	return rc;
 }
 
 int qcow2_corrupt(struct qcow2 *q)
@@ -329,6 +333,8 @@ static void fill_up(struct qcow2 *q)
 
 void qcow2_close(struct qcow2 *q)
 {
+	if (!q->readonly)
+		bitmaps_restore(q);
 	if (q->grown && !q->corrupt)
 		fill_up(q);
 	if (q->header_page && q->lazy_marked && !q->corrupt)
@@ -341,6 +347,7 @@ void qcow2_close(struct qcow2 *q)
 void qcow2_fini(struct qcow2 *q)
 {
 	unload(q);
+	bitmaps_fini(&q->bitmaps);
 	meta_fini(&q->meta);
 	codec_free(q->codec);
 	free(q->spare);

@@ -10,6 +10,7 @@
 #ifndef BLOCK_QCOW2_QCOW2_H
 #define BLOCK_QCOW2_QCOW2_H
 
+#include <mortise/draft/block-bitmap.h>
 #include <mortise/draft/block-cache.h>
 #include <mortise/draft/block-format.h>
 #include <mortise/draft/block-image.h>
@@ -82,6 +83,13 @@ struct pending {
 	struct mt_block_page *blocks[2];     /* of the refcounts; NULL: none */
 };
 
+/* The directory of bitmaps. */
+struct bitmaps {
+	uint8_t *dir;                        /* NULL: there are none */
+	uint64_t offset, len;
+	uint32_t count;
+};
+
 struct qcow2 {
 	struct mt_inst *inst;
 	const struct mt_block_node *host;
@@ -93,6 +101,7 @@ struct qcow2 {
 	struct qcow2_header h;
 	struct qcow2_snapshot *snapshots;    /* h.snapshot_count of them */
 	uint64_t snapshot_table_bytes;
+	struct bitmaps bitmaps;              /* as the file will have it after a close without a write */
 	uint64_t cluster_bytes;
 	uint32_t l2_bits, entry_bytes, slice_bytes, slice_entries, block_bits;
 	uint64_t *l1, *reftable;             /* as in the file, in the order of the host */
@@ -102,6 +111,7 @@ struct qcow2 {
 	int has_backing;
 	uint64_t backing_bytes;
 	int readonly, corrupt, wait, can_grow, grown;
+	int written;                         /* the disk may have been: bitmaps are not up to date */
 	int lazy_marked;                     /* the header says dirty, for as long as the disk is written */
 
 	/* allocation */
@@ -161,6 +171,8 @@ const struct qcow2_ext *header_ext(const struct qcow2_header *h, uint32_t type);
 int header_add_features(struct qcow2_header *h);
 /* Builds and writes header and extensions, durable. Exclusive. */
 int header_store(struct qcow2 *q, struct mt_error *err);
+/* The same; where there is no room the names of features go, which nobody needs. */
+int header_store_tight(struct qcow2 *q, struct mt_error *err);
 
 /* meta.c */
 
@@ -225,7 +237,7 @@ int table_slice(struct qcow2 *q, uint64_t cluster, struct mt_block_page **page, 
 int table_slice_own(struct qcow2 *q, uint64_t cluster, struct mt_block_page **page, uint32_t *index);
 /* L1 has at least so many entries. Exclusive; durable. */
 int table_l1_grow(struct qcow2 *q, uint64_t entries);
-/* Writes an L1 table of `size` entries to fresh clusters; *offset is where. Exclusive. */
+/* Writes an L1 table of `size` entries, or that of a bitmap, to fresh clusters; *offset is where. Exclusive. */
 int table_l1_write(struct qcow2 *q, const uint64_t *l1, uint32_t size, uint64_t *offset);
 /* Reads a table of big-endian words; NULL: no memory, or *rc. */
 uint64_t *table_load(struct qcow2 *q, uint64_t offset, uint64_t entries, int *rc);
@@ -283,20 +295,35 @@ int sync_read(struct qcow2 *q, uint64_t offset, void *buf, uint64_t len);
 
 /* bitmap.c. Exclusive. */
 
-struct bitmaps {
-	uint8_t *dir;                        /* the directory; NULL: there are none */
-	uint64_t offset, len;
-};
-
 /* 0; MT_EINVAL: the directory is none, and `b` says where; or another error. bitmaps_fini */
 int bitmaps_load(struct qcow2 *q, struct bitmaps *b);
 void bitmaps_fini(struct bitmaps *b);
+/* An entry of the directory, and what it has; NULL: there are not so many. */
+uint8_t *bitmaps_at(const struct bitmaps *b, uint32_t index);
+uint64_t bitmap_entry_bytes(const uint8_t *entry);
+const char *bitmap_name(const uint8_t *entry, uint32_t *len);
 /* 1: to be looked into, 0: not, or an error that ends it */
 typedef int bitmap_extent_fn(void *arg, uint64_t offset, uint64_t len);
-/* The directory, each table and each cluster of bits. */
+/* The table and each cluster of bits of one; and of all, with the directory. */
+int bitmap_each(struct qcow2 *q, const uint8_t *entry, bitmap_extent_fn *fn, void *arg);
 int bitmaps_each(struct qcow2 *q, const struct bitmaps *b, bitmap_extent_fn *fn, void *arg);
-/* Says in the file that none is up to date; a directory that is none loses the bit of the header in memory. */
+/* Loads them and says in the file that they are in use; a directory that is none loses the header's bit in memory. */
 int bitmaps_disown(struct qcow2 *q);
+void bitmaps_mark(uint8_t *dir, uint64_t len);
+/* Takes that back, if the disk was not written. */
+void bitmaps_restore(struct qcow2 *q);
+/* 0 where it can be read and changed. */
+int bitmap_usable(const struct qcow2 *q, const uint8_t *entry, struct mt_error *err);
+/* Bytes of bits for the disk; `bits` of the granularity. */
+uint64_t bitmap_len(const struct qcow2 *q, uint32_t bits);
+int bitmap_read(struct qcow2 *q, uint32_t index, uint8_t *out, uint64_t len, struct mt_error *err);
+
+/* bitstore.c. Exclusive. */
+
+int bitmap_add(struct qcow2 *q, const struct mt_block_bitmap *what, struct mt_error *err);
+int bitmap_remove(struct qcow2 *q, uint32_t index, struct mt_error *err);
+int bitmap_set_flags(struct qcow2 *q, uint32_t index, uint32_t flags, struct mt_error *err);
+int bitmap_write(struct qcow2 *q, uint32_t index, const uint8_t *in, uint64_t len, struct mt_error *err);
 /* Takes back the references, once the header does not have them any more. */
 int bitmaps_free(struct qcow2 *q, const struct bitmaps *b);
 

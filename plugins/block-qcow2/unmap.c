@@ -111,6 +111,7 @@ int64_t qcow2_unmap(struct qcow2 *q, uint64_t offset, uint64_t len_bytes, uint32
 		return MT_EIO;
 	if (flags & MT_BLOCK_ALLOCATE || offset & (q->cluster_bytes - 1))
 		return MT_ENOTSUP;
+	q->written = 1;
 	n = unmap_clusters(&u, offset >> q->h.cluster_bits, qcow2_clusters(q, len_bytes));
 	return n < 0 ? n : (int64_t)mt_min_u64((uint64_t)n << q->h.cluster_bits, len_bytes);
 }

@@ -189,6 +189,7 @@ int32_t qcow2_reserve(struct qcow2 *q, const struct mt_block_want *want, struct 
 
 	if (!max || !want->len_bytes || !mt_add_u64(offset, want->len_bytes, &end))
 		return MT_ERANGE;
+	q->written = 1;
 	first_write(q);
 	if (want->encoded_bytes)
 		return reserve_encoded(q, want, targets);

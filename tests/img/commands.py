@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mortise img check, compare, map, measure, snapshot, resize, rebase, commit, dd, amend and bench, beside qemu-img."""
+"""mortise img check, compare, map, measure, snapshot, resize, rebase, commit, dd, amend, bitmap and bench, beside
+qemu-img."""
 import json
 import os
 import random
 import re
 import shutil
+import subprocess
 import sys
+import time
 
 from img import MORTISE, SEED, img, make_source, need, qemu_img, run, same, work_folder
 
@@ -180,6 +183,67 @@ def check_bitmaps():
     assert raw_of('two.qcow2', 'qcow2')[:3 << 20] == b'\1' * (3 << 20)
 
 
+def dirty(path, name):
+    """The dirty runs of a bitmap, as qemu-nbd exports them."""
+    server = subprocess.Popen(['qemu-nbd', '-r', '-f', 'qcow2', '-B', name, '-k', os.path.abspath('sock'), '-t', path])
+    try:
+        node = f'driver=nbd,server.type=unix,server.path={os.path.abspath("sock")},x-dirty-bitmap=qemu:dirty-bitmap:{name}'
+        for _ in range(600):
+            if os.path.exists('sock'):
+                break
+            assert server.poll() is None
+            time.sleep(0.05)
+        extents = json.loads(qemu_img('map', '--output=json', '--image-opts', node).stdout)
+    finally:
+        server.terminate()
+        server.wait()
+    return [(e['start'], e['length']) for e in extents if not e['data']]
+
+
+def check_bitmap_command():
+    """What QEMU has marked is switched, merged and cleared here, and QEMU reads it."""
+    def flags(path):
+        return {b['name']: (b['flags'], b['granularity'])
+                for b in theirs('info', path)['format-specific']['data'].get('bitmaps', [])}
+
+    def bitmap(*words, code=0):
+        img('bitmap', '-f', 'qcow2', *words, code=code)
+
+    qemu_img('create', '-q', '-f', 'qcow2', 'inc.qcow2', '8M')
+    bitmap('--add', 'inc.qcow2', 'b0')
+    bitmap('--add', '--disable', '-g', '4k', 'inc.qcow2', 'fine')
+    bitmap('--add', '-g', '1M', 'inc.qcow2', 'coarse')
+    assert flags('inc.qcow2') == {'b0': (['auto'], 65536), 'fine': ([], 4096), 'coarse': (['auto'], 1 << 20)}
+    for words in (['--add', 'inc.qcow2', 'b0'], ['--add', '-g', '5k', 'inc.qcow2', 'x'], ['--clear', 'inc.qcow2', 'x'],
+                  ['--merge', 'x', 'inc.qcow2', 'b0'], ['inc.qcow2', 'b0'], ['-g', '4k', '--clear', 'inc.qcow2', 'b0'],
+                  ['-b', 'inc.qcow2', '--clear', 'inc.qcow2', 'b0'], ['--add', 'source.raw', 'x']):
+        bitmap(*words, code=1)
+    run('qemu-io', '-f', 'qcow2', '-c', 'write -P 1 96k 4k', '-c', 'write -P 1 5M 200k', 'inc.qcow2')
+    assert dirty('inc.qcow2', 'b0') == [(65536, 65536), (5 << 20, 262144)] and dirty('inc.qcow2', 'fine') == []
+    assert dirty('inc.qcow2', 'coarse') == [(0, 1 << 20), (5 << 20, 1 << 20)]
+    bitmap('--merge', 'b0', 'inc.qcow2', 'fine')
+    assert dirty('inc.qcow2', 'fine') == [(65536, 65536), (5 << 20, 262144)]
+    qemu_img('create', '-q', '-f', 'qcow2', 'far.qcow2', '8M')
+    bitmap('--add', '--merge', 'fine', '--merge', 'b0', '-b', 'inc.qcow2', '-F', 'qcow2', '-g', '128k', 'far.qcow2', 'f')
+    assert dirty('far.qcow2', 'f') == [(0, 131072), (5 << 20, 262144)]
+    qemu_img('bitmap', '--merge', 'f', '-b', 'far.qcow2', '-F', 'qcow2', 'inc.qcow2', 'fine')
+    bitmap('--clear', '--enable', 'inc.qcow2', 'b0')
+    assert dirty('inc.qcow2', 'b0') == [] and dirty('inc.qcow2', 'fine') == [(0, 131072), (5 << 20, 262144)]
+    mine, judge = (i['format-specific']['data']['bitmaps'] for i in (ours('info', '-f', 'qcow2', 'inc.qcow2'),
+                                                                     theirs('info', 'inc.qcow2')))
+    assert mine == judge, f'{mine} {judge}'
+    # a read by a writer leaves them, a write makes them worthless: then they can be removed only
+    io('inc.qcow2', 'qcow2', 'read -P 1 96k 4k')
+    assert not [f for f, _ in flags('inc.qcow2').values() if 'in-use' in f]
+    io('inc.qcow2', 'qcow2', 'write -P 1 96k 4k')
+    assert len([f for f, _ in flags('inc.qcow2').values() if 'in-use' in f]) == 3
+    bitmap('--clear', 'inc.qcow2', 'b0', code=1)
+    for name in ('b0', 'fine', 'coarse'):
+        bitmap('--remove', 'inc.qcow2', name)
+        qemu_img('check', '-q', 'inc.qcow2')
+    assert flags('inc.qcow2') == {}
+
+
 def check_rebase_and_commit():
     rng = random.Random(SEED)
     make_source('b1.raw', SIZE, rng)
@@ -235,7 +299,7 @@ def check_options():
 
 
 def main():
-    need('qemu-img', 'qemu-io')
+    need('qemu-img', 'qemu-io', 'qemu-nbd')
     check_options()
     folder = work_folder()
     if img('create', '-q', '-f', 'qcow2', 'probe.qcow2', '1M', code=None).returncode:
@@ -243,7 +307,7 @@ def main():
         sys.exit(77)
     make_source('source.raw', SIZE)
     for check in (check_info, check_map_and_measure, check_check, check_compare, check_snapshot, check_resize, check_bitmaps,
-                  check_rebase_and_commit, check_others):
+                  check_bitmap_command, check_rebase_and_commit, check_others):
         check()
         print(check.__name__)
     folder.cleanup()
