@@ -28,9 +28,9 @@
 #include <mortise/note-emit.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/disk-state.h>
 #include <util/entry.h>
 #include <util/error.h>
-#include <util/state.h>
 
 #define SECTOR_BYTES 512u
 
@@ -224,28 +224,7 @@ static const struct mt_device_class raw_device = {
 	.destroy = raw_destroy,
 };
 
-/* The data are the image's own; a disk of another size is another disk. The schema is that of every format. */
-static int raw_save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
-{
-	const struct raw *r = self;
-
-	(void)err;
-	w->put(out, "disk-bytes", MT_STATE_U64, 0, &r->window_bytes, 1);
-	return 0;
-}
-
-static int raw_load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
-		    struct mt_error *err)
-{
-	const struct raw *raw = self;
-
-	(void)version, (void)err;
-	return mt_state_expect(in, r, "disk-bytes", raw->window_bytes);
-}
-
-static const struct mt_state_class state_class = {
-	.schema = "disk", .version = 1, .version_min = 1, .save = raw_save, .load = raw_load,
-};
+MT_DISK_STATE(state_class, raw_info)
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &raw_device },
 		       { MT_IFACE_BLOCK_FORMAT, &raw_format },

@@ -29,10 +29,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/disk-state.h>
 #include <util/entry.h>
 #include <util/error.h>
 #include <util/minmax.h>
-#include <util/state.h>
 
 #include "vhd.h"
 
@@ -196,28 +196,7 @@ static uint32_t probe_probe(const void *head, uint32_t head_bytes, const void *t
 static const struct mt_block_image image_role = { .describe = image_describe };
 static const struct mt_block_probe probe_role = { .probe = probe_probe };
 
-/* The data are the image's own; a disk of another size is another disk. The schema is that of every format. */
-static int node_save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
-{
-	const struct node *n = self;
-
-	(void)err;
-	w->put(out, "disk-bytes", MT_STATE_U64, 0, &n->vhd.disk_bytes, 1);
-	return 0;
-}
-
-static int node_restore(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
-			struct mt_error *err)
-{
-	const struct node *n = self;
-
-	(void)version, (void)err;
-	return mt_state_expect(in, r, "disk-bytes", n->vhd.disk_bytes);
-}
-
-static const struct mt_state_class state_class = {
-	.schema = "disk", .version = 1, .version_min = 1, .save = node_save, .load = node_restore,
-};
+MT_DISK_STATE(state_class, node_info)
 
 static const struct mt_block_format node_format = {
 	.info = node_info,
