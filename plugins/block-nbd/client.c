@@ -104,20 +104,16 @@ static struct nbd_handle *connect_by(const struct client_options *o, struct mt_e
 	uint64_t end_ns = now_ns() + o->connect_ns;
 	bool ok = nbd && options_set(nbd, o) && connect_begin(nbd, o) == 0;
 
-	while (ok && nbd_aio_is_connecting(nbd)) {
-		uint64_t now = now_ns();
-
-		if (now >= end_ns) {
-			mt_error_set(err, MT_EIO, "connect-timeout", "the server does not answer");
-			nbd_close(nbd);
-			return NULL;
-		}
-		ok = turn(nbd, -1, (int)mt_min_u64((end_ns - now) / 1000000 + 1, 1000)) || now_ns() < end_ns;
-		ok = ok && !nbd_aio_is_dead(nbd) && !nbd_aio_is_closed(nbd);
+	while (ok && nbd_aio_is_connecting(nbd) && now_ns() < end_ns) {
+		turn(nbd, -1, (int)mt_min_u64(o->connect_ns / 1000000 + 1, 100));
+		ok = !nbd_aio_is_dead(nbd) && !nbd_aio_is_closed(nbd);
 	}
 	if (ok && nbd_aio_is_ready(nbd))
 		return nbd;
-	tell(err, MT_EIO, o->uri ? "uri" : o->socket ? "socket" : "host");
+	if (ok && nbd_aio_is_connecting(nbd))
+		mt_error_set(err, MT_EIO, "connect-timeout", "the server does not answer");
+	else
+		tell(err, MT_EIO, o->uri ? "uri" : o->socket ? "socket" : "host");
 	nbd_close(nbd);
 	return NULL;
 }

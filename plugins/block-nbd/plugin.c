@@ -39,6 +39,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/disk-state.h>
 #include <util/entry.h>
 #include <util/error.h>
 
@@ -185,6 +186,9 @@ static const struct mt_device_class device = {
 	.destroy = destroy,
 };
 
+MT_DISK_STATE(state_class, info)
+
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device },
+		       { MT_IFACE_STATE, &state_class },
 		       { MT_IFACE_BLOCK_FORMAT, &format },
 		       { MT_IFACE_BLOCK_PROTOCOL, &protocol })

@@ -4,6 +4,7 @@
 #define MTSDK_FAKE_BLOCK_INTERNAL_H
 
 #include <mortise/draft/block-cache.h>
+#include <mortise/draft/block-protocol.h>
 
 #include "block.h"
 #include "internal.h"
@@ -57,6 +58,8 @@ struct fake_blocks {
 	uint32_t misses, cut, abort_next;
 	uint64_t fail_in;                  /* host operations until one fails; 0: none will */
 	uint64_t random;
+	struct mt_block_child_info served;
+	uint32_t is_serving;
 };
 
 struct fake_blocks *fake_blocks(struct fake *f);
@@ -70,6 +73,7 @@ int32_t fake_cache_flush(struct mt_inst *inst);
 void fake_block_end(struct fake *f);
 
 extern const struct mt_block_node fake_block_node;
+extern const struct mt_block_served_host fake_block_served;
 extern const struct mt_block_cache_host fake_block_cache;
 
 #endif

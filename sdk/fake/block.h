@@ -51,6 +51,20 @@ uint64_t fake_block_fail_left(struct fake *f);
 void fake_block_power_cut(struct fake *f, uint64_t seed);
 
 /*
+ * A disk that the plugin serves itself (MT_IFACE_BLOCK_PROTOCOL): what it said of it in realize, or NULL, and
+ * operations as a kernel submits them, from the test's thread: one that waits, or begun and waited for, whose
+ * buffer is cut into pieces. Results are the plugin's.
+ */
+#define FAKE_IO_PIECES 8
+struct fake_io;
+const struct mt_block_child_info *fake_served(struct fake *f);
+int32_t fake_served_io(struct fake *f, uint32_t op, uint32_t flags, uint64_t offset, void *buf, uint64_t len_bytes);
+struct fake_io *fake_served_begin(struct fake *f, uint32_t op, uint32_t flags, uint64_t offset, void *buf,
+				  uint64_t len_bytes, uint32_t pieces);
+int32_t fake_served_end(struct fake_io *io);
+int32_t fake_served_status(struct fake *f, uint64_t offset, uint64_t *len_bytes, uint32_t *flags);
+
+/*
  * Random operations on a realized disk, held against `model` (of the disk's bytes). `durable` is what the disk had
  * at the last flush; `touched` has a byte for each sector, not 0 where something was written since. After a power cut
  * and reopening, fake_block_script_check: what was not touched is as it was.

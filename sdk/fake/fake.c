@@ -45,6 +45,7 @@ static const struct { const char *id; const void *table; } services[] = {
 	{ MT_IFACE_PCI, &fake_pci_host },
 	{ MT_IFACE_BLOCK_NODE, &fake_block_node },
 	{ MT_IFACE_BLOCK_CACHE, &fake_block_cache },
+	{ MT_IFACE_BLOCK_SERVED, &fake_block_served },
 	{ MT_IFACE_SYSREG_HOST, &fake_sysreg_host },
 	{ MT_IFACE_VECTOR_HOST, &fake_vector_host },
 	{ MT_IFACE_MSI_HOST, &fake_msi_host },
