@@ -2,7 +2,7 @@
 /*
  * dev-pci-host: a generic PCI host bridge with ECAM (PCI Express 4.0, 7.2.2), one bus without further bridges.
  * Functions are the kernel's (mortise.pci-bridge/1); here are the window of configuration space, the windows of
- * addresses, the four interrupt lines and the device tree's node.
+ * addresses, the four interrupt lines and the device tree's node. ports.c has what a PC wants beside it.
  * The class is parallel: the kernel locks configuration accesses by itself, and must not find this instance locked
  * when it calls functions.
  */
@@ -11,7 +11,7 @@
 #define MT_NOTE_VENDOR   "mortise"
 #define MT_NOTE_LICENCE  "MIT"
 #define MT_NOTE_SUMMARY  "generic PCI Express host bridge (ECAM)"
-#define MT_NOTE_REQUIRES "mortise.props/1 mortise.mmio/1 mortise.irq/1 mortise.pci-bridge/1"
+#define MT_NOTE_REQUIRES "mortise.props/1 mortise.mmio/1 mortise.irq/1 mortise.loop/1 mortise.pci-bridge/1"
 #define MT_NOTE_OPTIONAL ""
 #define MT_NOTE_CAPS     0
 #define PCI_PROPS(P, c) \
@@ -24,7 +24,9 @@
 	P(c, mem64_size, "mem64-size", MT_PROP_SIZE, "64G", "1M..1T", "bytes", 0, "length of that window") \
 	P(c, irq, "irq", MT_PROP_IRQ, "", "4", "", MT_PROPF_REQUIRED, "the lines INTA, INTB, INTC, INTD") \
 	P(c, msi, "msi", MT_PROP_REF, "", "mortise.msi-target/1", "", 0, \
-	  "what takes the functions' messages; without it guests use the lines")
+	  "what takes the functions' messages; without it guests use the lines") \
+	P(c, config_port, "config-port", MT_PROP_ADDR, "", "0x8", "io", 0, \
+	  "I/O port of a PC's configuration mechanism: 0xcf8")
 #define MT_NOTE_CLASSES(C) \
 	C(pci, "dev-pci-host", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
 	  "mortise.pci-bus/1 mortise.fdt-node/1", PCI_PROPS)
@@ -33,8 +35,6 @@
 
 #include <mortise/draft/device.h>
 #include <mortise/draft/fdt.h>
-#include <mortise/draft/pci.h>
-#include <mortise/draft/props.h>
 #include <mortise/draft/state.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,19 +42,10 @@
 #include <util/error.h>
 #include <util/state.h>
 
+#include "bridge.h"
+
 #define ECAM_BYTES 0x100000u           /* one bus: 256 functions of 4 KiB */
 #define PINS 4u
-
-struct bridge {
-	struct mt_inst *inst;
-	const struct mt_props_host *props;
-	const struct mt_mmio_host *mmio;
-	const struct mt_irq_host *irq;
-	const struct mt_pci_bridge *pci;
-	struct mt_pci_bus *bus;
-	struct mt_pci_window windows[2];   /* 32 bits, then 64 */
-	uint32_t window_count;
-};
 
 /* Configuration space: bits 12 to 19 name slot and function, the lower ones the register. */
 
@@ -71,7 +62,7 @@ static uint32_t ecam_read(void *self, const struct mt_access *a, uint64_t *value
 	struct mt_access inner = in_function(a);
 	struct bridge *b = self;
 
-	return b->pci->config_read(b->bus, (uint32_t)(a->offset >> 12), &inner, value);
+	return config_read(b, (uint32_t)(a->offset >> 12), &inner, value);
 }
 
 static uint32_t ecam_write(void *self, const struct mt_access *a, uint64_t value)
@@ -79,7 +70,7 @@ static uint32_t ecam_write(void *self, const struct mt_access *a, uint64_t value
 	struct mt_access inner = in_function(a);
 	struct bridge *b = self;
 
-	return b->pci->config_write(b->bus, (uint32_t)(a->offset >> 12), &inner, value);
+	return config_write(b, (uint32_t)(a->offset >> 12), &inner, value);
 }
 
 /* Life */
@@ -94,6 +85,7 @@ static int bridge_create(const struct mt_host *host, struct mt_inst *inst, void 
 	b->props = host->get_interface(host, MT_IFACE_PROPS);
 	b->mmio = host->get_interface(host, MT_IFACE_MMIO);
 	b->irq = host->get_interface(host, MT_IFACE_IRQ);
+	b->loop = host->get_interface(host, MT_IFACE_LOOP);
 	b->pci = host->get_interface(host, MT_IFACE_PCI_BRIDGE);
 	b->windows[0].base = b->props->get_u64(inst, "mem32");
 	b->windows[0].len_bytes = b->props->get_u64(inst, "mem32-size");
@@ -126,7 +118,7 @@ static int bridge_realize(void *self, struct mt_error *err)
 	b->bus = b->pci->bus_create(b->inst, &desc, err);
 	if (!b->bus)
 		return err && err->code ? err->code : MT_EINVAL;
-	return b->mmio->region_add(b->inst, &ecam, err) ? 0 : MT_EINVAL;
+	return b->mmio->region_add(b->inst, &ecam, err) ? ports_add(b, err) : MT_EINVAL;
 }
 
 static int bridge_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
@@ -134,8 +126,10 @@ static int bridge_reset(void *self, uint32_t kind, uint32_t phase, struct mt_err
 	struct bridge *b = self;
 
 	(void)kind, (void)err;
-	if (phase == MT_RESET_ENTER)
+	if (phase == MT_RESET_ENTER) {
 		b->pci->reset(b->bus);
+		ports_reset(b);
+	}
 	return 0;
 }
 
@@ -223,10 +217,29 @@ static const struct mt_device_class bridge_device = {
 	.destroy = bridge_destroy,
 };
 
-/* What guests write to functions is the kernel's; a bridge without registers keeps nothing else. */
+/* What guests write to functions is the kernel's. */
+static const struct mt_state_field fields[] = {
+	MT_STATE_SINCE(struct bridge, config_address, 2, CONFIG_ADDRESS_BITS),
+	MT_STATE_SINCE(struct bridge, reset_control, 2, RESET_CONTROL_BITS),
+};
+static const struct mt_state_table table = MT_STATE_TABLE(struct bridge, fields);
+
+static int bridge_save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
+{
+	(void)err;
+	mt_state_save(out, w, &table, self);
+	return 0;
+}
+
+static int bridge_load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
+		       struct mt_error *err)
+{
+	(void)err;
+	return mt_state_load(in, r, &table, version, self);
+}
+
 static const struct mt_state_class state_class = {
-	.schema = "pci-host-ecam", .version = 1, .version_min = 1,
-	.save = mt_state_save_nothing, .load = mt_state_load_nothing,
+	.schema = "pci-host-ecam", .version = 2, .version_min = 1, .save = bridge_save, .load = bridge_load,
 };
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &bridge_device },

@@ -12,7 +12,7 @@ static struct fake *f;
 static const void *(*real_get)(const struct mt_host *host, const char *id);
 static struct {
 	uint32_t buses, resets, accesses, refuse;
-	uint32_t devfn, width;
+	uint32_t devfn, width, replaced;   /* replaced: slot 0 has a function too */
 	uint64_t offset, value;
 	struct mt_pci_window windows[2];
 	uint32_t window_count;
@@ -34,6 +34,11 @@ static struct mt_pci_bus *t_bus_create(struct mt_inst *bridge, const struct mt_p
 	return (struct mt_pci_bus *)(void *)bridge;
 }
 
+static uint64_t bits_of(uint32_t width)
+{
+	return UINT32_MAX >> (32 - 8 * width);
+}
+
 static void note(uint32_t devfn, const struct mt_access *a)
 {
 	told.accesses++;
@@ -48,7 +53,8 @@ static uint32_t t_read(struct mt_pci_bus *bus, uint32_t devfn, const struct mt_a
 {
 	(void)bus;
 	note(devfn, a);
-	*value = devfn == 8 ? 0x10421af4 : UINT64_MAX;
+	*value = devfn == 8 || (devfn == 0 && told.replaced) ? 0x10421af4ull >> 8 * (a->offset & 3) : UINT64_MAX;
+	*value &= bits_of(a->width);
 	return MT_BUS_OK;
 }
 
@@ -85,6 +91,7 @@ static struct fake *make(void)
 	fake_prop(made, "at", "0x30000000");
 	fake_prop(made, "mem32", "0x40000000");
 	fake_prop(made, "irq", "plic:32, plic:33, plic:34, plic:35");
+	fake_prop(made, "config-port", "0xcf8");
 	return made;
 }
 
@@ -143,6 +150,103 @@ START_TEST(configuration_space)
 	told.accesses = 0;
 	fake_read(f, 0, 0x8000, 8, &value);                            /* two of 32 bits, or none */
 	ck_assert(told.accesses == 0 || (told.accesses == 2 && told.width == 4 && told.offset == 4));
+}
+END_TEST
+
+#define PORTS 1u       /* region of the configuration ports, 0xcf8 on */
+
+static uint64_t port_get(uint32_t offset, uint32_t width)
+{
+	uint64_t value = 0;
+
+	ck_assert_uint_eq(fake_read(f, PORTS, offset, width, &value), MT_BUS_OK);
+	return value;
+}
+
+static void port_put(uint32_t offset, uint32_t width, uint64_t value)
+{
+	ck_assert_uint_eq(fake_write(f, PORTS, offset, width, value), MT_BUS_OK);
+}
+
+/* PCI Local Bus 3.0, 3.2.2.3.2: figure 3-2 */
+START_TEST(configuration_ports)
+{
+	ck_assert_str_eq(fake_region(f, PORTS)->at_prop, "config-port");
+	ck_assert_uint_eq(fake_region(f, PORTS)->len_bytes, 8);
+	port_put(0, 4, 0xffffffff);
+	ck_assert_uint_eq(port_get(0, 4), 0x80fffffc);
+	port_put(0, 4, 0x80000800);
+	ck_assert_uint_eq(port_get(4, 4), 0x10421af4);                 /* slot 1 */
+	ck_assert_uint_eq(port_get(6, 2), 0x1042);
+	ck_assert_uint_eq(port_get(5, 1), 0x1a);
+	port_put(0, 4, 0x8000ffc4);
+	port_put(7, 1, 0xab);
+	ck_assert_uint_eq(told.devfn, 255);
+	ck_assert_uint_eq(told.offset, 0xc7);
+	ck_assert_uint_eq(told.width, 1);
+	ck_assert_uint_eq(told.value, 0xab);
+	told.accesses = 0;
+	port_put(0, 4, 0x80010800);                                    /* another bus */
+	port_put(4, 4, 5);
+	ck_assert_uint_eq(port_get(4, 4), 0xffffffff);
+	port_put(0, 4, 0x00000800);                                    /* not enabled */
+	port_put(4, 4, 5);
+	ck_assert_uint_eq(port_get(4, 2), 0xffff);
+	port_put(0, 1, 0x80);                                          /* no part of the register */
+	port_put(2, 2, 0x8000);
+	ck_assert_uint_eq(port_get(0, 4), 0x800);
+	ck_assert_uint_eq(port_get(0, 1), 0xff);
+	ck_assert_uint_eq(told.accesses, 0);
+}
+END_TEST
+
+START_TEST(own_function)
+{
+	port_put(0, 4, 0x80000000);
+	ck_assert_uint_eq(port_get(4, 4), fake_get(f, 0, 4));
+	ck_assert_uint_eq(port_get(4, 2), 0x1b36);
+	ck_assert_uint_eq(fake_get(f, 8, 4), 0x06000000);              /* host bridge */
+	ck_assert_uint_eq(fake_get(f, 0x0e, 1), 0x80);
+	ck_assert_uint_eq(fake_get(f, 0x2e, 2), 0x1100);
+	ck_assert_uint_eq(fake_get(f, 0x40, 4), 0);
+	told.value = 0;
+	fake_put(f, 4, 2, 7);
+	ck_assert_uint_eq(told.value, 0);
+	ck_assert_uint_eq(fake_get(f, 4, 4), 0);
+	ck_assert_uint_eq(fake_get(f, 0x1000, 4), 0xffffffff);         /* beside it */
+	teardown();
+	new_bridge();
+	fake_prop(f, "config-port", "");
+	fake_start(f);
+	ck_assert_uint_eq(fake_region_count(f), 1);
+	ck_assert_uint_eq(fake_get(f, 0, 4), 0xffffffff);              /* only with ports */
+}
+END_TEST
+
+START_TEST(own_function_replaced)
+{
+	told.replaced = 1;
+	ck_assert_uint_eq(fake_get(f, 0, 4), 0x10421af4);
+	fake_put(f, 4, 2, 7);
+	ck_assert_uint_eq(told.value, 7);
+}
+END_TEST
+
+START_TEST(reset_register)
+{
+	uint32_t request = 0;
+
+	port_put(1, 1, 0x02);
+	ck_assert_uint_eq(fake_requests(f, &request, NULL), 0);
+	port_put(1, 1, 0xf6);
+	ck_assert_uint_eq(fake_requests(f, &request, NULL), 1);
+	ck_assert_uint_eq(request, MT_REQUEST_RESET);
+	ck_assert_uint_eq(port_get(1, 1), 0x06);
+	port_put(1, 1, 0x06);                                          /* no rise */
+	ck_assert_uint_eq(fake_requests(f, &request, NULL), 1);
+	ck_assert_int_eq(fake_reset(f, MT_RESET_WARM, NULL), 0);
+	ck_assert_uint_eq(port_get(1, 1), 0);
+	ck_assert_uint_eq(port_get(0, 4), 0);
 }
 END_TEST
 
@@ -209,6 +313,8 @@ END_TEST
 
 START_TEST(state)
 {
+	port_put(0, 4, 0x80000844);
+	port_put(1, 1, 0x0a);
 	fake_state_check(f, make);
 }
 END_TEST
@@ -222,6 +328,6 @@ END_TEST
 
 int main(void)
 {
-	CHECK_RUN("pci-host", setup, teardown, windows_and_lines, configuration_space, one_window, refusals, device_tree,
-		  state, fuzz);
+	CHECK_RUN("pci-host", setup, teardown, windows_and_lines, configuration_space, configuration_ports, own_function,
+		  own_function_replaced, reset_register, one_window, refusals, device_tree, state, fuzz);
 }

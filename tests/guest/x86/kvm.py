@@ -21,18 +21,22 @@ def test(folder):
     x86.need_plugins()
     x86.need_compiler()
     need_kvm()
-    board = os.path.join(folder, "x86.ini")
-    with open(board, "w", encoding="utf-8") as f:
-        f.write(x86.BOARD)
+    for name, data in x86.files_of().items():
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(data)
     for name, defines, vcpus, settings, status, pattern in x86.PROGRAMS:
         elf = x86.build(folder, name, *defines)
-        words = [m.EMULATOR, "run", "-q", board]
+        words = [m.EMULATOR, "run", "-q", os.path.join(folder, x86.machine_of(name))]
         for setting in x86.settings_of(elf, vcpus, settings):
             words += ["-s", setting]
         done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=120, check=False)
-        x86.judge(f"{os.path.basename(elf)} {' '.join(settings)}", done.stdout.decode(errors="replace"),
-                  done.returncode, status, pattern)
+        output = done.stdout
+        if os.path.exists(os.path.join(folder, x86.SAID)):
+            with open(os.path.join(folder, x86.SAID), "rb") as f:
+                output += f.read()
+        x86.judge(f"{os.path.basename(elf)} {' '.join(settings)}", output.decode(errors="replace"), done.returncode,
+                  status, pattern)
 
 
 m.main(test)

@@ -80,7 +80,8 @@ def archive(files):
 def contents(folder):
     plugins = [os.path.join(m.BUILD, "plugins", p, ".libs", p + ".so") for p in x86.PLUGINS]
     files = {"bin/busybox": (0o755, read(guest("busybox"))), "bin/mortise": (0o755, read(m.EMULATOR)),
-             "w/x86.ini": (0o644, x86.BOARD.encode()), "w/vmlinuz": (0o644, read(guest("vmlinuz")))}
+             "w/vmlinuz": (0o644, read(guest("vmlinuz")))}
+    files.update({"w/" + name: (0o644, data) for name, data in x86.files_of().items()})
     files.update({name + ".ko": (0o644, read(guest(name + ".ko"))) for name in MODULES})
     files.update({"w/" + os.path.basename(p): (0o644, read(p)) for p in plugins})
     files.update({path[1:]: (0o755, read(path)) for path in libraries([m.EMULATOR, *plugins])})
@@ -92,7 +93,7 @@ def contents(folder):
         elf = x86.build(folder, name, *defines)
         files["w/" + os.path.basename(elf)] = (0o644, read(elf))
         words = " ".join("-s " + s for s in x86.settings_of("/w/" + os.path.basename(elf), vcpus, settings))
-        script += f'echo "=== begin {i}"\nrun -q x86.ini {words}\necho "=== end $?"\n'
+        script += f'echo "=== begin {i}"\nrun -q {x86.machine_of(name)} {words}\nstatus=$?\n[ ! -f {x86.SAID} ] || cat {x86.SAID}\necho "=== end $status"\n'
     files["init"] = (0o755, (script + SNAPSHOT + LINUX + "poweroff -f\n").encode())
     return archive(files)
 

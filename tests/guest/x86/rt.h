@@ -50,6 +50,8 @@ struct frame {
 extern int (*on_trap)(struct frame *f);
 extern volatile uint32_t irq_count[256];
 
+void *memcpy(void *to, const void *from, unsigned long n);
+void *memset(void *to, int byte, unsigned long n);
 void put(const char *text);
 void put_hex(const char *name, uint64_t value);
 void check(const char *what, int good);

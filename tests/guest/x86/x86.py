@@ -14,7 +14,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import machines as m  # noqa: E402
 
 SOURCE = os.path.join(m.SOURCE, "tests/guest/x86")
-PLUGINS = ["cpu-kvm", "dev-boot-x86", "dev-debug-exit", "dev-uart16550", "dev-char-stdio"]
+PLUGINS = ["cpu-kvm", "dev-boot-x86", "dev-debug-exit", "dev-uart16550", "dev-char-stdio", "dev-char-file", "dev-pci-host",
+           "dev-virtio-pci", "dev-virtio-blk", "dev-virtio-console", "block-raw"]
 FLAGS = ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-fno-pic", "-ffreestanding", "-fno-builtin", "-march=x86-64",
          "-mgeneral-regs-only", "-mno-red-zone", "-fcf-protection=none", "-fno-stack-protector",
          "-fno-asynchronous-unwind-tables", "-O2", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none",
@@ -40,6 +41,38 @@ char = con0
 [device exit]
 plugin = dev-debug-exit
 """
+# what `pci` drives; beside the machine file lies the disk, of DISK_BYTES that are all 0x5a, and what the console says
+PCI = """[device pci]
+plugin = dev-pci-host
+at = 0xe0000000
+config-port = 0xcf8
+mem32 = 0xc0000000
+mem32-size = 512M
+irq = cpu:16, cpu:17, cpu:18, cpu:19
+msi = cpu
+[device slot1]
+plugin = dev-virtio-pci
+bus = pci
+[device slot2]
+plugin = dev-virtio-pci
+bus = pci
+[block disk]
+plugin = block-raw
+file = disk
+[device vda]
+plugin = dev-virtio-blk
+bus = slot1
+block = disk
+[device con1]
+plugin = dev-char-file
+output = said
+[device hvc0]
+plugin = dev-virtio-console
+bus = slot2
+char = con1
+"""
+DISK_BYTES = 64 << 10
+SAID = "said"
 
 # program, defines, vCPUs, settings, exit status, what the output must hold
 PROGRAMS = [
@@ -48,6 +81,7 @@ PROGRAMS = [
     ("cpu", [], 1, ["cpu.irqchip=off", "uart0.irq="], 0, r"done\n"),
     ("irq", [], 1, [], 0, r"serial port through the I/O APIC: ok\ndone\n"),
     ("smp", [], 2, [], 0, r"atomic sum: ok\ndone\n"),
+    ("pci", [], 1, [], 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n(.*\n)*said by the virtio console\n"),
     ("fail", ["HOW=1"], 1, [], 7, r"going\n"),
     ("fail", ["HOW=2"], 1, [], 1, r"vcpu0: triple fault: rip 0x"),
     ("fail", ["HOW=3"], 1, [], 1, r"vcpu0: KVM cannot emulate an instruction: .*rip 0xfee80000"),
@@ -73,6 +107,15 @@ def build(folder, name, *defines):
     subprocess.run([need_compiler(), *FLAGS, *("-D" + d for d in defines), "-o", path,
                     *(os.path.join(SOURCE, f) for f in ("start.S", "rt.c", name + ".c"))], check=True)
     return path
+
+
+def files_of():
+    """What lies in the folder of the machine files, {name: bytes}: a file for the programs, and one for `pci`."""
+    return {"x86.ini": BOARD.encode(), "pci.ini": (BOARD + PCI).encode(), "disk": b"\x5a" * DISK_BYTES}
+
+
+def machine_of(program):
+    return "pci.ini" if program == "pci" else "x86.ini"
 
 
 def settings_of(kernel, vcpus, settings):
