@@ -15,7 +15,7 @@ import machines as m  # noqa: E402
 
 SOURCE = os.path.join(m.SOURCE, "tests/guest/x86")
 PLUGINS = ["cpu-kvm", "dev-boot-x86", "dev-debug-exit", "dev-uart16550", "dev-char-stdio", "dev-char-file", "dev-pci-host",
-           "dev-virtio-pci", "dev-virtio-blk", "dev-virtio-console", "block-raw"]
+           "dev-virtio-pci", "dev-virtio-blk", "dev-virtio-console", "block-raw", "dev-i8254", "dev-i8259", "dev-rtc-cmos"]
 FLAGS = ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-fno-pic", "-ffreestanding", "-fno-builtin", "-march=x86-64",
          "-mgeneral-regs-only", "-mno-red-zone", "-fcf-protection=none", "-fno-stack-protector",
          "-fno-asynchronous-unwind-tables", "-O2", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none",
@@ -71,6 +71,18 @@ plugin = dev-virtio-console
 bus = slot2
 char = con1
 """
+# what `pic` counts, with irqchip = user
+PIC = """[device pic]
+plugin = dev-i8259
+vcpu = 0
+[device pit]
+plugin = dev-i8254
+irq = pic:0
+[device rtc]
+plugin = dev-rtc-cmos
+irq = pic:8
+"""
+DEVICES = {"pci": PCI, "pic": PIC}
 DISK_BYTES = 64 << 10
 SAID = "said"
 
@@ -80,6 +92,7 @@ PROGRAMS = [
     ("cpu", [], 1, ["cpu.model=base"], 0, r"done\n"),
     ("cpu", [], 1, ["cpu.irqchip=off", "uart0.irq="], 0, r"done\n"),
     ("irq", [], 1, [], 0, r"serial port through the I/O APIC: ok\ndone\n"),
+    ("pic", [], 1, ["cpu.irqchip=user", "uart0.irq=pic:4"], 0, r"clock on IRQ 8: ok\n(.*\n)*masked no more: ok\ndone\n"),
     ("smp", [], 2, [], 0, r"atomic sum: ok\ndone\n"),
     ("pci", [], 1, [], 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n(.*\n)*said by the virtio console\n"),
     ("fail", ["HOW=1"], 1, [], 7, r"going\n"),
@@ -110,12 +123,13 @@ def build(folder, name, *defines):
 
 
 def files_of():
-    """What lies in the folder of the machine files, {name: bytes}: a file for the programs, and one for `pci`."""
-    return {"x86.ini": BOARD.encode(), "pci.ini": (BOARD + PCI).encode(), "disk": b"\x5a" * DISK_BYTES}
+    """What lies in the folder of the machine files, {name: bytes}: a file for the programs, and those with more devices."""
+    more = {name + ".ini": (BOARD + devices).encode() for name, devices in DEVICES.items()}
+    return {"x86.ini": BOARD.encode(), "disk": b"\x5a" * DISK_BYTES, **more}
 
 
 def machine_of(program):
-    return "pci.ini" if program == "pci" else "x86.ini"
+    return program + ".ini" if program in DEVICES else "x86.ini"
 
 
 def settings_of(kernel, vcpus, settings):
