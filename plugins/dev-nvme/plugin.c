@@ -67,8 +67,11 @@ static void disk_ready(void *self)
 static void disk_changed(void *self)
 {
 	struct nvme *n = self;
+	struct mt_block_info before = n->info;
 
 	n->blocks->info(n->block, &n->info);
+	if (n->info.disk_bytes == before.disk_bytes && n->info.flags == before.flags)
+		return;                        /* it was asked to change, and could not */
 	n->namespace_changed = 1;
 	if (n->features[NVME_FEATURE_EVENTS] & 1u << 8)
 		nvme_event(n, NVME_EVENT_NOTICE, 0);

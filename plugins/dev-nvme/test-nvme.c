@@ -347,6 +347,9 @@ START_TEST(events)
 	fake_put(f, 0x1004, 4, (queue[0].head + 1) % ENTRIES); /* a head beyond the tail */
 	/* the namespace has changed, and the driver wants to know */
 	ck_assert_uint_eq(COMMAND(0, .opcode = 9, .cdw10 = 11, .cdw11 = 1 << 8), 0);
+	disk.front->changed(disk.self);                        /* nothing of it is another */
+	ck_assert_uint_eq(take(0, &done), 0);
+	disk.flags |= MT_BLOCK_INFO_READONLY;
 	disk.front->changed(disk.self);
 	ck_assert_uint_eq(take(0, &done), 1);
 	ck_assert_uint_eq(done.result, 0x00040002);
@@ -393,6 +396,7 @@ START_TEST(saved)
 	ck_assert_uint_eq(COMMAND(0, .opcode = 9, .cdw10 = 11, .cdw11 = 1 << 8), 0);
 	post(0, (struct nvme_command){ .opcode = 12, .cid = 9 });
 	ring(0);
+	disk.flags |= MT_BLOCK_INFO_READONLY;
 	disk.front->changed(disk.self);
 	fake_put(f, 0x0c, 4, 2);
 	fake_state_check(f, make);
