@@ -35,14 +35,18 @@ echo "status $?"
 cat first; echo "--- second"; cat second
 echo "=== end 0"
 """
-LINUX = """echo "=== begin linux"
-run -q x86.ini -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/inner.gz -s ram.size=256M -s cpu.triple-fault=stop \\
-  -s 'boot.append=console=ttyS0 acpi=off noapic panic=-1 reboot=t mitigations=off quiet'
+# twice: with KVM's interrupt controllers, and with those of devices
+LINUX = """echo "=== begin %s"
+run -q %s -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/inner.gz -s ram.size=256M -s cpu.triple-fault=stop \\
+  -s 'boot.append=console=ttyS0 acpi=off %s panic=-1 reboot=t mitigations=off quiet'
 echo "=== end $?"
 """
+LINUXES = [("linux", "x86.ini", "noapic"),
+           ("linux-pic", "pic.ini -s cpu.irqchip=user -s uart0.irq=pic:4", "nolapic")]
 INNER = """#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox echo "inner $(/bin/busybox uname -m) $(/bin/busybox grep -c ^processor /proc/cpuinfo)"
+/bin/busybox grep -E ' (0|4|8):' /proc/interrupts
 /bin/busybox reboot -f
 """
 
@@ -94,7 +98,7 @@ def contents(folder):
         files["w/" + os.path.basename(elf)] = (0o644, read(elf))
         words = " ".join("-s " + s for s in x86.settings_of("/w/" + os.path.basename(elf), vcpus, settings))
         script += f'echo "=== begin {i}"\nrun -q {x86.machine_of(name)} {words}\nstatus=$?\n[ ! -f {x86.SAID} ] || cat {x86.SAID}\necho "=== end $status"\n'
-    files["init"] = (0o755, (script + SNAPSHOT + LINUX + "poweroff -f\n").encode())
+    files["init"] = (0o755, (script + SNAPSHOT + "".join(LINUX % words for words in LINUXES) + "poweroff -f\n").encode())
     return archive(files)
 
 
@@ -137,6 +141,8 @@ def test(folder):
         x86.judge(" ".join([name, *defines, *settings]), *output_of(text, str(i)), status, pattern)
     snapshot_judge(output_of(text, "snapshot")[0])
     x86.judge("Linux", *output_of(text, "linux"), 1, r"inner x86_64 1\n(.*\n)*.*triple fault")
+    x86.judge("Linux on 8259A and 8254", *output_of(text, "linux-pic"), 1,
+              r"inner x86_64 1\n *0: +\d\d+ +XT-PIC +timer\n(.*\n)*.*triple fault")
 
 
 m.main(test)
