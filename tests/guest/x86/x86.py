@@ -15,7 +15,8 @@ import machines as m  # noqa: E402
 
 SOURCE = os.path.join(m.SOURCE, "tests/guest/x86")
 PLUGINS = ["cpu-kvm", "dev-boot-x86", "dev-debug-exit", "dev-uart16550", "dev-char-stdio", "dev-char-file", "dev-pci-host",
-           "dev-virtio-pci", "dev-virtio-blk", "dev-virtio-console", "block-raw", "dev-i8254", "dev-i8259", "dev-rtc-cmos"]
+           "dev-virtio-pci", "dev-virtio-blk", "dev-virtio-console", "block-raw", "dev-i8042", "dev-i8254", "dev-i8259",
+           "dev-rtc-cmos"]
 FLAGS = ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-fno-pic", "-ffreestanding", "-fno-builtin", "-march=x86-64",
          "-mgeneral-regs-only", "-mno-red-zone", "-fcf-protection=none", "-fno-stack-protector",
          "-fno-asynchronous-unwind-tables", "-O2", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none",
@@ -41,7 +42,8 @@ char = con0
 [device exit]
 plugin = dev-debug-exit
 """
-# what `pci` drives; beside the machine file lies the disk, of DISK_BYTES that are all 0x5a, and what the console says
+# what `pci` drives; beside the machine file lie the disk, of DISK_BYTES that are all 0x5a, and what the
+# console says
 PCI = """[device pci]
 plugin = dev-pci-host
 at = 0xe0000000
@@ -71,6 +73,11 @@ plugin = dev-virtio-console
 bus = slot2
 char = con1
 """
+# what `reset` writes to, beside the PCI host's ports
+KEYS = """[device keys]
+plugin = dev-i8042
+irq = cpu:1
+"""
 # what `pic` counts, with irqchip = user
 PIC = """[device pic]
 plugin = dev-i8259
@@ -82,7 +89,7 @@ irq = pic:0
 plugin = dev-rtc-cmos
 irq = pic:8
 """
-DEVICES = {"pci": PCI, "pic": PIC}
+DEVICES = {"pci": PCI, "reset": PCI + KEYS, "pic": PIC}
 DISK_BYTES = 64 << 10
 SAID = "said"
 
@@ -95,6 +102,7 @@ PROGRAMS = [
     ("pic", [], 1, ["cpu.irqchip=user", "uart0.irq=pic:4"], 0, r"clock on IRQ 8: ok\n(.*\n)*masked no more: ok\ndone\n"),
     ("smp", [], 2, [], 0, r"atomic sum: ok\ndone\n"),
     ("pci", [], 1, [], 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n(.*\n)*said by the virtio console\n"),
+    ("reset", [], 1, [], 0, r"resets 0x0\n(.*\n)*resets 0x3\ndone\n"),
     ("fail", ["HOW=1"], 1, [], 7, r"going\n"),
     ("fail", ["HOW=2"], 1, [], 1, r"vcpu0: triple fault: rip 0x"),
     ("fail", ["HOW=3"], 1, [], 1, r"vcpu0: KVM cannot emulate an instruction: .*rip 0xfee80000"),
