@@ -19,6 +19,7 @@
 struct machine;
 struct loop;
 struct vectors;
+struct eoi_listener;
 
 /* Of an instance, and of the machine as a whole. inst_move has the legal transitions. */
 enum inst_state {
@@ -45,6 +46,7 @@ struct mt_inst {
 	GStringChunk *strings;                 /* what props.c has handed out */
 	GHashTable *data;                      /* what services remember of the instance; inst_data_* */
 	struct vectors *vectors;               /* vector.c: what it asks of vCPUs; NULL: nothing */
+	struct eoi_listener *eoi_listeners;    /* msi.c: who hears of ended messages to it */
 	struct mt_error fault;                 /* of a service that cannot tell the plugin why; realize fails by it */
 };
 

@@ -68,6 +68,38 @@ START_TEST(targets_of_messages)
 }
 END_TEST
 
+static void ended(void *arg, uint32_t vector)
+{
+	*(uint32_t *)arg = *(uint32_t *)arg * 256 + vector;
+}
+
+START_TEST(ends_of_messages)
+{
+	struct machine *m = bench_create();
+	struct mt_error err = { .size = sizeof(err) };
+	struct mt_inst *target = bench_inst(m, "lapics", "target", MT_CLASS_PARALLEL, NULL, NULL);
+	uint32_t first = 0, second = 0;
+	struct mt_inst *a, *b;
+
+	bench_inst(m, "plic", "sink", MT_CLASS_PARALLEL, NULL, NULL);
+	a = bench_inst(m, "a", "dev", 0, NULL, "msi", "lapics", "wrong", "plic", NULL);
+	b = bench_inst(m, "b", "dev", 0, NULL, "msi", "lapics", NULL);
+	ck_assert_int_eq(msi_host.eoi_listen(a, "msi", ended, &first, &err), 0);
+	ck_assert_int_eq(msi_host.eoi_listen(b, "msi", ended, &second, &err), 0);
+	ck_assert_int_eq(msi_host.eoi_listen(a, "wrong", ended, &first, &err), MT_EINVAL);
+	ck_assert_int_eq(msi_host.eoi_listen(b, "absent", ended, &first, &err), MT_ENOENT);
+	msi_host.eoi(target, 0x41);
+	msi_host.eoi(a, 0x99);
+	ck_assert_uint_eq(first, 0x41);
+	ck_assert_uint_eq(second, 0x41);
+	inst_release_all(a);
+	msi_host.eoi(target, 0x42);
+	ck_assert_uint_eq(first, 0x41);
+	ck_assert_uint_eq(second, 0x4142);
+	bench_destroy(m);
+}
+END_TEST
+
 START_TEST(sources_are_or_ed)
 {
 	struct machine *m = bench_create();
@@ -245,6 +277,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, sources_are_or_ed);
 	tcase_add_test(tc, targets_of_messages);
+	tcase_add_test(tc, ends_of_messages);
 	tcase_add_test(tc, absent_and_wrong_lines);
 	tcase_add_test(tc, threads_end_with_the_or);
 	tcase_add_test(tc, eventfd_is_an_edge);

@@ -72,6 +72,8 @@ uint32_t fake_ends_of_interrupt(struct fake *f, uint32_t input);
 void fake_vcpus(struct fake *f, uint32_t count);                             /* before create; default 1 */
 /* Before create: the REF property `prop` names a target of messages with this window. */
 void fake_msi_target(struct fake *f, const char *prop, const struct mt_msi_window *window);
+void fake_eoi(struct fake *f, uint32_t vector);      /* the targets' word to who listens for ends of interrupts */
+uint32_t fake_eois(struct fake *f, uint32_t *vector);        /* how many the plugin, a target, told of; the last */
 uint32_t fake_messages(struct fake *f);              /* how many were sent so far */
 uint32_t fake_message(struct fake *f, uint32_t index, uint64_t *addr);       /* data of one of the last 256 */
 /* System registers of a vCPU that the plugin serves: MT_SYSREG_*, ILLEGAL where it serves none. */

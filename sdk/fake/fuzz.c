@@ -86,6 +86,7 @@ static void one_event(struct fake *f, uint64_t *s, const struct mt_irq_sink *sin
 		break;
 	case 4:
 		fake_char_more(f, (r >> 8) % 40);
+		fake_eoi(f, (r >> 16) & 0xff);
 		break;
 	default:
 		if (sink)

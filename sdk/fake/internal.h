@@ -176,6 +176,9 @@ struct fake {
 	} source;
 	struct { char prop[48]; struct mt_msi_window window; } msi_targets[FAKE_MSI_TARGETS];
 	uint32_t msi_target_count;
+	void (*eoi_listener)(void *arg, uint32_t vector);
+	void *eoi_arg;
+	uint32_t eois, eoi_last;
 	struct fake_message messages[FAKE_MESSAGES];
 	uint32_t message_count;
 

@@ -110,7 +110,42 @@ static int msi_window(struct mt_inst *inst, const char *prop, struct mt_msi_wind
 	return mt_error_set(err, MT_ENOENT, prop, "'%s' is missing", prop);
 }
 
-const struct mt_msi_host fake_msi_host = { .window = msi_window };
+static int eoi_listen(struct mt_inst *inst, const char *prop, void (*ended)(void *arg, uint32_t vector), void *arg,
+		      struct mt_error *err)
+{
+	struct fake *f = inst->fake;
+	struct mt_msi_window window = { .size = sizeof(window) };
+	int code = msi_window(inst, prop, &window, err);
+
+	if (code < 0)
+		return code;
+	if (f->eoi_listener)
+		fake_die("it listens already");
+	f->eoi_listener = ended;
+	f->eoi_arg = arg;
+	return 0;
+}
+
+static void eoi(struct mt_inst *target, uint32_t vector)
+{
+	target->fake->eoi_last = vector;
+	target->fake->eois++;
+}
+
+const struct mt_msi_host fake_msi_host = { .window = msi_window, .eoi_listen = eoi_listen, .eoi = eoi };
+
+void fake_eoi(struct fake *f, uint32_t vector)
+{
+	if (f->eoi_listener)
+		f->eoi_listener(f->eoi_arg, vector);
+}
+
+uint32_t fake_eois(struct fake *f, uint32_t *vector)
+{
+	if (vector)
+		*vector = f->eoi_last;
+	return f->eois;
+}
 
 uint32_t fake_message_send(struct mt_inst *inst, uint64_t addr, uint32_t data)
 {
