@@ -529,7 +529,7 @@ static void *raiser(void *arg)
 	const struct mt_irq_sink *sink = fake_role(f, MT_IFACE_IRQ_SINK);
 
 	(void)arg;
-	for (uint32_t i = 0; i < 20000; i++) {
+	for (uint32_t i = 0; i < 4000; i++) {
 		sink->input_set(fake_self(f), i & 1 ? 9 : 3, 1);
 		sink->input_set(fake_self(f), i & 1 ? 9 : 3, 0);
 	}
@@ -542,7 +542,7 @@ START_TEST(threads)
 	uint32_t taken = 0;
 
 	ck_assert_int_eq(pthread_create(&thread, NULL, raiser, NULL), 0);
-	for (uint32_t i = 0; i < 20000; i++) {
+	for (uint32_t i = 0; i < 4000; i++) {
 		int32_t vector = fake_vector_acknowledge(f, 0);
 
 		ck_assert(vector == NONE || vector == 0x23 || vector == 0x29);
@@ -643,7 +643,7 @@ END_TEST
 
 START_TEST(random_accesses)
 {
-	fake_fuzz_region(f, 6, 100000);
+	fake_fuzz_region(f, 6, 30000);
 }
 END_TEST
 
