@@ -553,7 +553,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, getenv("MORTISE_LONG") ? 3600 : 120);
 	tcase_add_loop_test(tc, scripts, 0, 8);
 	tcase_add_test(tc, space_comes_back);
 	tcase_add_test(tc, out_of_space);

@@ -617,7 +617,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, getenv("MORTISE_LONG") ? 3600 : 60);
 	tcase_add_loop_test(tc, round_trips, 0, (int)G_N_ELEMENTS(variants));
 	tcase_add_test(tc, mapped_once);
 	tcase_add_test(tc, waits_for_a_mapping);

@@ -675,7 +675,7 @@ int main(void)
 	Suite *suite = suite_create("pci");
 	TCase *tc = tcase_create("all");
 
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, getenv("MORTISE_LONG") ? 3600 : 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, header);
 	tcase_add_test(tc, sizing);

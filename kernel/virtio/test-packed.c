@@ -464,7 +464,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_set_timeout(tc, 300);
+	tcase_set_timeout(tc, getenv("MORTISE_LONG") ? 3600 : 300);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, chain_and_back);
 	tcase_add_test(tc, indirect_across_blocks);
