@@ -16,8 +16,10 @@
 
 static inline uint64_t mt_disk_state_bytes(void (*info)(void *self, struct mt_block_info *out), void *self)
 {
-	struct mt_block_info facts = { .size = sizeof(facts) };
+	struct mt_block_info facts;
 
+	memset(&facts, 0, sizeof(facts));
+	facts.size = sizeof(facts);
 	info(self, &facts);
 	return facts.disk_bytes;
 }
