@@ -6,6 +6,7 @@
 #include <config.h>
 #include <string.h>
 
+#include "kernel/acpi/acpi.h"
 #include "kernel/block/block.h"
 #include "kernel/machine/clock.h"
 #include "kernel/machine/dma.h"
@@ -25,6 +26,7 @@ static const struct mt_thread_check thread_check = {
 };
 
 #define HOST_INTERFACES(I) \
+	I(MT_IFACE_ACPI_HOST, &acpi_host) \
 	I(MT_IFACE_BLOCK, &block_host) \
 	I(MT_IFACE_BLOCK_CACHE, &block_cache_host) \
 	I(MT_IFACE_BLOCK_NODE, &block_node_host) \

@@ -394,8 +394,14 @@ static const struct note_prop cpu_props[] = {
 	P("fail", MT_PROP_ENUM, "none", "none|realize|vcpu"),
 };
 
+const void *(*fake_role)(const char *class_name, const char *id);
+
 static const void *get_class(const char *name, const char *id)
 {
+	const void *role = fake_role ? fake_role(name, id) : NULL;
+
+	if (role)
+		return role;
 	if (!strcmp(name, "fake-cpu"))
 		return !strcmp(id, MT_IFACE_CPU) ? (const void *)&cpu_class :
 		       !strcmp(id, MT_IFACE_CPU_PINS) ? (const void *)&cpu_pins :

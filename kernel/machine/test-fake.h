@@ -38,6 +38,9 @@ struct fake_vcpu {
 /* "fake-irq": a sink. "fake-cpu", "fake-boot" as their names say; "fake-none": no class at all. */
 extern struct machine_source fake_source;
 
+/* A test's own role of a class, or NULL; asked first. */
+extern const void *(*fake_role)(const char *class_name, const char *id);
+
 /* What instances went through since the test began: "create a", "realize a", "reset a 1 1", ... one a line. */
 extern GString *fake_trace;
 /* What `run` does, 0 or negative as `run`; NULL: spins until kicked. */

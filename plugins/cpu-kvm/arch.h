@@ -32,6 +32,7 @@ extern const struct mt_cpu_regs arch_regs;
 extern const struct mt_cpu_debug arch_debug;
 extern const struct mt_state_class arch_state;
 extern const struct mt_cpu_vector arch_vector;
+extern const struct mt_acpi_node arch_acpi;
 extern const struct mt_irq_sink arch_irq_sink;
 extern const struct mt_msi_target arch_msi_target;
 

@@ -7,6 +7,7 @@
 #define KVM_H
 
 #include <linux/kvm.h>
+#include <mortise/draft/acpi.h>
 #include <mortise/draft/cpu-debug.h>
 #include <mortise/draft/cpu-vector.h>
 #include <mortise/draft/irq.h>

@@ -147,5 +147,6 @@ MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_CPU, &kvm_class },
 		       { MT_IFACE_CPU_DEBUG, &arch_debug },
 		       { MT_IFACE_CPU_STATE, &arch_state },
 		       { MT_IFACE_CPU_VECTOR, &arch_vector },
+		       { MT_IFACE_ACPI_NODE, &arch_acpi },
 		       { MT_IFACE_IRQ_SINK, &arch_irq_sink },
 		       { MT_IFACE_MSI_TARGET, &arch_msi_target })

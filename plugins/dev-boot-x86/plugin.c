@@ -13,7 +13,7 @@
 #define MT_NOTE_LICENCE  "MIT"
 #define MT_NOTE_SUMMARY  "x86-64 boot loader: PVH ELF kernel or Linux bzImage, initial RAM disk"
 #define MT_NOTE_REQUIRES "mortise.boot/1 mortise.dma/1 mortise.props/1"
-#define MT_NOTE_OPTIONAL ""
+#define MT_NOTE_OPTIONAL "mortise.acpi-host/1"
 #define MT_NOTE_CAPS     0
 #define BOOT_PROPS(P, c) \
 	P(c, kernel, "kernel", MT_PROP_PATH, "", "", "", MT_PROPF_REQUIRED, "ELF file with a PVH entry, or Linux bzImage") \
@@ -24,6 +24,7 @@
 
 #include <mortise/note-emit.h>
 
+#include <mortise/draft/acpi.h>
 #include <mortise/draft/boot.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/props.h>
@@ -50,6 +51,7 @@
 #define TABLES_AT  0x9000u         /* page tables: one root, one directory of pointers, four directories */
 #define APPEND_AT  0x20000u
 #define LOW_END    0x9fc00u        /* the extended BIOS data area would be here */
+#define ACPI_AT    0xe0000u        /* up to 1 MiB, where older software looks for the RSDP as well */
 #define HIGH_START 0x100000u
 #define FOUR_GIB   0x100000000ull
 #define PAGE       4096u
@@ -62,11 +64,13 @@ struct boot {
 	const struct mt_boot_host *host;
 	const struct mt_dma_host *dma_host;
 	const struct mt_props_host *props;
+	const struct mt_acpi_host *acpi;   /* NULL: this mortise has none */
 	struct mt_dma *dma;
 	struct boot_file kernel, initrd;
 	struct image image;
 	uint64_t ram_bytes;        /* of the first block, which begins at 0 */
 	uint64_t initrd_gpa;       /* 0: none */
+	uint64_t rsdp_gpa;         /* 0: the machine has no ACPI tables */
 };
 
 /* Guest memory */
@@ -167,6 +171,22 @@ static int append_load(struct boot *b, struct mt_error *err)
 	return put(b, APPEND_AT, text, len + 1, err);
 }
 
+/* What the machine's writer of ACPI tables makes, if there is one. The RSDP comes first. */
+static int acpi_load(struct boot *b, struct mt_error *err)
+{
+	const void *blob;
+	uint64_t len;
+	int rc = b->acpi ? b->acpi->tables(b->inst, ACPI_AT, &blob, &len, err) : MT_ENOENT;
+
+	b->rsdp_gpa = rc ? 0 : ACPI_AT;
+	if (rc == MT_ENOENT)
+		return 0;
+	if (rc == 0 && len > HIGH_START - ACPI_AT)
+		rc = mt_error_set(err, MT_ENOSPC, NULL, "%llu bytes of ACPI tables do not fit below 1 MiB",
+				  (unsigned long long)len);
+	return rc ? rc : put(b, ACPI_AT, blob, len, err);
+}
+
 /* struct hvm_start_info, hvm_modlist_entry and hvm_memmap_table_entry (Xen, public/arch-x86/hvm/start_info.h) */
 static int pvh_tell(struct boot *b, struct mt_error *err)
 {
@@ -179,6 +199,7 @@ static int pvh_tell(struct boot *b, struct mt_error *err)
 	mt_put_le32(info + 12, b->initrd_gpa ? 1 : 0);
 	mt_put_le64(info + 16, b->initrd_gpa ? MODULE_AT : 0);
 	mt_put_le64(info + 24, APPEND_AT);
+	mt_put_le64(info + 32, b->rsdp_gpa);
 	mt_put_le64(info + 40, MEMMAP_AT);
 	mt_put_le32(info + 48, n);
 	mt_put_le64(module, b->initrd_gpa);
@@ -197,6 +218,7 @@ static int linux_tell(struct boot *b, struct mt_error *err)
 	memcpy(zero + IMAGE_SETUP_AT, b->image.setup, b->image.setup_bytes);
 	zero[0x210] = 0xff;                    /* type_of_loader: none that has a number */
 	zero[0x211] |= 1;                      /* LOADED_HIGH */
+	mt_put_le64(zero + 0x70, b->rsdp_gpa);
 	mt_put_le32(zero + 0x214, (uint32_t)b->image.segments[0].gpa);
 	mt_put_le32(zero + 0x218, (uint32_t)b->initrd_gpa);
 	mt_put_le32(zero + 0x21c, b->initrd_gpa ? (uint32_t)b->initrd.len_bytes : 0);
@@ -256,6 +278,8 @@ static int load_all(struct boot *b, struct mt_error *err)
 		rc = initrd_load(b, err);
 	if (rc == 0)
 		rc = append_load(b, err);
+	if (rc == 0)
+		rc = acpi_load(b, err);
 	if (rc == 0)
 		rc = gdt_write(b, err);
 	if (rc == 0)
@@ -349,6 +373,7 @@ static int create(const struct mt_host *host, struct mt_inst *inst, void **self,
 	b->host = host->get_interface(host, MT_IFACE_BOOT);
 	b->dma_host = host->get_interface(host, MT_IFACE_DMA);
 	b->props = host->get_interface(host, MT_IFACE_PROPS);
+	b->acpi = host->get_interface(host, MT_IFACE_ACPI_HOST);
 	b->kernel.fd = b->initrd.fd = -1;
 	*self = b;
 	return 0;

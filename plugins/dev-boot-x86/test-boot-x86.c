@@ -4,6 +4,7 @@
 #include <fake/check-run.h>
 #include <fake/fake.h>
 #include <fake/state.h>
+#include <mortise/draft/acpi.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -112,6 +113,59 @@ static uint32_t ram32(uint64_t gpa)
 	return mt_get_le32(fake_ram_at(f, gpa));
 }
 
+/* Tables of `tables_bytes` (0: none), all of one byte. */
+static const void *(*real_get)(const struct mt_host *host, const char *id);
+static uint64_t tables_bytes, tables_gpa;
+static uint8_t tables_blob[0x20001];
+
+static int tables(struct mt_inst *inst, uint64_t gpa, const void **blob, uint64_t *len_bytes, struct mt_error *e)
+{
+	(void)inst, (void)e;
+	if (!tables_bytes)
+		return MT_ENOENT;
+	memset(tables_blob, 0xac, sizeof(tables_blob));
+	tables_gpa = gpa;
+	*blob = tables_blob;
+	*len_bytes = tables_bytes;
+	return 0;
+}
+
+static const struct mt_acpi_host acpi_host = { .tables = tables };
+
+static const void *get(const struct mt_host *h, const char *id)
+{
+	return strcmp(id, MT_IFACE_ACPI_HOST) == 0 ? &acpi_host : real_get(h, id);
+}
+
+static void with_tables(uint64_t bytes)
+{
+	struct mt_host *host = (struct mt_host *)(uintptr_t)fake_host(f);
+
+	real_get = host->get_interface;
+	host->get_interface = get;
+	tables_bytes = bytes;
+}
+
+START_TEST(acpi_tables)
+{
+	struct elf e = elf_file(2 * MIB);
+
+	with_tables(0x20000);
+	file("kernel", &e, sizeof(e), sizeof(e));
+	ck_assert_msg(go() == 0, "%s", err.message);
+	ck_assert_uint_eq(tables_gpa, 0xe0000);
+	ck_assert_uint_eq(ram64(reg("rbx") + 32), 0xe0000);
+	ck_assert_mem_eq(fake_ram_at(f, 0xe0000), tables_blob, 0x20000);
+	ck_assert_uint_ne(*fake_ram_at(f, 0xdffff), 0xac);
+	tables_bytes = 0;                              /* no more of them after a reset */
+	ck_assert_int_eq(fake_reset(f, MT_RESET_WARM, &err), 0);
+	ck_assert_uint_eq(ram64(reg("rbx") + 32), 0);
+	tables_bytes = 0x20001;
+	ck_assert_int_eq(fake_reset(f, MT_RESET_WARM, &err), MT_ENOSPC);
+	ck_assert_ptr_nonnull(strstr(err.message, "ACPI"));
+}
+END_TEST
+
 START_TEST(pvh_kernel)
 {
 	struct elf e = elf_file(2 * MIB);
@@ -178,12 +232,13 @@ static void linux_head(uint8_t head[0x400], uint64_t gpa)
 START_TEST(linux_kernel)
 {
 	uint8_t head[0x400], initrd[100] = { 1 };
-	uint64_t zero, tables;
+	uint64_t zero, pages;
 
 	linux_head(head, 16 * MIB);
 	file("kernel", head, sizeof(head), 0x400 + 0x1000);
 	file("initrd", initrd, sizeof(initrd), sizeof(initrd));
 	fake_prop(f, "append", "console=ttyS0");
+	with_tables(0x1000);
 	ck_assert_msg(go() == 0, "%s", err.message);
 	ck_assert_uint_eq(reg("rip"), 16 * MIB + 0x200);
 	ck_assert_uint_eq(reg("efer"), 0x500);
@@ -192,14 +247,15 @@ START_TEST(linux_kernel)
 	zero = reg("rsi");
 	ck_assert_mem_eq(fake_ram_at(f, zero + 0x202), "HdrS", 4);
 	ck_assert_uint_eq(*fake_ram_at(f, zero + 0x210), 0xff);
+	ck_assert_uint_eq(ram64(zero + 0x70), 0xe0000);
 	ck_assert_uint_eq(ram32(zero + 0x21c), sizeof(initrd));
 	ck_assert_uint_eq(ram32(zero + 0x218), RAM_BYTES - 4096);
 	ck_assert_str_eq((char *)fake_ram_at(f, ram32(zero + 0x228)), "console=ttyS0");
 	ck_assert_uint_eq(*fake_ram_at(f, zero + 0x1e8), 2);
 	ck_assert_uint_eq(ram64(zero + 0x2d0 + 20), MIB);
 	/* the tables map an address in the third GiB to itself */
-	tables = ram64((ram64(reg("cr3")) & ~4095ull) + 16) & ~4095ull;
-	ck_assert_uint_eq(ram64(tables + 8 * 5), 0x80000000 + 5 * 2 * MIB + 0x83);
+	pages = ram64((ram64(reg("cr3")) & ~4095ull) + 16) & ~4095ull;
+	ck_assert_uint_eq(ram64(pages + 8 * 5), 0x80000000 + 5 * 2 * MIB + 0x83);
 }
 END_TEST
 
@@ -356,7 +412,7 @@ END_TEST
 
 int main(void)
 {
-	CHECK_RUN("boot-x86", start, stop, pvh_kernel, reset_loads_again, linux_kernel, no_kernel_at_all, empty_file,
-		  elf_without_entry, elf_of_another_machine, elf_in_low_memory, elf_beyond_memory, old_linux,
+	CHECK_RUN("boot-x86", start, stop, pvh_kernel, acpi_tables, reset_loads_again, linux_kernel, no_kernel_at_all,
+		  empty_file, elf_without_entry, elf_of_another_machine, elf_in_low_memory, elf_beyond_memory, old_linux,
 		  linux_cut_short, initrd_too_big, command_line_too_long, memory_elsewhere, damaged_headers);
 }

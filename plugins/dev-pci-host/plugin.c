@@ -29,10 +29,11 @@
 	  "I/O port of a PC's configuration mechanism: 0xcf8")
 #define MT_NOTE_CLASSES(C) \
 	C(pci, "dev-pci-host", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
-	  "mortise.pci-bus/1 mortise.fdt-node/1", PCI_PROPS)
+	  "mortise.pci-bus/1 mortise.fdt-node/1 mortise.acpi-node/1", PCI_PROPS)
 
 #include <mortise/note-emit.h>
 
+#include <mortise/draft/acpi.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/fdt.h>
 #include <mortise/draft/state.h>
@@ -209,6 +210,29 @@ static int bridge_describe(void *self, struct mt_fdt *fdt, const struct mt_fdt_w
 
 static const struct mt_fdt_node bridge_fdt = { .describe = bridge_describe };
 
+/* ACPI's, with the reset control register (0xcf9) where the ports are: 6 is a full reset. */
+static int bridge_acpi_describe(void *self, struct mt_acpi *acpi, const struct mt_acpi_writer *w, struct mt_error *err)
+{
+	struct bridge *b = self;
+	struct mt_acpi_range windows[2];
+	struct mt_acpi_pci pci = {
+		.size = sizeof(pci), .window_count = b->window_count, .windows = windows,
+		.ecam = { b->props->get_u64(b->inst, "at"), ECAM_BYTES }, .irq_prop = "irq",
+	};
+
+	(void)err;
+	for (uint32_t i = 0; i < b->window_count; i++)
+		windows[i] = (struct mt_acpi_range){ b->windows[i].base, b->windows[i].len_bytes };
+	if (b->props->present(b->inst, "config-port")) {
+		pci.ports = (struct mt_acpi_range){ b->props->get_u64(b->inst, "config-port"), 8 };
+		w->reset(acpi, pci.ports.base + 1, 6);
+	}
+	w->pci(acpi, &pci);
+	return 0;
+}
+
+static const struct mt_acpi_node bridge_acpi = { .describe = bridge_acpi_describe };
+
 static const struct mt_device_class bridge_device = {
 	.create = bridge_create,
 	.realize = bridge_realize,
@@ -244,4 +268,5 @@ static const struct mt_state_class state_class = {
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &bridge_device },
 		       { MT_IFACE_FDT_NODE, &bridge_fdt },
+		       { MT_IFACE_ACPI_NODE, &bridge_acpi },
 		       { MT_IFACE_STATE, &state_class })

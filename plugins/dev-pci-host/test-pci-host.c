@@ -4,7 +4,9 @@
 #include <fake/check-run.h>
 #include <fake/fake.h>
 #include <fake/state.h>
+#include <mortise/draft/acpi.h>
 #include <mortise/draft/pci.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -311,6 +313,47 @@ START_TEST(device_tree)
 }
 END_TEST
 
+/* What the role said, as text. */
+static char said[512];
+
+static void say_pci(struct mt_acpi *acpi, const struct mt_acpi_pci *pci)
+{
+	size_t at = strlen(said);
+
+	(void)acpi;
+	at += (size_t)snprintf(said + at, sizeof(said) - at, "ecam %llx+%llx ports %llx+%llx %s",
+			       (unsigned long long)pci->ecam.base, (unsigned long long)pci->ecam.len_bytes,
+			       (unsigned long long)pci->ports.base, (unsigned long long)pci->ports.len_bytes, pci->irq_prop);
+	for (uint32_t i = 0; i < pci->window_count; i++)
+		at += (size_t)snprintf(said + at, sizeof(said) - at, " %llx+%llx",
+				       (unsigned long long)pci->windows[i].base,
+				       (unsigned long long)pci->windows[i].len_bytes);
+}
+
+static void say_reset(struct mt_acpi *acpi, uint64_t port, uint8_t value)
+{
+	(void)acpi;
+	snprintf(said, sizeof(said), "reset %llx %x ", (unsigned long long)port, value);
+}
+
+START_TEST(acpi)
+{
+	static const struct mt_acpi_writer writer = { .pci = say_pci, .reset = say_reset };
+	const struct mt_acpi_node *node = fake_role(f, MT_IFACE_ACPI_NODE);
+
+	ck_assert_int_eq(node->describe(fake_self(f), NULL, &writer, NULL), 0);
+	ck_assert_str_eq(said, "reset cf9 6 ecam 30000000+100000 ports cf8+8 irq 40000000+40000000 4000000000+800000000");
+	said[0] = 0;
+	teardown();
+	new_bridge();
+	fake_prop(f, "config-port", "");
+	fake_start(f);
+	node = fake_role(f, MT_IFACE_ACPI_NODE);
+	ck_assert_int_eq(node->describe(fake_self(f), NULL, &writer, NULL), 0);
+	ck_assert_str_eq(said, "ecam 30000000+100000 ports 0+0 irq 40000000+40000000");
+}
+END_TEST
+
 START_TEST(state)
 {
 	port_put(0, 4, 0x80000844);
@@ -329,5 +372,6 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("pci-host", setup, teardown, windows_and_lines, configuration_space, configuration_ports, own_function,
-		  own_function_replaced, reset_register, one_window, refusals, device_tree, state, fuzz);
+		  own_function_replaced, reset_register, one_window, refusals, device_tree, acpi,
+		  state, fuzz);
 }

@@ -17,10 +17,11 @@
 	P(c, irq, "irq", MT_PROP_IRQ, "", "", "", 0, "interrupt output") \
 	P(c, century, "century", MT_PROP_INT, "0x32", "0..127", "", 0, "index of the century byte; 0: there is none")
 #define MT_NOTE_CLASSES(C) \
-	C(rtc, "dev-rtc-cmos", MT_KIND_DEVICE, 0, MT_NOTE_SUMMARY, "", RTC_PROPS)
+	C(rtc, "dev-rtc-cmos", MT_KIND_DEVICE, 0, MT_NOTE_SUMMARY, "mortise.acpi-node/1", RTC_PROPS)
 
 #include <mortise/note-emit.h>
 
+#include <mortise/draft/acpi.h>
 #include <mortise/draft/clock.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/irq.h>
@@ -36,6 +37,7 @@
 
 struct rtc {
 	struct mt_inst *inst;
+	const struct mt_props_host *props;
 	const struct mt_mmio_host *mmio;
 	const struct mt_irq_host *irq;
 	const struct mt_clock_host *clock;
@@ -104,18 +106,17 @@ static uint32_t region_write(void *self, const struct mt_access *a, uint64_t val
 
 static int create(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err)
 {
-	const struct mt_props_host *props = host->get_interface(host, MT_IFACE_PROPS);
 	struct rtc *d = calloc(1, sizeof(*d));
-	uint64_t century = props->get_u64(inst, "century");
 
 	if (!d)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	*self = d;
 	d->inst = inst;
+	d->props = host->get_interface(host, MT_IFACE_PROPS);
 	d->mmio = host->get_interface(host, MT_IFACE_MMIO);
 	d->irq = host->get_interface(host, MT_IFACE_IRQ);
 	d->clock = host->get_interface(host, MT_IFACE_CLOCK);
-	mc146818_init(&d->chip, (uint32_t)century, &chip_ops, d);
+	mc146818_init(&d->chip, (uint32_t)d->props->get_u64(inst, "century"), &chip_ops, d);
 	return 0;
 }
 
@@ -220,9 +221,22 @@ static const struct mt_device_class device_class = {
 	.destroy = free,
 };
 
+static int acpi_describe(void *self, struct mt_acpi *acpi, const struct mt_acpi_writer *w, struct mt_error *err)
+{
+	struct rtc *d = self;
+	const struct mt_acpi_range ports = { d->props->get_u64(d->inst, "port"), MC146818_PORTS };
+
+	(void)err;
+	w->device(acpi, "PNP0B00", &ports, 1, d->props->present(d->inst, "irq") ? "irq" : NULL);
+	return 0;
+}
+
+static const struct mt_acpi_node acpi_node = { .describe = acpi_describe };
+
 static const struct mt_state_class state_class = {
 	.schema = "mc146818", .version = 1, .version_min = 1, .save = save, .load = load,
 };
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
+		       { MT_IFACE_ACPI_NODE, &acpi_node },
 		       { MT_IFACE_STATE, &state_class })

@@ -21,10 +21,11 @@
 	P(c, reg_shift, "reg-shift", MT_PROP_INT, "0", "0..2", "", 0, "registers are 1 << reg-shift bytes apart")
 #define MT_NOTE_CLASSES(C) \
 	C(uart, "dev-uart16550", MT_KIND_DEVICE, 0, \
-	  MT_NOTE_SUMMARY, "mortise.fdt-node/1", UART_PROPS)
+	  MT_NOTE_SUMMARY, "mortise.fdt-node/1 mortise.acpi-node/1", UART_PROPS)
 
 #include <mortise/note-emit.h>
 
+#include <mortise/draft/acpi.h>
 #include <mortise/draft/char.h>
 #include <mortise/draft/clock.h>
 #include <mortise/draft/device.h>
@@ -325,10 +326,25 @@ static const struct mt_device_class device_class = {
 
 static const struct mt_fdt_node fdt_node = { .describe = describe };
 
+/* One at I/O ports; what stands in memory is for the device tree. */
+static int acpi_describe(void *self, struct mt_acpi *acpi, const struct mt_acpi_writer *w, struct mt_error *err)
+{
+	struct uart_dev *d = self;
+	const struct mt_acpi_range ports = { d->props->get_u64(d->inst, "port"), 8 };
+
+	(void)err;
+	if (d->props->present(d->inst, "port"))
+		w->device(acpi, "PNP0501", &ports, 1, d->props->present(d->inst, "irq") ? "irq" : NULL);
+	return 0;
+}
+
+static const struct mt_acpi_node acpi_node = { .describe = acpi_describe };
+
 static const struct mt_state_class state_class = {
 	.schema = "ns16550a", .version = 1, .version_min = 1, .save = save, .load = load,
 };
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
 		       { MT_IFACE_STATE, &state_class },
-		       { MT_IFACE_FDT_NODE, &fdt_node })
+		       { MT_IFACE_FDT_NODE, &fdt_node },
+		       { MT_IFACE_ACPI_NODE, &acpi_node })

@@ -3,7 +3,7 @@
  * The x86-64 part of cpu-kvm: CPU models (cpuid.c, features.c), the vCPU's registers by name (regs.c), everything of it
  * as one value (whole.c) and in a snapshot (save.c), KVM's interrupt controllers (irqchip.c) and those
  * outside of it (vector.c), debugging (debug.c),
- * exits (exit.c) and what ties them to arch.h (arch.c).
+ * exits (exit.c), ACPI (acpi.c) and what ties them to arch.h (arch.c).
  */
 #ifndef KVM_X86_H
 #define KVM_X86_H

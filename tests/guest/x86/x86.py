@@ -15,7 +15,7 @@ import machines as m  # noqa: E402
 
 SOURCE = os.path.join(m.SOURCE, "tests/guest/x86")
 PLUGINS = ["cpu-kvm", "dev-boot-x86", "dev-debug-exit", "dev-uart16550", "dev-char-stdio", "dev-char-file", "dev-pci-host",
-           "dev-virtio-pci", "dev-virtio-blk", "dev-virtio-console", "block-raw", "dev-i8042", "dev-i8254", "dev-i8259",
+           "dev-acpi", "dev-virtio-pci", "dev-virtio-blk", "dev-virtio-console", "block-raw", "dev-i8042", "dev-i8254", "dev-i8259",
            "dev-rtc-cmos"]
 FLAGS = ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-fno-pic", "-ffreestanding", "-fno-builtin", "-march=x86-64",
          "-mgeneral-regs-only", "-mno-red-zone", "-fcf-protection=none", "-fno-stack-protector",
@@ -78,6 +78,16 @@ KEYS = """[device keys]
 plugin = dev-i8042
 irq = cpu:1
 """
+# with PCI, what Linux finds by tables alone; and the socket by which its button is pressed
+ACPI = """[device acpi]
+plugin = dev-acpi
+irq = cpu:9
+[device rtc]
+plugin = dev-rtc-cmos
+irq = cpu:8
+[monitor]
+socket = ctl
+"""
 # what `pic` counts, with irqchip = user
 PIC = """[device pic]
 plugin = dev-i8259
@@ -89,7 +99,7 @@ irq = pic:0
 plugin = dev-rtc-cmos
 irq = pic:8
 """
-DEVICES = {"pci": PCI, "reset": PCI + KEYS, "pic": PIC}
+DEVICES = {"pci": PCI, "reset": PCI + KEYS, "acpi": PCI + KEYS + ACPI, "pic": PIC}
 DISK_BYTES = 64 << 10
 SAID = "said"
 
