@@ -125,7 +125,9 @@ static void queue_save(const struct mt_vq *vq, struct mt_state_out *out, const s
 	mt_state_save(out, w, &queue_table, &q);
 	if (vq->enabled)
 		mt_state_save(out, w, vq->config.packed ? &packed_table : &split_table, &vq->ring);
-	elems_save(&vq->ring, out, w);
+	/* of a queue that is broken nothing is done any more: what is in flight would end nowhere */
+	if (vq->enabled && !vq->ring.broken)
+		elems_save(&vq->ring, out, w);
 	w->end(out);
 }
 
