@@ -548,7 +548,7 @@ void request_thaw(struct mt_block *block)
 	struct breq_list held = block->held;
 
 	block->frozen = false;
-	if (held.count == 0)
+	if (held.count == 0 && block->done.count == 0)
 		return;
 	list_init(&block->held);
 	for (struct breq *req = held.first, *next; req; req = next) {
@@ -556,7 +556,8 @@ void request_thaw(struct mt_block *block)
 		start(block, req);
 	}
 	started(block);
-	eventfd_write(block->engine->event_fd, 1);     /* what is done already is to be announced */
+	/* what is done already is to be announced: what was in flight when the freeze began too */
+	eventfd_write(block->engine->event_fd, 1);
 }
 
 static struct bengine *engine_create(enum file_engine wanted, struct mt_error *err)

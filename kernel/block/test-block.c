@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -303,6 +305,30 @@ START_TEST(waits_for_a_mapping)
 	ck_assert_uint_eq(request_reap(block, done, 1), 0);
 	node_ready(&node);
 	ck_assert_uint_eq(wait_done(done, 1), 1);
+	ck_assert_int_eq(req.result, 0);
+	close_disk();
+}
+END_TEST
+
+/* What a freeze has waited for is announced by the thaw: nobody else tells the front of it. */
+START_TEST(freeze_and_thaw)
+{
+	struct mt_block_req *done[1];
+	uint8_t buf[512];
+	struct mt_iov iov = { buf, 512, &ram, 0 };
+	struct mt_block_req req = { .op = MT_BLOCK_READ, .len_bytes = 512, .iov = &iov, .iov_count = 1 }, *r = &req;
+	struct pollfd fd;
+	eventfd_t count;
+
+	open_disk(FILE_ENGINE_AUTO, FILE_WRITEBACK, DISK_BYTES);
+	fd = (struct pollfd){ .fd = block->engine->event_fd, .events = POLLIN };
+	request_submit(block, &r, 1);
+	request_freeze(block);
+	while (poll(&fd, 1, 0) == 1)
+		ck_assert_int_eq(eventfd_read(fd.fd, &count), 0);
+	request_thaw(block);
+	ck_assert_int_eq(poll(&fd, 1, 0), 1);
+	ck_assert_uint_eq(request_reap(block, done, 1), 1);
 	ck_assert_int_eq(req.result, 0);
 	close_disk();
 }
@@ -621,6 +647,7 @@ int main(void)
 	tcase_add_loop_test(tc, round_trips, 0, (int)G_N_ELEMENTS(variants));
 	tcase_add_test(tc, mapped_once);
 	tcase_add_test(tc, waits_for_a_mapping);
+	tcase_add_test(tc, freeze_and_thaw);
 	tcase_add_test(tc, limits);
 	tcase_add_test(tc, backing_chain);
 	tcase_add_loop_test(tc, survives_short_and_again, 0, 6);
