@@ -4,28 +4,39 @@
 #include "kernel/block/request.h"
 #include "kernel/machine/inst.h"
 
-/* Handles of the node, and those above that read through it. */
-static void each_front(struct bnode *node, void (*fn)(struct mt_block *block))
+void node_each_front(struct bnode *node, void (*fn)(struct mt_block *block, void *arg), void *arg)
 {
 	if (node->above)
-		each_front(node->above, fn);
+		node_each_front(node->above, fn, arg);
 	for (struct mt_block *block = node->fronts; block; block = block->next_front) {
 		if (block->front_inst)
 			inst_enter(block->front_inst);
-		fn(block);
+		fn(block, arg);
 		if (block->front_inst)
 			inst_leave(block->front_inst);
 	}
+}
+
+static void freeze(struct mt_block *block, void *arg)
+{
+	(void)arg;
+	request_freeze(block);
+}
+
+static void thaw(struct mt_block *block, void *arg)
+{
+	(void)arg;
+	request_thaw(block);
 }
 
 int32_t exclusive_begin(struct bnode *node)
 {
 	int32_t rc;
 
-	each_front(node, request_freeze);
+	node_each_front(node, freeze, NULL);
 	rc = node_settle(node);
 	if (rc < 0)
-		each_front(node, request_thaw);
+		node_each_front(node, thaw, NULL);
 	else
 		node->exclusive = true;
 	return rc;
@@ -41,6 +52,6 @@ int32_t exclusive_end(struct bnode *node, int32_t result)
 	codec_forget_all(node);
 	node_invalidate(node, 0, 0);
 	node->exclusive = false;
-	each_front(node, request_thaw);
+	node_each_front(node, thaw, NULL);
 	return result < 0 ? result : rc;
 }

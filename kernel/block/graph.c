@@ -87,8 +87,21 @@ static void origin_free(struct borigin *origin)
 {
 	names_rule_fini(&origin->rule);
 	g_free(origin->name);
+	g_free(origin->below_name);
+	g_free(origin->below_format);
 	g_free(origin->path);
 	g_free(origin);
+}
+
+void node_backing_close(struct bnode *node)
+{
+	struct bnode *below = node->backing;
+
+	node->backing = NULL;
+	if (below && below->origin->above)
+		open_close(below->inst);
+	else if (below)
+		node_put_below(below, false);
 }
 
 static void node_release(void *resource)
@@ -103,10 +116,7 @@ static void node_release(void *resource)
 		if (node->children[i].node)
 			node_put_below(node->children[i].node, !(node->info.flags & MT_BLOCK_INFO_READONLY));
 	}
-	if (node->backing && node->backing->origin->above)
-		open_close(node->backing->inst);
-	else if (node->backing)
-		node_put_below(node->backing, false);
+	node_backing_close(node);
 	g_free(node->children);
 	origin_free(node->origin);
 	g_free(node);
@@ -309,7 +319,7 @@ static int below_named(struct bnode *node, const char *name, const char *format,
 		return rc;
 	spec.path = found.path;
 	spec.options = node->origin->opened ? node->origin->options : options_of(node->inst);
-	spec.options.readonly = !node->origin->backing_write;
+	spec.options.readonly = !node->origin->backing_write && !node->origin->below_write;
 	spec.options.folder = found.folder;
 	spec.options.fd = 0;
 	spec.backing_write = node->origin->backing_write;
@@ -320,7 +330,30 @@ static int below_named(struct bnode *node, const char *name, const char *format,
 		return err && err->code ? err->code : MT_EIO;
 	node->backing = graph_node(inst);
 	node->backing->above = node;
+	if (!node->origin->below_name) {
+		node->origin->below_name = g_strdup(name);
+		node->origin->below_format = g_strdup(format);
+	}
 	return 0;
+}
+
+/* One descriptor's locks are in the way of another's, so the old one goes first. */
+int node_backing_reopen(struct bnode *node, bool write, struct mt_error *err)
+{
+	struct borigin *origin = node->origin;
+	struct mt_error again = { .size = sizeof(again) };
+	bool before = origin->below_write;
+	int rc;
+
+	node_backing_close(node);
+	origin->below_write = write;
+	rc = below_named(node, origin->below_name, origin->below_format, err);
+	if (rc == 0)
+		return 0;
+	origin->below_write = before;
+	if (below_named(node, origin->below_name, origin->below_format, &again) < 0)
+		node->backing_closed = true;       /* reads of it fail from now on: zeros would be wrong */
+	return rc;
 }
 
 static int32_t backing_open(struct mt_inst *inst, const char *name, const char *format,

@@ -36,6 +36,8 @@ static int resizable(const struct bnode *node, const struct mt_block_image *role
 		return fault_set(err, MT_ENOTSUP, NULL, NULL, "%s: an image of this format keeps its size", id);
 	if (node->info.flags & MT_BLOCK_INFO_READONLY || !node->writers)
 		return fault_set(err, MT_EPERM, NULL, NULL, "%s is only read", id);
+	if (node->busy)
+		return fault_set(err, MT_EBUSY, NULL, "cancel it, or wait for it", "%s: a job works on it", id);
 	if (shows_more(node, disk_bytes))
 		return fault_set(err, MT_ENOTSUP, NULL, "when the machine is off, mortise img resize can",
 				 "%s: the disk below it is longer, and would be seen behind the old end", id);

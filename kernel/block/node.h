@@ -70,6 +70,8 @@ struct borigin {
 	struct bnode *above;             /* the image that names it; NULL: the user does */
 	char *name;                      /* for messages */
 	struct name_rule rule;           /* of the names in it */
+	char *below_name, *below_format; /* what the image calls the disk below; NULL: a section is that */
+	bool below_write;                /* that one is opened for writing too */
 	bool opened;                     /* by open.c: path and options count, not properties */
 	bool backing_off, backing_write; /* leave the backing disk closed; open it for writing too */
 	bool below_failed;               /* the words of an error are about the image below */
@@ -108,6 +110,7 @@ struct bnode {
 	struct bflush flush;
 	GPtrArray *caches;               /* struct mt_block_cache, cache.c; changes on [main] */
 	uint64_t dirty_bytes;            /* under node_enter */
+	bool busy;                       /* [main] a job works on it */
 	bool exclusive;                  /* [main] has the format for itself: no pass begins by itself */
 	bool pass_wanted;                /* atomic: a background pass is on its way */
 	struct bdecoded *decoded;        /* codec.c */
@@ -202,5 +205,15 @@ void node_refresh(struct bnode *node);
  */
 int32_t exclusive_begin(struct bnode *node);
 int32_t exclusive_end(struct bnode *node, int32_t result);
+
+/* exclusive.c, [main] `fn` for the handles of the node and those above that reach it, under their fronts' locks. */
+void node_each_front(struct bnode *node, void (*fn)(struct mt_block *block, void *arg), void *arg);
+
+/*
+ * graph.c, [main] in an exclusive operation, but before its end: the disk below goes, or (where the image names it) is
+ * opened again, to be written too. After an error of the second it is as before, if that could be opened.
+ */
+void node_backing_close(struct bnode *node);
+int node_backing_reopen(struct bnode *node, bool write, struct mt_error *err);
 
 #endif

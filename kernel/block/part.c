@@ -322,6 +322,28 @@ static int32_t reserve(struct bpart *part, uint64_t len_bytes)
 	return n < 0 ? n : targets_take(part, targets, (uint32_t)n);
 }
 
+/* Cuts *left to where the node has nothing itself, or 0: what it has is passed over. */
+static int32_t fetch_left(struct bpart *part, uint64_t at, uint64_t *left)
+{
+	struct bplace place;
+	bool own;
+	int32_t rc;
+
+	do {
+		rc = place_own(part->node, at, *left, &place, &own);
+		if (rc == MT_EAGAIN && node_wait_ready(place.node, &part->post, place.ready_count))
+			return MT_EAGAIN;
+	} while (rc == MT_EAGAIN);
+	if (rc < 0)
+		return rc;
+	*left = own ? 0 : place.len_bytes;
+	if (own) {
+		part->iov_at += place.len_bytes;
+		part->at_bytes += place.len_bytes;
+	}
+	return 0;
+}
+
 static int32_t write_step(struct bpart *part)
 {
 	uint64_t at = part->offset + part->at_bytes, left = part->len_bytes - part->at_bytes;
@@ -331,6 +353,11 @@ static int32_t write_step(struct bpart *part)
 
 	if (part->encoded_bytes)
 		return reserve(part, left);
+	if (part->fetch) {
+		rc = fetch_left(part, at, &left);
+		if (rc < 0 || left == 0)
+			return rc;
+	}
 	do {
 		rc = place_resolve(part->node, at, left, MT_BLOCK_MAP_WRITE, &place, &depth);
 		if (rc == MT_EAGAIN && node_wait_ready(place.node, &part->post, place.ready_count))
@@ -391,6 +418,15 @@ static void write_over(struct bpart *part)
 	part_end(part);
 }
 
+static void fetch_read(struct breq *own)
+{
+	struct bpart *part = own->then_arg;
+
+	part->error = own->error;
+	part->fetched = true;
+	write_go(part);
+}
+
 static void write_go(void *arg)
 {
 	struct bpart *part = arg;
@@ -399,6 +435,10 @@ static void write_go(void *arg)
 	if (!part->locked && !node_lock_units(part->node, &part->units, &part->post))
 		return;
 	part->locked = true;
+	if (part->fetch && !part->fetched) {
+		request_own(part->block, part->node, part->offset, part->iov[0].iov_base, part->len_bytes, fetch_read, part);
+		return;
+	}
 	while (rc == 0 && !part->error && part->at_bytes < part->len_bytes)
 		rc = write_step(part);
 	if (rc == MT_EAGAIN)
@@ -414,6 +454,25 @@ void part_start_write(struct bpart *part)
 	part->cookies = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	part->post.fn = write_go;
 	write_go(part);
+}
+
+/*
+ * Nobody writes to units that are locked, where the node has nothing itself; what it has is not looked at. So what is
+ * read under the lock is what has to be written, and a front's write comes before or after it.
+ */
+int64_t part_fetch(struct mt_block *block, struct breq *req)
+{
+	uint64_t left = req->pub->len_bytes - req->done_bytes;
+	struct bplace place = { .node = req->node, .node_offset = req->pub->offset + req->done_bytes };
+	struct bpart *part = part_new(block, req, &place, left);
+
+	part->fetch = true;
+	if (!part_take_data(part) || part->iov_count != 1) {
+		part_free(part);
+		return MT_EINVAL;
+	}
+	part_start_write(part);
+	return (int64_t)left;
 }
 
 void part_op_done(struct bpart *part, int32_t error)

@@ -85,6 +85,18 @@ static int32_t step_backing(struct bnode **node, uint64_t offset, struct bplace 
 	return 0;
 }
 
+int32_t place_own(struct bnode *node, uint64_t offset, uint64_t len_bytes, struct bplace *place, bool *own)
+{
+	struct mt_block_extent extent;
+	int32_t rc;
+
+	*place = (struct bplace){ .offset = offset };
+	rc = map_one(node, offset, len_bytes, MT_BLOCK_MAP_READ, &extent, place);
+	*own = extent.kind != MT_BLOCK_EXT_BACKING;
+	place->len_bytes = MIN(extent.len_bytes, len_bytes);
+	return rc;
+}
+
 /* In a disk with nothing below, formats say of what they have not that it is zero. */
 static bool is_present(const struct bnode *node, const struct mt_block_extent *extent)
 {

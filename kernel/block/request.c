@@ -81,6 +81,9 @@ static void deliver(struct mt_block *block, struct breq *req)
 		req_free(block, req);
 		return;
 	}
+	/* not before: until then the data may be on their way, and a reader would miss them */
+	if (block->track && !req->invalid && req->pub->op != MT_BLOCK_READ && req->pub->op != MT_BLOCK_FLUSH)
+		track_mark(block->track, req->pub->offset, req->pub->len_bytes);
 	stats_end(&block->stats, req->pub, now(block) - req->begun_ns, req->error, req->invalid);
 	filter_gate_free(req->gate);
 	req->pub = req->front;
@@ -186,6 +189,8 @@ static int64_t map_part(struct mt_block *block, struct breq *req)
 
 	if (pub->op == MT_BLOCK_ZERO || pub->op == MT_BLOCK_DISCARD)
 		return zero_step(block, req);
+	if (block->fetch && pub->op == MT_BLOCK_WRITE)
+		return part_fetch(block, req);
 	if (codec_wants(req))
 		return codec_write(block, req);
 	do {

@@ -86,6 +86,7 @@ struct bpart {
 	struct bpost post;
 	struct bunits units;
 	bool locked, mapped, synced;
+	bool fetch, fetched;             /* data come from below, with the units locked; they have */
 	uint64_t at_bytes;               /* mapped and issued so far */
 	uint32_t outstanding;
 	int32_t error;
@@ -100,9 +101,17 @@ struct bpart {
 
 enum policy_word { POLICY_REPORT, POLICY_IGNORE, POLICY_STOP, POLICY_ENOSPC };
 
+/* What was written through some handles since the bit was cleared: track.c. Bits change atomically. */
+struct btrack {
+	uint64_t *words, bits;
+	uint32_t shift;                  /* a bit is 1 << that many bytes */
+};
+
 struct mt_block {
 	struct bnode *node;
 	bool write;
+	bool fetch;                      /* a write is of what the node has from below only: it becomes its own */
+	struct btrack *track;            /* NULL: nobody wants to know of writes */
 	bool constant;                   /* nobody changes the data of a write that is under way */
 	struct bengine *engine;
 	uint32_t ops_in_flight, requests;
@@ -177,7 +186,22 @@ int32_t place_find(struct mt_block *block, struct bnode *node, uint64_t offset, 
 int32_t place_resolve(struct bnode *node, uint64_t offset, uint64_t len_bytes, uint32_t purpose,
 		      struct bplace *place, uint32_t *depth);
 
+/* The node's own word for the range: whether it has something itself there (then it hides what lies below). */
+int32_t place_own(struct bnode *node, uint64_t offset, uint64_t len_bytes, struct bplace *place, bool *own);
+
+/* track.c: [any], but init and fini. */
+bool track_init(struct btrack *track, uint64_t disk_bytes, uint64_t unit_bytes);
+void track_fini(struct btrack *track);
+void track_mark(struct btrack *track, uint64_t offset, uint64_t len_bytes);
+/* Bits that lie whole in the range; to be done before what they stand for is read. */
+void track_clear(struct btrack *track, uint64_t offset, uint64_t len_bytes);
+/* The first marked piece at or behind `offset`; false: there is none. */
+bool track_next(const struct btrack *track, uint64_t offset, uint64_t *start);
+uint64_t track_bytes(const struct btrack *track);
+
 /* part.c */
+/* A write of a `fetch` handle: how many bytes it has taken on, or an error. */
+int64_t part_fetch(struct mt_block *block, struct breq *req);
 struct bpart *part_new(struct mt_block *block, struct breq *req, const struct bplace *place, uint64_t len_bytes);
 void part_take_zeros(struct bpart *part);
 bool part_take_data(struct bpart *part);

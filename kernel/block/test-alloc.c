@@ -468,6 +468,88 @@ START_TEST(scripts)
 }
 END_TEST
 
+/* Fetches, over and over, of pieces that begin and end anywhere. */
+static uint32_t fetching;
+
+static void fetch_pass(struct mt_block *fetches, uint64_t piece)
+{
+	static uint8_t buf[DISK];
+
+	for (uint64_t at = 0; at < DISK; at += piece) {
+		struct mt_iov iov = { buf, MIN(piece, DISK - at), NULL, 0 };
+		struct mt_block_req req = { .op = MT_BLOCK_WRITE, .offset = at, .len_bytes = iov.len_bytes, .iov = &iov,
+					    .iov_count = 1 }, *r = &req, *done;
+
+		request_submit(fetches, &r, 1);
+		request_join(fetches);
+		ck_assert_uint_eq(request_reap(fetches, &done, 1), 1);
+		ck_assert_int_eq(req.result, 0);
+	}
+}
+
+static void *fetch_main(void *arg)
+{
+	for (uint64_t piece = 512; __atomic_load_n(&fetching, __ATOMIC_SEQ_CST); piece = piece % 50000 + 777)
+		fetch_pass(arg, piece);
+	return NULL;
+}
+
+/* Beside a writer: what it writes stays, and in the end nothing is left to be had from below. */
+START_TEST(fetches)
+{
+	uint32_t rounds = getenv("MORTISE_LONG") ? 2000 : 100;
+	struct mt_block *own;
+	struct bplace place;
+	pthread_t thread;
+	bool is_own;
+	int32_t rc;
+
+	random_state = 300 + (uint64_t)_i;
+	open_disk(true, _i & 1);
+	own = request_open(&node, true, NULL);
+	ck_assert_ptr_nonnull(own);
+	own->fetch = true;
+	fetching = 1;
+	ck_assert_int_eq(pthread_create(&thread, NULL, fetch_main, own), 0);
+	script(rounds, _i & 2 ? 512 : 1);
+	__atomic_store_n(&fetching, 0, __ATOMIC_SEQ_CST);
+	pthread_join(thread, NULL);
+	fetch_pass(own, 3 * UNIT);
+	request_close(own);
+	for (uint64_t at = 0; at < DISK; at += UNIT) {
+		while ((rc = place_own(&node, at, 1, &place, &is_own)) == MT_EAGAIN)
+			node_sleep_ready(&node, place.ready_count);
+		ck_assert(rc == 0 && is_own);
+	}
+	node.backing = NULL;
+	toy.has_backing = false;
+	check_whole();
+	close_disk(true);
+}
+END_TEST
+
+START_TEST(tracks)
+{
+	struct btrack track;
+	uint64_t at;
+
+	ck_assert(track_init(&track, 100 << 20, 512));
+	ck_assert(!track_next(&track, 0, &at));
+	track_mark(&track, 65535, 2);
+	track_mark(&track, 9 << 20, 0);
+	track_mark(&track, (100 << 20) - 1, 1);
+	track_mark(&track, 200 << 20, 512);      /* nowhere */
+	ck_assert(track_next(&track, 0, &at) && at == 0);
+	ck_assert(track_next(&track, 1 << 16, &at) && at == 1 << 16);
+	ck_assert(track_next(&track, 2 << 16, &at) && at == (100 << 20) - (1 << 16));
+	ck_assert_uint_eq(track_bytes(&track), 3 << 16);
+	track_clear(&track, 1, 2 << 16);         /* the second piece only is whole in it */
+	ck_assert(track_next(&track, 1 << 16, &at) && at > 2 << 16);
+	ck_assert_uint_eq(track_bytes(&track), 2 << 16);
+	track_fini(&track);
+}
+END_TEST
+
 START_TEST(space_comes_back)
 {
 	static uint8_t buf[DISK];
@@ -555,6 +637,8 @@ int main(void)
 
 	tcase_set_timeout(tc, getenv("MORTISE_LONG") ? 3600 : 120);
 	tcase_add_loop_test(tc, scripts, 0, 8);
+	tcase_add_loop_test(tc, fetches, 0, 4);
+	tcase_add_test(tc, tracks);
 	tcase_add_test(tc, space_comes_back);
 	tcase_add_test(tc, out_of_space);
 	tcase_add_test(tc, order);

@@ -22,22 +22,27 @@ struct word {
 	const char *execute;       /* NULL: events */
 	const char *arguments;     /* what the words behind it are called, blank separated; NULL: there are none */
 	const char *columns;       /* of the answer, blank separated; "" prints nothing */
+	bool job;                  /* it begins one, which is waited for */
 };
 
 static const struct word words[] = {
-	{ "status", NULL, "query-status", NULL, "status" },
-	{ "pause", "stop", "stop", NULL, "" },
-	{ "resume", "cont", "cont", NULL, "" },
-	{ "reset", NULL, "system_reset", NULL, "" },
-	{ "powerdown", NULL, "system_powerdown", NULL, "" },
-	{ "snapshot", NULL, "snapshot", "dir", "" },
-	{ "quit", NULL, "quit", NULL, "" },
-	{ "cpus", NULL, "query-cpus", NULL, "index thread plugin pc" },
-	{ "devices", NULL, "query-devices", NULL, "id kind plugin summary" },
-	{ "resize", NULL, "block_resize", "device size", "" },
-	{ "block", NULL, "query-block", NULL, "id plugin size read-only users file" },
-	{ "commands", NULL, "query-commands", NULL, "name role" },
-	{ "events", NULL, NULL, NULL, "" },
+	{ "status", NULL, "query-status", NULL, "status", false },
+	{ "pause", "stop", "stop", NULL, "", false },
+	{ "resume", "cont", "cont", NULL, "", false },
+	{ "reset", NULL, "system_reset", NULL, "", false },
+	{ "powerdown", NULL, "system_powerdown", NULL, "", false },
+	{ "snapshot", NULL, "snapshot", "dir", "", false },
+	{ "quit", NULL, "quit", NULL, "", false },
+	{ "cpus", NULL, "query-cpus", NULL, "index thread plugin pc", false },
+	{ "devices", NULL, "query-devices", NULL, "id kind plugin summary", false },
+	{ "resize", NULL, "block_resize", "device size", "", false },
+	{ "stream", NULL, "block-stream", "device", "", true },
+	{ "commit", NULL, "block-commit", "device", "", true },
+	{ "cancel", NULL, "block-job-cancel", "device", "", false },
+	{ "jobs", NULL, "query-block-jobs", NULL, "device type offset len speed", false },
+	{ "block", NULL, "query-block", NULL, "id plugin size read-only users file", false },
+	{ "commands", NULL, "query-commands", NULL, "name role", false },
+	{ "events", NULL, NULL, NULL, "", false },
 };
 
 /* The line to the machine */
@@ -243,7 +248,66 @@ static char *request_of(const struct word *word, char **operands)
 	return NULL;
 }
 
-static int word_run(struct line *l, const struct word *word, const char *request, bool json)
+/* Jobs: told of by events, of which the one that ends them is waited for */
+
+#define LOOK_US 200000             /* how often the progress is shown */
+
+/* True: `event` ends the job `id`; *code says how. */
+static bool job_ended(const struct json *event, const char *id, int *code)
+{
+	const char *name = json_text(json_get(event, "event"));
+	const struct json *data = json_get(event, "data");
+	const char *error = json_text(json_get(data, "error"));
+
+	if (!name || g_strcmp0(json_text(json_get(data, "device")), id))
+		return false;
+	if (!strcmp(name, "BLOCK_JOB_CANCELLED"))
+		*code = fail("the job '%s' was cancelled", id);
+	else if (!strcmp(name, "BLOCK_JOB_COMPLETED"))
+		*code = error ? fail("%s", error) : CLI_OK;
+	else
+		return false;
+	return true;
+}
+
+static void job_show(const struct json *jobs, const char *id)
+{
+	for (unsigned i = 0; i < jobs->items->len; i++) {
+		const struct json *job = g_ptr_array_index(jobs->items, i);
+		uint64_t offset, len;
+
+		if (!g_strcmp0(json_text(json_get(job, "device")), id) && json_uint(json_get(job, "offset"), &offset) &&
+		    json_uint(json_get(job, "len"), &len) && len)
+			fprintf(stderr, "\r    (%.2f/100%%)", (double)offset * 100 / (double)len);
+	}
+}
+
+static int job_follow(struct line *l, const char *id)
+{
+	bool shown = isatty(STDERR_FILENO), ask = shown, ended = false;
+	int code = CLI_RUNTIME;
+	struct json *said;
+
+	while (!ended) {
+		if (ask && !line_write(l, "{\"execute\": \"query-block-jobs\"}\n"))
+			break;
+		said = line_read(l);
+		if (!said)
+			break;
+		ended = job_ended(said, id, &code);
+		ask = shown && json_get(said, "return");
+		if (ask) {
+			job_show(json_get(said, "return"), id);
+			g_usleep(LOOK_US);
+		}
+		json_free(said);
+	}
+	if (shown)
+		fputc('\n', stderr);
+	return ended ? code : fail("the machine ended before the job '%s'", id);
+}
+
+static int word_run(struct line *l, const struct word *word, const char *request, char **operands, bool json)
 {
 	struct json *answer = line_ask(l, request);
 	const struct json *result = json_get(answer, "return"), *error = json_get(answer, "error");
@@ -256,7 +320,7 @@ static int word_run(struct line *l, const struct word *word, const char *request
 	else
 		code = fail("the machine ended without an answer%s", "");
 	json_free(answer);
-	return code;
+	return code == CLI_OK && word->job ? job_follow(l, operands[0]) : code;
 }
 
 /* A request as it is; the answer as it comes. */
@@ -429,7 +493,7 @@ static bool operands_fit(const struct word *word, const char *what, char **opera
 	return count == wanted;
 }
 
-static int machine_ask(const char *name, const struct word *word, const char *request, bool json)
+static int machine_ask(const char *name, const struct word *word, const char *request, char **operands, bool json)
 {
 	char *path = machine_path(name);
 	struct line l;
@@ -440,7 +504,7 @@ static int machine_ask(const char *name, const struct word *word, const char *re
 	if (!line_open(&l, path)) {
 		code = fail("nothing answers at %s", path);
 	} else {
-		code = !word ? raw_run(&l, request) : word->execute ? word_run(&l, word, request, json) :
+		code = !word ? raw_run(&l, request) : word->execute ? word_run(&l, word, request, operands, json) :
 		       events_follow(&l, json);
 		line_close(&l);
 	}
@@ -461,7 +525,7 @@ static int ctl_machine(const char *name, const char *what, char **operands, bool
 	request = word && word->execute ? request_of(word, operands) : strdup(what);
 	if (!request)
 		return CLI_CONFIG;
-	code = machine_ask(name, word, request, json);
+	code = machine_ask(name, word, request, operands, json);
 	free(request);
 	return code;
 }

@@ -228,6 +228,8 @@ static int run_snapshot(struct monitor *mon, const struct json *arguments, FILE 
 	(void)out;
 	if (!dir || !g_path_is_absolute(dir))
 		return fault_set(err, MT_EINVAL, "dir", NULL, "'dir' must be an absolute path");
+	if (jobs_idle(mon, err) < 0)
+		return MT_EBUSY;
 	return machine_snapshot(mon->m, dir, err);
 }
 
@@ -240,12 +242,16 @@ static const struct command commands[] = {
 	{ "query-devices", MONITOR_VIEWER, "", query_devices },
 	{ "query-block", MONITOR_VIEWER, "", query_block },
 	{ "query-blockstats", MONITOR_VIEWER, "", query_blockstats },
+	{ "query-block-jobs", MONITOR_VIEWER, "", query_block_jobs },
 	{ "stop", MONITOR_ADMIN, "", run_stop },
 	{ "cont", MONITOR_ADMIN, "", run_cont },
 	{ "system_reset", MONITOR_ADMIN, "", run_reset },
 	{ "system_powerdown", MONITOR_ADMIN, "", run_powerdown },
 	{ "snapshot", MONITOR_ADMIN, "dir", run_snapshot },
 	{ "block_resize", MONITOR_ADMIN, "device node-name size shrink", run_block_resize },
+	{ "block-stream", MONITOR_ADMIN, "job-id device speed", run_block_stream },
+	{ "block-commit", MONITOR_ADMIN, "job-id device speed", run_block_commit },
+	{ "block-job-cancel", MONITOR_ADMIN, "device", run_job_cancel },
 	{ "quit", MONITOR_ADMIN, "", run_quit },
 };
 

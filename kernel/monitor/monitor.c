@@ -232,6 +232,7 @@ static void monitor_destroy(void *arg)
 {
 	struct monitor *mon = arg;
 
+	jobs_destroy(mon);
 	gdb_destroy(mon->gdb);
 	server_fini(mon);
 	if (mon->link)

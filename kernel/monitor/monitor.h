@@ -15,6 +15,8 @@
 #include "kernel/monitor/json.h"
 
 struct gdb;
+struct jobs;
+struct mt_inst;
 
 /* What epoll watches; the first member of what owns it. `ready` may free it. */
 struct source {
@@ -32,6 +34,7 @@ struct monitor {
 	GPtrArray *clients;        /* struct client */
 	char *link;                /* in the folder of running machines, to a socket that lies elsewhere; or NULL */
 	struct gdb *gdb;           /* NULL: no debugger may come */
+	struct jobs *jobs;         /* NULL: there was none yet */
 };
 
 /* [main] for run_options.attach */
@@ -89,5 +92,17 @@ void query_print_version(FILE *out);
 int query_block(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int run_block_resize(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int query_blockstats(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+
+/* The node that the device or the block section `name` has; NULL: none. */
+struct mt_inst *query_disk(struct monitor *mon, const char *name);
+
+/* jobs.c */
+int run_block_stream(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+int run_block_commit(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+int run_job_cancel(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+int query_block_jobs(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+/* 0, or MT_EBUSY with words: a job is under way. */
+int jobs_idle(const struct monitor *mon, struct mt_error *err);
+void jobs_destroy(struct monitor *mon);
 
 #endif

@@ -154,6 +154,13 @@ static struct mt_inst *node_called(struct machine *m, const char *id)
 	return NULL;
 }
 
+struct mt_inst *query_disk(struct monitor *mon, const char *name)
+{
+	struct mt_inst *node = node_under(mon->m, name);
+
+	return node ? node : node_called(mon->m, name);
+}
+
 int run_block_resize(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err)
 {
 	const char *device = json_text(json_get(arguments, "device")), *name = json_text(json_get(arguments, "node-name"));

@@ -182,6 +182,8 @@ int qcow2_backing_set(struct qcow2 *q, const char *name, const char *format, str
 	rc = header_ext_set(&q->h, EXT_BACKING_FORMAT, copy, copy ? (uint32_t)strlen(copy) : 0);
 	if (rc == 0)
 		rc = header_store(q, err);
+	if (rc == 0 && !name)
+		q->has_backing = 0;
 	again = qcow2_reload(q, rc == 0 ? err : NULL);
 	return rc < 0 ? rc : again;
 }

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* What jobs have in common: making, one piece after the other at the speed that was asked for, ending. [main] */
+#include <util/error.h>
+
+#include "kernel/block/filter.h"
+#include "kernel/job/parts.h"
+#include "kernel/machine/fault.h"
+#include "kernel/machine/inst.h"
+#include "kernel/machine/loop.h"
+
+int32_t job_do(struct mt_block *block, uint32_t op, uint32_t flags, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	struct mt_iov iov = { .hva = buf, .len_bytes = len_bytes };
+	struct mt_block_req req = { .op = op, .flags = flags, .offset = offset, .len_bytes = len_bytes, .iov = &iov,
+				    .iov_count = buf ? 1 : 0 };
+	struct mt_block_req *pending = &req, *done = NULL;
+
+	request_submit(block, &pending, 1);
+	request_join(block);
+	request_reap(block, &done, 1);
+	return req.result;
+}
+
+int job_fault(struct job *job, int rc, const char *what, struct mt_error *err)
+{
+	if (*err->message)
+		return rc;
+	return fault_set(err, rc, NULL, NULL, "%s: %s%s", job->device, what,
+			 rc == MT_ENOSPC ? ": no space is left" : rc == MT_ENOMEM ? ": out of memory" : "");
+}
+
+/* The image that filters lie over. */
+static struct bnode *image_below(struct bnode *node)
+{
+	for (struct bnode *below; (below = filter_disk(node));)
+		node = below;
+	return node;
+}
+
+static int usable(const struct job *job, struct mt_error *err)
+{
+	const struct bnode *node = job->node;
+
+	if (node->busy)
+		return fault_set(err, MT_EBUSY, NULL, NULL, "%s: another job works on this disk", job->device);
+	if (node->info.flags & MT_BLOCK_INFO_READONLY || !node->writers)
+		return fault_set(err, MT_EPERM, NULL, NULL, "%s is only read", job->device);
+	if (!node->backing || node->backing->filter)
+		return fault_set(err, MT_EINVAL, NULL, NULL, "%s: no image lies below this one", job->device);
+	for (uint32_t i = 0; i < node->child_count; i++) {
+		if (!node->children[i].file)
+			return fault_set(err, MT_ENOTSUP, NULL, NULL, "%s: the image lies in another image", job->device);
+	}
+	return 0;
+}
+
+static int begin(struct job *job, struct mt_error *err)
+{
+	int rc = usable(job, err);
+
+	if (rc < 0)
+		return rc;
+	job->buf = g_try_malloc(JOB_PIECE);
+	job->disk = request_open(job->node, true, err);
+	if (!job->buf || !job->disk)
+		return job_fault(job, MT_ENOMEM, "the job cannot begin", err);
+	rc = job->ops->start(job, err);
+	job->node->busy = true;                  /* `end` follows from here on */
+	return rc;
+}
+
+struct job *job_create(enum job_kind kind, const char *id, const char *device, struct mt_inst *inst, uint64_t speed,
+		       struct mt_error *err)
+{
+	struct job *job = g_new0(struct job, 1);
+
+	job->ops = kind == JOB_STREAM ? &job_stream_ops : &job_commit_ops;
+	job->id = g_strdup(id);
+	job->device = g_strdup(device);
+	job->node = image_below(graph_node(inst));
+	job->len_bytes = job->node->info.disk_bytes;
+	job->speed = speed;
+	err->message[0] = 0;
+	if (begin(job, err) == 0)
+		return job;
+	job_free(job);
+	return NULL;
+}
+
+static void pace(struct job *job)
+{
+	uint64_t now = loop_now_ns();
+
+	if (job->speed == 0 || job->copied == 0)
+		return;
+	job->next_ns = MAX(job->next_ns, now) + (uint64_t)((double)job->copied / (double)job->speed * 1e9);
+}
+
+enum job_result job_step(struct job *job, struct mt_error *err)
+{
+	int rc;
+
+	err->message[0] = err->hint[0] = 0;
+	job->copied = 0;
+	rc = job->ops->step(job, err);
+	pace(job);
+	if (rc < 0)
+		job_fault(job, rc, "the disk cannot be copied", err);
+	return rc < 0 ? JOB_FAILED : rc ? JOB_DONE : JOB_GOES_ON;
+}
+
+uint64_t job_wait_ns(const struct job *job)
+{
+	uint64_t now = loop_now_ns();
+
+	return job->next_ns > now ? job->next_ns - now : 0;
+}
+
+void job_status(const struct job *job, struct job_status *out)
+{
+	*out = (struct job_status){ .id = job->id, .device = job->device, .type = job->ops->type,
+				    .offset = job->passes ? job->len_bytes : job->offset, .len_bytes = job->len_bytes,
+				    .speed = job->speed };
+}
+
+void job_free(struct job *job)
+{
+	if (job->buf && job->disk && job->node->busy) {
+		job->ops->end(job);
+		job->node->busy = false;
+	}
+	if (job->below)
+		request_close(job->below);
+	if (job->disk)
+		request_close(job->disk);
+	g_free(job->buf);
+	g_free(job->id);
+	g_free(job->device);
+	g_free(job);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of this folder share. Handles of a job are in no list of a node's: nothing of theirs is in flight
+ * between two pieces.
+ */
+#ifndef KERNEL_JOB_PARTS_H
+#define KERNEL_JOB_PARTS_H
+
+#include "kernel/block/request.h"
+#include "kernel/job/job.h"
+
+#define JOB_PIECE (1u << 20)
+#define JOB_LOOKS 256u                   /* extents that are passed over in one piece */
+
+struct job_ops {
+	const char *type;                    /* in QMP's words */
+	int (*start)(struct job *job, struct mt_error *err);
+	/* 0: there is more, 1: all is done, or a negative code */
+	int (*step)(struct job *job, struct mt_error *err);
+	/* puts things right for the guest, in whatever state the job is; after a failed start too */
+	void (*end)(struct job *job);
+};
+
+struct job {
+	const struct job_ops *ops;
+	char *id, *device;
+	struct bnode *node;                  /* an image, no filter */
+	struct mt_block *disk, *below;       /* handles; below: commit's, on node->backing */
+	struct btrack track;                 /* commit: what was written since it was copied */
+	uint32_t passes;                     /* commit: how often it was through the disk */
+	uint64_t len_bytes, offset;          /* of the disk, and how far it is */
+	uint64_t speed, next_ns, copied;     /* copied: bytes of this piece */
+	uint8_t *buf;                        /* JOB_PIECE */
+};
+
+extern const struct job_ops job_stream_ops, job_commit_ops;
+
+/* One request that is waited for: 0 or MT_E*. */
+int32_t job_do(struct mt_block *block, uint32_t op, uint32_t flags, uint64_t offset, void *buf, uint64_t len_bytes);
+/* Words for a failure that has none. */
+int job_fault(struct job *job, int rc, const char *what, struct mt_error *err);
+
+#endif
