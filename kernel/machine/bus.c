@@ -4,7 +4,8 @@
  * bus_write) and, as messages, on any thread; eventfd bindings change on any thread.
  *
  * The rule that is easy to break: an instance is never entered twice on one thread. A thread keeps the chain
- * of instances that it is inside of, and an access that would come back to one of them gets MT_BUS_DEVICE.
+ * of instances that it is inside of, and an access that would come back to one of them gets MT_BUS_DEVICE. Who tells
+ * others of an end steps out meanwhile.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,20 @@ static void region_leave(const struct mt_region *region, const struct frame *fra
 {
 	inside = frame->outer;
 	inst_leave(region->inst);
+}
+
+const void *bus_step_out(const struct mt_inst *inst)
+{
+	const struct frame *was = inside;
+
+	if (was && was->inst == inst)
+		inside = was->outer;
+	return was;
+}
+
+void bus_step_in(const void *was)
+{
+	inside = was;
 }
 
 /* Normalisation */

@@ -5,6 +5,7 @@
  */
 #include "kernel/machine/fault.h"
 #include "kernel/machine/irq.h"
+#include "kernel/machine/space.h"
 
 struct eoi_listener {
 	struct eoi_listener *next;
@@ -70,10 +71,14 @@ static int eoi_listen(struct mt_inst *inst, const char *prop, void (*ended)(void
 	return 0;
 }
 
+/* A level that is still up comes back at once, while the vCPU is in the target's register that it ended it by. */
 static void eoi(struct mt_inst *target, uint32_t vector)
 {
+	const void *was = bus_step_out(target);
+
 	for (const struct eoi_listener *l = target->eoi_listeners; l; l = l->next)
 		l->ended(l->arg, vector);
+	bus_step_in(was);
 }
 
 const struct mt_msi_host msi_host = { .window = msi_window, .eoi_listen = eoi_listen, .eoi = eoi };

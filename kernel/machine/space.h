@@ -73,6 +73,9 @@ uint32_t bus_write(const struct mt_flat_range *range, uint64_t addr, uint32_t wi
 		   const struct mt_access *from, uint64_t value);
 /* [any] A message of `inst` (see irq.h). Reaches RAM and parallel instances, never `inst` itself. */
 uint32_t bus_message(struct mt_inst *inst, uint64_t addr, uint32_t data);
+/* [any] From an operation of a parallel instance: until it is in again, what it calls may send it messages. */
+const void *bus_step_out(const struct mt_inst *inst);
+void bus_step_in(const void *was);
 /* [main] The requester id of an instance, not 0. */
 uint32_t bus_requester(const struct mt_inst *inst);
 

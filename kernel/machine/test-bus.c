@@ -2,6 +2,7 @@
 /* Accesses to regions: splitting and widening, refusals, re-entrancy, eventfds, messages, leaving. */
 #include <sys/eventfd.h>
 
+#include "kernel/machine/irq.h"
 #include "kernel/machine/test-services.h"
 
 /* "dev" takes messages, "registers" does not. */
@@ -209,6 +210,37 @@ START_TEST(device_is_not_entered_twice)
 }
 END_TEST
 
+static void send_vector(void *arg, uint32_t vector)
+{
+	hook_result = bus_message(arg, 0x1000, vector);
+}
+
+static int tell_end(struct dev *dev)
+{
+	dev->hook = send_to_self;
+	msi_host.eoi(dev->inst, 9);
+	return 0;
+}
+
+/* An I/O APIC's level that is still up when a vCPU ends its interrupt by a register of the target. */
+START_TEST(end_of_a_message_brings_the_next)
+{
+	struct machine *m = bench_create();
+	struct dev *target = dev_create(m, "target", MT_CLASS_PARALLEL, 0x1000, 0, 4, 4);
+	struct mt_inst *sender = bench_inst(m, "sender", "dev", 0, NULL, "msi", "target", NULL);
+
+	ck_assert_int_eq(msi_host.eoi_listen(sender, "msi", send_vector, sender, NULL), 0);
+	target->hook = tell_end;
+	ck_assert_uint_eq(write_at(m, 0x1000, 4, 7), MT_BUS_OK);
+	ck_assert_uint_eq(hook_result, MT_BUS_OK);
+	ck_assert_str_eq(target->trace, "w4@0=7 w4@0=9 ");
+	/* and is inside again */
+	ck_assert_uint_eq(write_at(m, 0x1000, 4, 8), MT_BUS_OK);
+	ck_assert_uint_eq(hook_result, MT_BUS_DEVICE);
+	bench_destroy(m);
+}
+END_TEST
+
 START_TEST(message_reaches_targets_and_memory)
 {
 	struct machine *m = bench_create();
@@ -400,6 +432,7 @@ int main(void)
 	tcase_add_test(tc, split_stops_at_an_error);
 	tcase_add_test(tc, gone_answers_gone);
 	tcase_add_test(tc, device_is_not_entered_twice);
+	tcase_add_test(tc, end_of_a_message_brings_the_next);
 	tcase_add_test(tc, message_reaches_targets_and_memory);
 	tcase_add_test(tc, map_change_makes_the_vcpu_leave);
 	tcase_add_test(tc, write_signals_an_eventfd);
