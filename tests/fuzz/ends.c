@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is around a device under test: an accelerator without instructions (fuzz-cpu), wires (fuzz-lines), and back
- * ends that answer late, short and with errors (fuzz-char, fuzz-net, fuzz-disk), all as the program says. One machine
- * at a time: the live instances are in one table. Acts run on the guest's thread, so that an input repeats itself.
+ * What is around a device under test: wires (fuzz-lines), and back ends that answer late, short and with errors
+ * (fuzz-char, fuzz-net, fuzz-disk), all as the program says; the accelerator (fuzz-cpu) is in cpu.c. One machine at a
+ * time: the live instances are in one table. Acts run on the guest's thread, so that an input repeats itself.
  */
 #include "tests/fuzz/fuzz.h"
 
 #include <fcntl.h>
 #include <mortise/draft/block-format.h>
 #include <mortise/draft/char.h>
-#include <mortise/draft/cpu.h>
 #include <mortise/draft/irq.h>
 #include <mortise/draft/loop.h>
 #include <mortise/draft/net.h>
 #include <mortise/draft/state.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,7 +22,6 @@
 #include "kernel/machine/fault.h"
 
 #define ENDS_MAX 8u
-#define CPUS_MAX 8u
 #define DISK_FD    100             /* fuzz-disk: file = /proc/self/fd/100 */
 #define DISK_BYTES (4u << 20)
 #define UNIT_BYTES (64u << 10)
@@ -513,127 +510,6 @@ void ends_begin(void)
 	ends_forget();
 }
 
-/* An accelerator whose vCPUs sleep: the program is the guest. Its registers are reached by ends_sysreg. */
-
-struct cpu {
-	struct mt_sysreg_range ranges[4];
-	uint32_t range_count;
-	_Atomic uint32_t kicked, pins;
-};
-
-static struct cpu cpus[CPUS_MAX];
-
-uint64_t ends_sysreg(uint32_t vcpu, uint32_t number, uint32_t how, uint64_t value)
-{
-	uint64_t old = 0;
-
-	for (uint32_t i = 0; i < cpus[vcpu % CPUS_MAX].range_count; i++) {
-		const struct mt_sysreg_range *r = &cpus[vcpu % CPUS_MAX].ranges[i];
-		struct mt_sysreg_access a = { r->first + number % (r->last - r->first + 1), vcpu % CPUS_MAX, how >> 4 & 3 };
-
-		if (number >> 8 != i)
-			continue;
-		if (how % 3 == 0)
-			r->ops->read(r->arg, &a, &old);
-		else if (how % 3 == 1)
-			r->ops->write(r->arg, &a, value);
-		else
-			r->ops->modify(r->arg, &a, value >> 32, value, &old);
-	}
-	return old;
-}
-
-static int cpu_probe(const struct mt_host *host, struct mt_error *err)
-{
-	(void)host, (void)err;
-	return 0;
-}
-
-static int cpu_create(const struct mt_host *host, struct mt_inst *inst, uint32_t vcpu_count, void **self,
-		      struct mt_error *err)
-{
-	(void)host, (void)inst;
-	memset(cpus, 0, sizeof(cpus));
-	*self = cpus;
-	return vcpu_count <= CPUS_MAX ? 0 : fault_set(err, MT_ERANGE, "count", NULL, "too many");
-}
-
-static int cpu_realize(void *self, struct mt_error *err)
-{
-	(void)self, (void)err;
-	return 0;
-}
-
-static int cpu_vcpu_create(void *self, uint32_t index, struct mt_vcpu *handle, void **vcpu, struct mt_error *err)
-{
-	(void)self, (void)handle, (void)err;
-	*vcpu = &cpus[index];
-	return 0;
-}
-
-static void cpu_vcpu_reset(void *vcpu, uint32_t kind)
-{
-	(void)vcpu, (void)kind;
-}
-
-static int cpu_run(void *vcpu, const struct mt_run_params *params, struct mt_exit *exit)
-{
-	(void)params;
-	exit->reason = atomic_exchange(&((struct cpu *)vcpu)->kicked, 0) ? MT_EXIT_KICKED : MT_EXIT_HALT;
-	exit->wake_ns = UINT64_MAX;
-	return 0;
-}
-
-static void cpu_kick(void *vcpu)
-{
-	atomic_store(&((struct cpu *)vcpu)->kicked, 1);
-}
-
-static const struct mt_cpu_class cpu_class = {
-	cpu_probe, cpu_create, cpu_realize, end_unrealize, end_unrealize, cpu_vcpu_create, end_unrealize,
-	cpu_vcpu_reset, cpu_run, cpu_kick,
-};
-
-static int32_t pin_find(void *self, const char *name)
-{
-	static const char *const names[] = { "msip", "mtip", "meip", "ssip", "stip", "seip" };
-
-	(void)self;
-	for (int32_t i = 0; i < (int32_t)G_N_ELEMENTS(names); i++) {
-		if (!strcmp(names[i], name))
-			return i;
-	}
-	return MT_ENOENT;
-}
-
-static void pin_set(void *vcpu, uint32_t pin, uint32_t level)
-{
-	if (level)
-		atomic_fetch_or(&((struct cpu *)vcpu)->pins, 1u << pin);
-	else
-		atomic_fetch_and(&((struct cpu *)vcpu)->pins, ~(1u << pin));
-}
-
-static const struct mt_cpu_pins cpu_pins = { pin_find, pin_set };
-
-static int sysreg_bind(void *vcpu, const struct mt_sysreg_range *range, struct mt_error *err)
-{
-	struct cpu *c = vcpu;
-
-	if (c->range_count == G_N_ELEMENTS(c->ranges))
-		return fault_set(err, MT_EBUSY, NULL, NULL, "too many registers");
-	c->ranges[c->range_count++] = *range;
-	return 0;
-}
-
-static void sysreg_unbind(void *vcpu, const struct mt_sysreg_range *range)
-{
-	(void)range;
-	((struct cpu *)vcpu)->range_count = 0;
-}
-
-static const struct mt_cpu_sysreg cpu_sysreg = { sysreg_bind, sysreg_unbind };
-
 /* Classes by name. */
 
 #define P(name, type, deflt) { name, deflt, "", "", "", type, 0 }
@@ -663,8 +539,8 @@ static const struct {
 	{ "fuzz-net", MT_IFACE_NET, &net_role },
 	{ "fuzz-disk", MT_IFACE_DEVICE, &disk_class }, { "fuzz-disk", MT_IFACE_STATE, &end_state },
 	{ "fuzz-disk", MT_IFACE_BLOCK_FORMAT, &disk_role },
-	{ "fuzz-cpu", MT_IFACE_CPU, &cpu_class }, { "fuzz-cpu", MT_IFACE_CPU_PINS, &cpu_pins },
-	{ "fuzz-cpu", MT_IFACE_CPU_SYSREG, &cpu_sysreg },
+	{ "fuzz-cpu", MT_IFACE_CPU, &ends_cpu_class }, { "fuzz-cpu", MT_IFACE_CPU_PINS, &ends_cpu_pins },
+	{ "fuzz-cpu", MT_IFACE_CPU_SYSREG, &ends_cpu_sysreg }, { "fuzz-cpu", MT_IFACE_CPU_VECTOR, &ends_cpu_vector },
 };
 
 static const void *ends_get_class(const char *class_name, const char *id)

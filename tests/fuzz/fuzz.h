@@ -9,6 +9,8 @@
 #define TESTS_FUZZ_FUZZ_H
 
 #include <mortise/draft/cpu-sysreg.h>
+#include <mortise/draft/cpu-vector.h>
+#include <mortise/draft/cpu.h>
 #include <mortise/draft/ram.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -50,11 +52,18 @@ void image_expect_same(const struct image *a, const struct image *b);
 /* ends.c: the classes that stand for what is around a device, named fuzz-cpu, fuzz-lines, fuzz-char, ... */
 extern struct machine_source *ends_source(struct machine_source *files);
 #define ENDS_ARGS 8
-/* One action of a back end or of the accelerator's registers; which one there is, and what it takes, says ends.c. */
+/* One action of a back end; which one there is, and what it takes, says ends.c. */
 void ends_act(uint32_t which, const uint32_t args[ENDS_ARGS], const uint8_t *data, uint32_t len_bytes);
-uint64_t ends_sysreg(uint32_t vcpu, uint32_t number, uint32_t how, uint64_t value);
 /* Puts the disks' file into its first state. */
 void ends_begin(void);
+
+/* cpu.c: the accelerator, its vCPUs' registers, and what they do with an interrupt: its vector or MT_VECTOR_NONE. */
+extern const struct mt_cpu_class ends_cpu_class;
+extern const struct mt_cpu_pins ends_cpu_pins;
+extern const struct mt_cpu_sysreg ends_cpu_sysreg;
+extern const struct mt_cpu_vector ends_cpu_vector;
+uint64_t ends_sysreg(uint32_t vcpu, uint32_t number, uint32_t how, uint64_t value);
+int32_t ends_vector(uint32_t vcpu, uint32_t how);
 
 /* program.c: the guest. */
 #define VDEVS 4u
@@ -89,6 +98,7 @@ struct guest {
 	struct image *image;
 	uint32_t lives;                        /* dear moves (reset, save, load, thread) so far */
 	bool child;                            /* runs beside the guest: keeps off the machine's life */
+	uint32_t vcpu;                         /* whose accesses it makes */
 };
 
 void guest_run(struct guest *g);

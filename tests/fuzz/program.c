@@ -13,6 +13,7 @@
 #include "kernel/machine/clock.h"
 #include "kernel/machine/loop.h"
 #include "kernel/machine/space.h"
+#include "kernel/machine/vcpu.h"
 
 #define MOVES_MAX 256u             /* of a program; longer ones only cost time */
 #define LIVES_MAX 8u               /* of its moves that make or stop threads */
@@ -65,7 +66,7 @@ static struct space *space_of(const struct guest *g, uint64_t *addr)
 
 uint32_t guest_read(struct guest *g, uint64_t addr, uint32_t width, uint64_t *value)
 {
-	const struct mt_access from = { .vcpu = 0 };
+	const struct mt_access from = { .vcpu = g->vcpu };
 	struct space *space = space_of(g, &addr);
 	const struct mt_flat_view *view = space_view_get(space);
 	const struct mt_flat_range *range = view_find(view, addr);
@@ -80,7 +81,7 @@ uint32_t guest_read(struct guest *g, uint64_t addr, uint32_t width, uint64_t *va
 
 uint32_t guest_write(struct guest *g, uint64_t addr, uint32_t width, uint64_t value)
 {
-	const struct mt_access from = { .vcpu = 0 };
+	const struct mt_access from = { .vcpu = g->vcpu };
 	struct space *space = space_of(g, &addr);
 	const struct mt_flat_view *view = space_view_get(space);
 	const struct mt_flat_range *range = view_find(view, addr);
@@ -400,6 +401,15 @@ static void op_sysreg(struct guest *g)
 		g->last = ends_sysreg(vcpu, number, how, take_value(g));
 }
 
+/* A vCPU takes an interrupt; on a thread of its own only the one that the thread is. */
+static void op_vector(struct guest *g)
+{
+	uint8_t how = take8(g), vcpu = take8(g);
+
+	g->last = (uint64_t)ends_vector(g->child ? g->vcpu : vcpu, how);
+	guest_sync(g);
+}
+
 /* Another vCPU, which runs the next bytes meanwhile. */
 static void *child_main(void *arg)
 {
@@ -420,6 +430,7 @@ static void op_thread(struct guest *g)
 	child.at = take_bytes(g, &len);
 	child.end = child.at + len;
 	child.child = true;
+	child.vcpu = g->m->vcpus && vcpus_count(g->m->vcpus) > 1;
 	child.image = NULL;
 	if (pthread_create(&thread, NULL, child_main, &child))
 		return;
@@ -436,6 +447,7 @@ static void (*const moves[32])(struct guest *) = {
 	op_write, op_read, op_write_words, op_sweep, op_memory, op_memory_value, op_anywhere, op_sync,
 	op_time, op_reset, op_save, op_load, op_end, op_message, op_sysreg, op_thread,
 	op_pci_write, op_pci_bar, op_pci_enumerate, op_virtio_start, op_virtio_chain, op_virtio_kick,
+	op_vector,
 };
 
 void guest_run(struct guest *g)
