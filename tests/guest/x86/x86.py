@@ -16,7 +16,7 @@ import machines as m  # noqa: E402
 SOURCE = os.path.join(m.SOURCE, "tests/guest/x86")
 PLUGINS = ["cpu-kvm", "dev-boot-x86", "dev-debug-exit", "dev-uart16550", "dev-char-stdio", "dev-char-file", "dev-pci-host",
            "dev-acpi", "dev-virtio-pci", "dev-virtio-blk", "dev-virtio-console", "block-raw", "dev-i8042", "dev-i8254", "dev-i8259",
-           "dev-rtc-cmos"]
+           "dev-rtc-cmos", "dev-lapic", "dev-ioapic"]
 FLAGS = ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-fno-pic", "-ffreestanding", "-fno-builtin", "-march=x86-64",
          "-mgeneral-regs-only", "-mno-red-zone", "-fcf-protection=none", "-fno-stack-protector",
          "-fno-asynchronous-unwind-tables", "-O2", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none",
@@ -99,7 +99,16 @@ irq = pic:0
 plugin = dev-rtc-cmos
 irq = pic:8
 """
-DEVICES = {"pci": PCI, "reset": PCI + KEYS, "acpi": PCI + KEYS + ACPI, "pic": PIC}
+# all of a PC's controllers, with irqchip = user
+APICS = PIC.replace("vcpu = 0\n", "") + """[device lapic]
+plugin = dev-lapic
+pic = pic
+[device ioapic]
+plugin = dev-ioapic
+msi = lapic
+""" + PCI.replace("cpu:", "ioapic:").replace("= cpu", "= lapic")
+WITH_APICS = ["cpu.irqchip=user", "uart0.irq=ioapic:4"]
+DEVICES = {"pci": PCI, "reset": PCI + KEYS, "acpi": PCI + KEYS + ACPI, "pic": PIC, "apics": APICS}
 DISK_BYTES = 64 << 10
 SAID = "said"
 
@@ -112,6 +121,9 @@ PROGRAMS = [
     ("pic", [], 1, ["cpu.irqchip=user", "uart0.irq=pic:4"], 0, r"clock on IRQ 8: ok\n(.*\n)*masked no more: ok\ndone\n"),
     ("smp", [], 2, [], 0, r"atomic sum: ok\ndone\n"),
     ("pci", [], 1, [], 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n(.*\n)*said by the virtio console\n"),
+    ("irq", [], 1, WITH_APICS, 0, r"serial port through the I/O APIC: ok\ndone\n"),
+    ("smp", [], 2, WITH_APICS, 0, r"atomic sum: ok\ndone\n"),
+    ("pci", [], 1, WITH_APICS, 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n"),
     ("reset", [], 1, [], 0, r"resets 0x0\n(.*\n)*resets 0x3\ndone\n"),
     ("fail", ["HOW=1"], 1, [], 7, r"going\n"),
     ("fail", ["HOW=2"], 1, [], 1, r"vcpu0: triple fault: rip 0x"),
@@ -146,7 +158,9 @@ def files_of():
     return {"x86.ini": BOARD.encode(), "disk": b"\x5a" * DISK_BYTES, **more}
 
 
-def machine_of(program):
+def machine_of(program, settings):
+    if settings == WITH_APICS:
+        return "apics.ini"
     return program + ".ini" if program in DEVICES else "x86.ini"
 
 
