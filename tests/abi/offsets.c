@@ -7,6 +7,8 @@
 
 #include <mortise/note.h>
 
+#include <mortise/draft/acpi.h>
+#include <mortise/draft/block-bitmap.h>
 #include <mortise/draft/block-cache.h>
 #include <mortise/draft/block-create.h>
 #include <mortise/draft/block-filter.h>
