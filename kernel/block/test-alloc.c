@@ -17,7 +17,7 @@
 #define UNIT 4096u
 #define UNITS 256u
 #define DISK (UNIT * UNITS - 512u)       /* the last unit is short */
-#define SLOTS 1024u                      /* of the file, behind the table */
+#define SLOTS 16384u                     /* of the file, behind the table: freed ones wait for a sleeping thread */
 #define TABLE_BYTES (UNITS * 8u)
 #define REQS 12u
 
