@@ -185,6 +185,7 @@ START_TEST(model_host)
 	ck_assert_uint_eq(word(0, 7, 0, 1), 0x1c2fbb);
 	ck_assert_uint_ne(word(0, 1, 0, 2) & 1u << 31, 0);     /* hypervisor */
 	ck_assert_uint_ne(word(0, 1, 0, 2) & 1u << 24, 0);     /* TSC deadline, which the kernel leaves to us */
+	ck_assert_uint_eq(word(0, 0x40000001, 0, 0), 0x0102fefb);      /* with KVM's own local APIC, all */
 }
 END_TEST
 

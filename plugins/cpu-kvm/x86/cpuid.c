@@ -4,6 +4,7 @@
  * takes away what it does not have, and is refused when the host lacks what it has. Some KVMs show the guest more
  * than they were told: what was set is read back, and what differs is reported.
  */
+#include <asm/kvm_para.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,6 +145,21 @@ static int list_apply(struct kvm *k, struct cpuid *c, struct cpuid *host, const 
 	return 0;
 }
 
+/*
+ * What KVM offers to guests that know it and does by its own local APIC (Linux, Documentation/virt/kvm/x86/cpuid.rst,
+ * hypercalls.rst): without one, kicks and interrupts between CPUs that go this way would be lost.
+ */
+static void paravirtual_without_lapic(struct cpuid *c)
+{
+	struct kvm_cpuid_entry2 *e = entry_find(c, KVM_CPUID_FEATURES, 0);
+
+	if (e)
+		e->eax &= ~(1u << KVM_FEATURE_ASYNC_PF | 1u << KVM_FEATURE_ASYNC_PF_VMEXIT |
+			    1u << KVM_FEATURE_ASYNC_PF_INT | 1u << KVM_FEATURE_PV_EOI | 1u << KVM_FEATURE_PV_UNHALT |
+			    1u << KVM_FEATURE_PV_SEND_IPI | 1u << KVM_FEATURE_PV_SCHED_YIELD |
+			    1u << KVM_FEATURE_MSI_EXT_DEST_ID);
+}
+
 /* Bits that KVM_GET_SUPPORTED_CPUID leaves to its caller (Documentation/virt/kvm/api.rst, 4.46). */
 static void platform_bits(struct kvm *k, struct cpuid *c)
 {
@@ -154,6 +170,7 @@ static void platform_bits(struct kvm *k, struct cpuid *c)
 	if (k->irqchip)
 		return;
 	give(c, x2apic, false);
+	paravirtual_without_lapic(c);
 	/* KVM takes it away while IA32_APIC_BASE does not enable a local APIC */
 	if (!k->devices)
 		give(c, feature_find("apic"), false);
