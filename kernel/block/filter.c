@@ -22,6 +22,13 @@ struct bnode *filter_disk(const struct bnode *node)
 	return node->filter && node->child_count ? node->children[0].node : NULL;
 }
 
+struct bnode *filter_image(struct bnode *node)
+{
+	for (struct bnode *below; (below = filter_disk(node));)
+		node = below;
+	return node;
+}
+
 static struct bnode *next_filter(const struct bnode *filter)
 {
 	struct bnode *next = filter_disk(filter);

@@ -47,6 +47,8 @@ void filter_hurry(struct bnode *node, bool on);
 /* graph.c */
 /* What lies below a filter. NULL: nothing, or it is none. */
 struct bnode *filter_disk(const struct bnode *node);
+/* The image at the end of a row of filters: the node itself where it is none. */
+struct bnode *filter_image(struct bnode *node);
 /* There is no disk at the end of the row: it is for files. */
 bool filter_is_loose(const struct bnode *node);
 struct bdelays *filter_delays_create(struct bnode *filter, struct loop *loop);

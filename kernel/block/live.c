@@ -13,14 +13,6 @@
 
 #include <mortise/draft/block-image.h>
 
-/* The image that filters lie over. */
-static struct bnode *image_below(struct bnode *node)
-{
-	for (struct bnode *below; (below = filter_disk(node));)
-		node = below;
-	return node;
-}
-
 /* What a longer disk shows of the disk below it would be no zeros: those have to be written first. */
 static bool shows_more(const struct bnode *node, uint64_t disk_bytes)
 {
@@ -46,7 +38,7 @@ static int resizable(const struct bnode *node, const struct mt_block_image *role
 
 int block_resize(struct mt_inst *inst, uint64_t disk_bytes, uint32_t flags, struct mt_error *err)
 {
-	struct bnode *node = image_below(graph_node(inst));
+	struct bnode *node = filter_image(graph_node(inst));
 	const struct mt_block_image *role = inst_role(node->inst, MT_IFACE_BLOCK_IMAGE);
 	int rc = resizable(node, role, disk_bytes, err);
 

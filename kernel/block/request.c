@@ -542,6 +542,19 @@ void request_drain(struct mt_block *block)
 	filter_hurry(block->node, false);
 }
 
+int32_t request_do(struct mt_block *block, uint32_t op, uint32_t flags, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	struct mt_iov iov = { .hva = buf, .len_bytes = len_bytes };
+	struct mt_block_req req = { .op = op, .flags = flags, .offset = offset, .len_bytes = len_bytes, .iov = &iov,
+				    .iov_count = buf ? 1 : 0 };
+	struct mt_block_req *pending = &req, *done = NULL;
+
+	request_submit(block, &pending, 1);
+	request_join(block);
+	request_reap(block, &done, 1);
+	return req.result;
+}
+
 void request_freeze(struct mt_block *block)
 {
 	request_drain(block);

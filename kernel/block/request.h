@@ -158,6 +158,8 @@ uint32_t request_in_flight(const struct mt_block *block);
 
 /* Waits until nothing is in flight, as long as filters hold it. */
 void request_join(struct mt_block *block);
+/* One operation, MT_BLOCK_* with its flags, on a handle with nothing in flight; waits. 0 or MT_E*. */
+int32_t request_do(struct mt_block *block, uint32_t op, uint32_t flags, uint64_t offset, void *buf, uint64_t len_bytes);
 /* An operation is over. */
 void request_op_done(struct mt_block *block, struct bop *op, int32_t error);
 /* After an announcement of the engine: takes what has finished to `done`. */

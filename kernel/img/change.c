@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernel/block/node.h"
+#include "kernel/block/request.h"
 #include "kernel/img/img.h"
 #include "kernel/img/table.h"
 #include "kernel/machine/fault.h"
@@ -116,7 +117,7 @@ static int32_t hide_backing(struct image *image, uint64_t from, uint64_t to)
 	const struct bnode *below = image->node->backing;
 
 	to = below ? MIN(to, below->info.disk_bytes) : 0;
-	return to > from ? image_do(image->block, MT_BLOCK_ZERO, MT_BLOCK_MAY_UNMAP, from, NULL, to - from) : 0;
+	return to > from ? request_do(image->block, MT_BLOCK_ZERO, MT_BLOCK_MAY_UNMAP, from, NULL, to - from) : 0;
 }
 
 static int resize(struct img *img, struct image *image, const char *text, uint32_t prealloc)

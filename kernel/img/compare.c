@@ -120,7 +120,7 @@ static int compare_rest(const struct pair *pair, int longer, uint64_t at, uint64
 		if (status.flags & BLOCK_STATUS_ZERO)
 			continue;
 		n = MIN(n, PIECE_BYTES);
-		if (image_do(pair->image[longer]->block, MT_BLOCK_READ, 0, at, pair->buf[0], n) < 0)
+		if (request_do(pair->image[longer]->block, MT_BLOCK_READ, 0, at, pair->buf[0], n) < 0)
 			return img_fail("%s: byte %" PRIu64 " cannot be read", pair->image[longer]->path, at), FAILED;
 		if (!copy_is_zero(pair->buf[0], n))
 			code = differ(pair, at);

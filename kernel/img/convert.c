@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "kernel/block/node.h"
+#include "kernel/block/request.h"
 #include "kernel/img/img.h"
 #include "kernel/machine/fault.h"
 
@@ -73,7 +74,7 @@ static int to_stdout(struct job *job)
 
 		for (uint64_t at = 0; at < bytes && rc == 0; at += n) {
 			n = MIN(PIECE_BYTES, bytes - at);
-			rc = image_do(image->block, MT_BLOCK_READ, 0, at, buf, n);
+			rc = request_do(image->block, MT_BLOCK_READ, 0, at, buf, n);
 			if (rc < 0)
 				img_fail("%s: cannot be read", image->path);
 			else if (fwrite(buf, 1, n, stdout) != n || img_cancelled())

@@ -160,7 +160,7 @@ static int salvage(struct hand *hand, const struct piece *piece, uint64_t from)
 	for (uint64_t at = 0; at < piece->len_bytes; at += 512) {
 		uint64_t n = MIN(512, piece->len_bytes - at);
 
-		if (image_do(read, MT_BLOCK_READ, 0, from + at, hand->buf + at, n) == 0)
+		if (request_do(read, MT_BLOCK_READ, 0, from + at, hand->buf + at, n) == 0)
 			continue;
 		memset(hand->buf + at, 0, n);
 		img_warn("%s: byte %llu cannot be read", piece->part->image->path, (unsigned long long)(from + at));
@@ -179,7 +179,7 @@ static int piece_read(struct hand *hand, const struct piece *piece)
 	memset(hand->buf + len, 0, piece->len_bytes - len);
 	if (!len)
 		return 0;
-	rc = image_do(hand->read[piece->part - copy->parts], MT_BLOCK_READ, 0, from, hand->buf, len);
+	rc = request_do(hand->read[piece->part - copy->parts], MT_BLOCK_READ, 0, from, hand->buf, len);
 	return rc < 0 && copy->salvage ? salvage(hand, &there, from) : rc;
 }
 
@@ -187,7 +187,7 @@ static int write_zeros(struct hand *hand, uint64_t at, uint64_t len)
 {
 	uint32_t flags = hand->crew->copy->sparse_bytes ? MT_BLOCK_MAY_UNMAP : MT_BLOCK_ALLOCATE;
 
-	return image_do(hand->write, MT_BLOCK_ZERO, flags, at, NULL, len);
+	return request_do(hand->write, MT_BLOCK_ZERO, flags, at, NULL, len);
 }
 
 static int write_run(struct hand *hand, const struct piece *piece, uint64_t from, uint64_t to, bool zero)
@@ -196,7 +196,7 @@ static int write_run(struct hand *hand, const struct piece *piece, uint64_t from
 
 	if (zero)
 		return copy->target_zero ? 0 : write_zeros(hand, piece->at + from, to - from);
-	return image_do(hand->write, MT_BLOCK_WRITE, copy->compress ? MT_BLOCK_ENCODE : 0, piece->at + from,
+	return request_do(hand->write, MT_BLOCK_WRITE, copy->compress ? MT_BLOCK_ENCODE : 0, piece->at + from,
 			hand->buf + from, to - from);
 }
 

@@ -316,7 +316,7 @@ static int run_flush(struct io *io, const struct io_args *args)
 
 	(void)args;
 	io_wait(io);
-	rc = image_do(io->image->block, MT_BLOCK_FLUSH, 0, 0, NULL, 0);
+	rc = request_do(io->image->block, MT_BLOCK_FLUSH, 0, 0, NULL, 0);
 	if (rc < 0)
 		io_fail(io, "flush failed: %s", reason_of(rc));
 	return rc < 0;

@@ -25,14 +25,14 @@ static int read_new(const struct rebase *r, uint64_t at, uint64_t len)
 	uint64_t disk = r->below ? image_bytes(r->below) : 0, n = at < disk ? MIN(len, disk - at) : 0;
 
 	memset(r->new + n, 0, len - n);
-	return n ? image_do(r->below->block, MT_BLOCK_READ, 0, at, r->new, n) : 0;
+	return n ? request_do(r->below->block, MT_BLOCK_READ, 0, at, r->new, n) : 0;
 }
 
 /* Units of a piece that would change, in runs. */
 static int keep_piece(const struct rebase *r, uint64_t at, uint64_t len)
 {
 	uint64_t unit = MIN(r->unit_bytes, PIECE_BYTES), from = 0, to;
-	int rc = image_do(r->image->block, MT_BLOCK_READ, 0, at, r->old, len);
+	int rc = request_do(r->image->block, MT_BLOCK_READ, 0, at, r->old, len);
 
 	if (rc == 0)
 		rc = read_new(r, at, len);
@@ -49,8 +49,8 @@ static int keep_piece(const struct rebase *r, uint64_t at, uint64_t len)
 				break;
 		}
 		rc = copy_is_zero(r->old + from, to - from) ?
-		     image_do(r->image->block, MT_BLOCK_ZERO, MT_BLOCK_MAY_UNMAP, at + from, NULL, to - from) :
-		     image_do(r->image->block, MT_BLOCK_WRITE, 0, at + from, r->old + from, to - from);
+		     request_do(r->image->block, MT_BLOCK_ZERO, MT_BLOCK_MAY_UNMAP, at + from, NULL, to - from) :
+		     request_do(r->image->block, MT_BLOCK_WRITE, 0, at + from, r->old + from, to - from);
 		from = to;
 	}
 	return rc;

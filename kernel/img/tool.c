@@ -197,19 +197,6 @@ void image_handle_close(struct mt_block *block)
 	request_close(block);
 }
 
-int32_t image_do(struct mt_block *block, uint32_t op, uint32_t flags, uint64_t offset, void *buf, uint64_t len_bytes)
-{
-	struct mt_iov iov = { .hva = buf, .len_bytes = len_bytes };
-	struct mt_block_req req = { .op = op, .flags = flags, .offset = offset, .len_bytes = len_bytes, .iov = &iov,
-				    .iov_count = buf ? 1 : 0 };
-	struct mt_block_req *pending = &req, *done = NULL;
-
-	request_submit(block, &pending, 1);
-	request_join(block);
-	request_reap(block, &done, 1);
-	return req.result;
-}
-
 /* Exclusive operations */
 
 static int unsupported(const struct image *image, const char *what, struct mt_error *err)
@@ -274,9 +261,9 @@ static int own_last_unit(struct image *image, uint64_t disk_bytes, struct mt_err
 
 	if (!in_unit || disk_bytes <= now || !image->node->backing || image->node->backing->info.disk_bytes <= now)
 		return 0;
-	rc = image_do(image->block, MT_BLOCK_READ, 0, now - n, last, n);
+	rc = request_do(image->block, MT_BLOCK_READ, 0, now - n, last, n);
 	if (rc == 0)
-		rc = image_do(image->block, MT_BLOCK_WRITE, 0, now - n, last, n);
+		rc = request_do(image->block, MT_BLOCK_WRITE, 0, now - n, last, n);
 	return rc < 0 ? fault_set(err, rc, "file", NULL, "%s: the end of the disk cannot be copied from the disk below it",
 				  image->path) : 0;
 }

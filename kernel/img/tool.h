@@ -65,8 +65,6 @@ const void *image_role(const struct image *image, const char *iface_id);
 /* A further handle, for another thread; [any] from then on, one thread at a time. NULL with `err`. */
 struct mt_block *image_handle(struct bnode *node, bool write, struct mt_error *err);
 void image_handle_close(struct mt_block *block);
-/* One operation that waits: MT_BLOCK_*, with its flags. 0 or MT_E*. */
-int32_t image_do(struct mt_block *block, uint32_t op, uint32_t flags, uint64_t offset, void *buf, uint64_t len_bytes);
 
 /* Exclusive operations. They fill `err`, MT_ENOTSUP where the format has no such thing. */
 int image_check(struct image *image, uint32_t repair, struct mt_block_check *out,

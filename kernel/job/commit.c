@@ -103,9 +103,9 @@ static int32_t copy(struct job *job, uint64_t offset, struct block_status *s)
 	int32_t rc;
 
 	if (s->flags & BLOCK_STATUS_ZERO)
-		return job_do(job->below, MT_BLOCK_ZERO, MT_BLOCK_MAY_UNMAP, offset, NULL, s->len_bytes);
-	rc = job_do(job->disk, MT_BLOCK_READ, 0, offset, job->buf, s->len_bytes);
-	return rc < 0 ? rc : job_do(job->below, MT_BLOCK_WRITE, 0, offset, job->buf, s->len_bytes);
+		return request_do(job->below, MT_BLOCK_ZERO, MT_BLOCK_MAY_UNMAP, offset, NULL, s->len_bytes);
+	rc = request_do(job->disk, MT_BLOCK_READ, 0, offset, job->buf, s->len_bytes);
+	return rc < 0 ? rc : request_do(job->below, MT_BLOCK_WRITE, 0, offset, job->buf, s->len_bytes);
 }
 
 /* At most a piece of [offset, end); the bytes that are dealt with, or an error. */

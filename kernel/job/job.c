@@ -8,33 +8,12 @@
 #include "kernel/machine/inst.h"
 #include "kernel/machine/loop.h"
 
-int32_t job_do(struct mt_block *block, uint32_t op, uint32_t flags, uint64_t offset, void *buf, uint64_t len_bytes)
-{
-	struct mt_iov iov = { .hva = buf, .len_bytes = len_bytes };
-	struct mt_block_req req = { .op = op, .flags = flags, .offset = offset, .len_bytes = len_bytes, .iov = &iov,
-				    .iov_count = buf ? 1 : 0 };
-	struct mt_block_req *pending = &req, *done = NULL;
-
-	request_submit(block, &pending, 1);
-	request_join(block);
-	request_reap(block, &done, 1);
-	return req.result;
-}
-
 int job_fault(struct job *job, int rc, const char *what, struct mt_error *err)
 {
 	if (*err->message)
 		return rc;
 	return fault_set(err, rc, NULL, NULL, "%s: %s%s", job->device, what,
 			 rc == MT_ENOSPC ? ": no space is left" : rc == MT_ENOMEM ? ": out of memory" : "");
-}
-
-/* The image that filters lie over. */
-static struct bnode *image_below(struct bnode *node)
-{
-	for (struct bnode *below; (below = filter_disk(node));)
-		node = below;
-	return node;
 }
 
 static int usable(const struct job *job, struct mt_error *err)
@@ -77,7 +56,7 @@ struct job *job_create(enum job_kind kind, const char *id, const char *device, s
 	job->ops = kind == JOB_STREAM ? &job_stream_ops : &job_commit_ops;
 	job->id = g_strdup(id);
 	job->device = g_strdup(device);
-	job->node = image_below(graph_node(inst));
+	job->node = filter_image(graph_node(inst));
 	job->len_bytes = job->node->info.disk_bytes;
 	job->speed = speed;
 	err->message[0] = 0;

@@ -35,8 +35,6 @@ struct job {
 
 extern const struct job_ops job_stream_ops, job_commit_ops;
 
-/* One request that is waited for: 0 or MT_E*. */
-int32_t job_do(struct mt_block *block, uint32_t op, uint32_t flags, uint64_t offset, void *buf, uint64_t len_bytes);
 /* Words for a failure that has none. */
 int job_fault(struct job *job, int rc, const char *what, struct mt_error *err);
 

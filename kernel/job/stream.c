@@ -51,7 +51,7 @@ static int step(struct job *job, struct mt_error *err)
 			return job_fault(job, rc, "the image cannot be read", err);
 		if (s.depth && s.flags & BLOCK_STATUS_DATA) {
 			s.len_bytes = job->copied = MIN(s.len_bytes, JOB_PIECE);
-			rc = job_do(job->disk, MT_BLOCK_WRITE, 0, job->offset, job->buf, s.len_bytes);
+			rc = request_do(job->disk, MT_BLOCK_WRITE, 0, job->offset, job->buf, s.len_bytes);
 		}
 		if (rc < 0)
 			return job_fault(job, rc, "the disk below cannot be copied into the image", err);
