@@ -65,17 +65,6 @@ static int fault_realize(void *self, struct mt_error *err)
 	return rc < 0 ? rc : 0;
 }
 
-static int fault_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
-{
-	(void)self, (void)kind, (void)phase, (void)err;
-	return 0;
-}
-
-static void fault_unrealize(void *self)
-{
-	(void)self;
-}
-
 static void fault_destroy(void *self)
 {
 	free(self);
@@ -84,8 +73,6 @@ static void fault_destroy(void *self)
 static const struct mt_device_class fault_device = {
 	.create = fault_create,
 	.realize = fault_realize,
-	.reset = fault_reset,
-	.unrealize = fault_unrealize,
 	.destroy = fault_destroy,
 };
 

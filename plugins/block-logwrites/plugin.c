@@ -279,12 +279,6 @@ static int logwrites_realize(void *self, struct mt_error *err)
 	return log_begin(l, &info, err);
 }
 
-static int logwrites_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
-{
-	(void)self, (void)kind, (void)phase, (void)err;
-	return 0;
-}
-
 /* What came since the last flush counts too. */
 static void logwrites_unrealize(void *self)
 {
@@ -307,7 +301,6 @@ static void logwrites_destroy(void *self)
 static const struct mt_device_class logwrites_device = {
 	.create = logwrites_create,
 	.realize = logwrites_realize,
-	.reset = logwrites_reset,
 	.unrealize = logwrites_unrealize,
 	.destroy = logwrites_destroy,
 };

@@ -115,17 +115,6 @@ static int realize(void *self, struct mt_error *err)
 	return rc < 0 ? rc : 0;
 }
 
-static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
-{
-	(void)self, (void)kind, (void)phase, (void)err;
-	return 0;
-}
-
-static void unrealize(void *self)
-{
-	(void)self;
-}
-
 /* Not before: the kernel may still flush what lies above when the instance is unrealized. */
 static void destroy(void *self)
 {
@@ -181,8 +170,6 @@ static const struct mt_block_protocol protocol = { .submit = submit, .status = s
 static const struct mt_device_class device = {
 	.create = create,
 	.realize = realize,
-	.reset = reset,
-	.unrealize = unrealize,
 	.destroy = destroy,
 };
 

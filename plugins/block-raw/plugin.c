@@ -85,17 +85,6 @@ static int raw_realize(void *self, struct mt_error *err)
 	return child < 0 ? child : raw_window(r, err);
 }
 
-static int raw_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
-{
-	(void)self, (void)kind, (void)phase, (void)err;
-	return 0;
-}
-
-static void raw_unrealize(void *self)
-{
-	(void)self;
-}
-
 static void raw_destroy(void *self)
 {
 	free(self);
@@ -219,8 +208,6 @@ static const struct mt_block_create raw_create_role = {
 static const struct mt_device_class raw_device = {
 	.create = raw_create,
 	.realize = raw_realize,
-	.reset = raw_reset,
-	.unrealize = raw_unrealize,
 	.destroy = raw_destroy,
 };
 

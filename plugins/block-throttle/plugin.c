@@ -113,17 +113,6 @@ static int throttle_realize(void *self, struct mt_error *err)
 	return rc < 0 && rc != MT_ENOENT ? rc : limits_read(n, err);
 }
 
-static int throttle_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
-{
-	(void)self, (void)kind, (void)phase, (void)err;
-	return 0;
-}
-
-static void throttle_unrealize(void *self)
-{
-	(void)self;
-}
-
 static void throttle_destroy(void *self)
 {
 	free(self);
@@ -132,8 +121,6 @@ static void throttle_destroy(void *self)
 static const struct mt_device_class throttle_device = {
 	.create = throttle_create,
 	.realize = throttle_realize,
-	.reset = throttle_reset,
-	.unrealize = throttle_unrealize,
 	.destroy = throttle_destroy,
 };
 

@@ -104,17 +104,6 @@ static int node_realize(void *self, struct mt_error *err)
 	return n->bitmaps ? 0 : err && err->code ? err->code : MT_ENOMEM;
 }
 
-static int node_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
-{
-	(void)self, (void)kind, (void)phase, (void)err;
-	return 0;
-}
-
-static void node_unrealize(void *self)
-{
-	(void)self;
-}
-
 static void node_destroy(void *self)
 {
 	struct node *n = self;
@@ -206,8 +195,6 @@ static const struct mt_block_format node_format = {
 static const struct mt_device_class node_device = {
 	.create = node_create,
 	.realize = node_realize,
-	.reset = node_reset,
-	.unrealize = node_unrealize,
 	.destroy = node_destroy,
 };
 

@@ -183,17 +183,11 @@ static void resume(void *self)
 	sci_update(self);
 }
 
-static void unrealize(void *self)
-{
-	(void)self;
-}
-
 static const struct mt_device_class device_class = {
 	.create = create,
 	.realize = realize,
 	.reset = reset,
 	.resume = resume,
-	.unrealize = unrealize,
 	.destroy = free,
 };
 

@@ -148,12 +148,6 @@ static int file_realize(void *self, struct mt_error *err)
 	return 0;
 }
 
-static int file_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
-{
-	(void)self, (void)kind, (void)phase, (void)err;
-	return 0;
-}
-
 static void file_unrealize(void *self)
 {
 	struct file *f = self;
@@ -173,7 +167,6 @@ static void file_destroy(void *self)
 static const struct mt_device_class file_device = {
 	.create = file_create,
 	.realize = file_realize,
-	.reset = file_reset,
 	.unrealize = file_unrealize,
 	.destroy = file_destroy,
 };

@@ -158,12 +158,6 @@ static int pty_realize(void *self, struct mt_error *err)
 	return p->flush && p->watch ? 0 : mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 }
 
-static int pty_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
-{
-	(void)self, (void)kind, (void)phase, (void)err;
-	return 0;
-}
-
 static void pty_unrealize(void *self)
 {
 	struct pty *p = self;
@@ -190,7 +184,6 @@ static void pty_destroy(void *self)
 static const struct mt_device_class pty_device = {
 	.create = pty_create,
 	.realize = pty_realize,
-	.reset = pty_reset,
 	.unrealize = pty_unrealize,
 	.destroy = pty_destroy,
 };

@@ -288,12 +288,6 @@ static int sock_realize(void *self, struct mt_error *err)
 	return 0;
 }
 
-static int sock_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
-{
-	(void)self, (void)kind, (void)phase, (void)err;
-	return 0;
-}
-
 static void sock_unrealize(void *self)
 {
 	struct sock *s = self;
@@ -323,7 +317,6 @@ static void sock_destroy(void *self)
 static const struct mt_device_class sock_device = {
 	.create = sock_create,
 	.realize = sock_realize,
-	.reset = sock_reset,
 	.unrealize = sock_unrealize,
 	.destroy = sock_destroy,
 };

@@ -144,22 +144,9 @@ static int realize(void *self, struct mt_error *err)
 	return d->mmio->region_add(d->inst, &desc, err) ? 0 : MT_EINVAL;
 }
 
-static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
-{
-	(void)self, (void)kind, (void)phase, (void)err;
-	return 0;
-}
-
-static void unrealize(void *self)
-{
-	(void)self;
-}
-
 static const struct mt_device_class device_class = {
 	.create = create,
 	.realize = realize,
-	.reset = reset,
-	.unrealize = unrealize,
 	.destroy = free,
 };
 

@@ -258,11 +258,6 @@ static void resume(void *self)
 	output_tell(d);
 }
 
-static void unrealize(void *self)
-{
-	(void)self;
-}
-
 static void destroy(void *self)
 {
 	struct pic *d = self;
@@ -323,7 +318,6 @@ static const struct mt_device_class device_class = {
 	.realize = realize,
 	.reset = reset,
 	.resume = resume,
-	.unrealize = unrealize,
 	.destroy = destroy,
 };
 

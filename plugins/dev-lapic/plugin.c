@@ -438,11 +438,6 @@ static void resume(void *self)
 	}
 }
 
-static void unrealize(void *self)
-{
-	(void)self;
-}
-
 static void destroy(void *self)
 {
 	struct lapic_dev *d = self;
@@ -541,7 +536,6 @@ static const struct mt_device_class device_class = {
 	.realize = realize,
 	.reset = reset,
 	.resume = resume,
-	.unrealize = unrealize,
 	.destroy = destroy,
 };
 

@@ -331,11 +331,6 @@ static const struct mt_state_class state_class = {
 	.schema = "riscv-aclint", .version = 1, .version_min = 1, .save = save, .load = load,
 };
 
-static void unrealize(void *self)
-{
-	(void)self;
-}
-
 static void destroy(void *self)
 {
 	struct aclint_dev *d = self;
@@ -351,7 +346,6 @@ static const struct mt_device_class device_class = {
 	.realize = realize,
 	.reset = reset,
 	.resume = resume,
-	.unrealize = unrealize,
 	.destroy = destroy,
 };
 

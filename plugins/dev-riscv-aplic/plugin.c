@@ -305,11 +305,6 @@ static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err
 	return 0;
 }
 
-static void unrealize(void *self)
-{
-	(void)self;
-}
-
 static void destroy(void *self)
 {
 	struct aplic_dev *d = self;
@@ -363,7 +358,6 @@ static const struct mt_device_class device_class = {
 	.realize = realize,
 	.reset = reset,
 	.resume = resume,
-	.unrealize = unrealize,
 	.destroy = destroy,
 };
 

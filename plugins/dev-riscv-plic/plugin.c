@@ -223,11 +223,6 @@ static const struct mt_state_class state_class = {
 	.schema = "riscv-plic", .version = 1, .version_min = 1, .save = save, .load = load,
 };
 
-static void unrealize(void *self)
-{
-	(void)self;
-}
-
 static void destroy(void *self)
 {
 	struct plic_dev *d = self;
@@ -243,7 +238,6 @@ static const struct mt_device_class device_class = {
 	.realize = realize,
 	.reset = reset,
 	.resume = resume,
-	.unrealize = unrealize,
 	.destroy = destroy,
 };
 

@@ -206,18 +206,12 @@ static int load(void *self, struct mt_state_in *in, const struct mt_state_reader
 	return 0;
 }
 
-static void unrealize(void *self)
-{
-	(void)self;
-}
-
 static const struct mt_device_class device_class = {
 	.create = create,
 	.realize = realize,
 	.reset = reset,
 	.quiesce = quiesce,
 	.resume = resume,
-	.unrealize = unrealize,
 	.destroy = free,
 };
 

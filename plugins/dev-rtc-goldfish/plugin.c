@@ -189,11 +189,6 @@ static int load(void *self, struct mt_state_in *in, const struct mt_state_reader
 	return mt_state_load(in, r, &table, version, &d->chip);
 }
 
-static void unrealize(void *self)
-{
-	(void)self;
-}
-
 static void destroy(void *self)
 {
 	free(self);
@@ -204,7 +199,6 @@ static const struct mt_device_class device_class = {
 	.realize = realize,
 	.reset = reset,
 	.resume = resume,
-	.unrealize = unrealize,
 	.destroy = destroy,
 };
 

@@ -101,7 +101,7 @@ void fake_free(struct fake *f)
 		return;
 	if (f->state == FAKE_RUNNING && f->dev->quiesce)
 		f->dev->quiesce(f->self);
-	if (f->state == FAKE_RUNNING || f->state == FAKE_REALIZED)
+	if ((f->state == FAKE_RUNNING || f->state == FAKE_REALIZED) && f->dev->unrealize)
 		f->dev->unrealize(f->self);
 	if (f->state != FAKE_NEW && f->state != FAKE_DEAD)
 		f->dev->destroy(f->self);
@@ -187,7 +187,7 @@ int fake_reset(struct fake *f, uint32_t kind, struct mt_error *err)
 	if (f->state == FAKE_RUNNING && f->dev->quiesce)
 		f->dev->quiesce(f->self);
 	f->state = FAKE_REALIZED;
-	for (uint32_t phase = MT_RESET_ENTER; phase <= MT_RESET_EXIT && !rc; phase++)
+	for (uint32_t phase = MT_RESET_ENTER; f->dev->reset && phase <= MT_RESET_EXIT && !rc; phase++)
 		rc = f->dev->reset(f->self, kind, phase, err);
 	if (rc)
 		return rc;

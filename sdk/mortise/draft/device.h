@@ -31,13 +31,13 @@ struct mt_device_class {
 	int (*create)(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err);
 	/* [main] */
 	int (*realize)(void *self, struct mt_error *err);
-	/* [main] may fail in MT_RESET_HOLD where it loads the guest */
+	/* [main] may fail in MT_RESET_HOLD where it loads the guest. NULL: nothing to reset. */
 	int (*reset)(void *self, uint32_t kind, uint32_t phase, struct mt_error *err);
 	/* [main] Stop own activity; returns when nothing is in flight. NULL: nothing to stop. */
 	void (*quiesce)(void *self);
 	/* [main] NULL: nothing to do. */
 	void (*resume)(void *self);
-	/* [main] */
+	/* [main] NULL: nothing to do; what services gave the instance goes by itself. */
 	void (*unrealize)(void *self);
 	/* [main] */
 	void (*destroy)(void *self);
