@@ -49,15 +49,16 @@ static const struct mt_block_format disk_format = { .info = disk_info, .map = di
 static inline struct file *disk_file(uint64_t bytes)
 {
 	struct file_options options = { .discard = true, .engine = FILE_ENGINE_THREADS };
-	char path[] = "/tmp/mortise-nbd-XXXXXX";
 	struct mt_error err = { .size = sizeof(err) };
 	struct file *file = NULL;
+	char *path = NULL;
 
-	options.fd = mkstemp(path);
+	options.fd = g_file_open_tmp("mortise-nbd.XXXXXX", &path, NULL);
 	if (options.fd >= 0 && ftruncate(options.fd, (off_t)bytes) == 0)
 		file = file_open(path, &options, &err);
 	close(options.fd);
 	unlink(path);
+	g_free(path);
 	return file;
 }
 

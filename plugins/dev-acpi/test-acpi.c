@@ -2,6 +2,7 @@
 /* dev-acpi: the language it writes, the tables of a board that the test describes, its registers; iasl as judge. */
 #include <fake/check-run.h>
 #include <fake/fake.h>
+#include <fake/image.h>
 #include <fake/state.h>
 #include <mortise/draft/acpi.h>
 #include <mortise/draft/power.h>
@@ -332,15 +333,15 @@ START_TEST(iasl)
 		"Device (PCI0)", "EisaId (\"PNP0A08\")", "0x03F8,", "0xC0000000,", "Name (_S5", "Return (Arg3)",
 		"0x0000004000000000,", "IRQNoFlags",
 	};
-	char folder[] = "/tmp/test-acpi-XXXXXX", command[256];
+	char folder[256], command[512];
 	const uint8_t *fadt;
 
-	if (!says("iasl -v 2>/dev/null", "ASL")) {
+	if (!fake_have("iasl")) {
 		puts("iasl is missing (acpica-tools): its part is skipped");
 		return;
 	}
 	ck_assert_int_eq(make_tables(), 0);
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	fake_folder_make(folder);
 	fadt = find("FACP");
 	table_file(folder, "dsdt", at_gpa(mt_get_le64(fadt + 140)));
 	table_file(folder, "facp", fadt);
@@ -352,8 +353,7 @@ START_TEST(iasl)
 	for (uint32_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
 		ck_assert_msg(says(command, wanted[i]), "no '%s'", wanted[i]);
 	ck_assert(!says(command, "Invalid") && !says(command, "Error"));
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	ck_assert_int_eq(system(command), 0);
+	fake_folder_remove(folder);
 }
 END_TEST
 

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <fake/check-run.h>
 #include <fake/fake.h>
+#include <fake/image.h>
 #include <fake/state.h>
 #include <mortise/draft/acpi.h>
 #include <stdio.h>
@@ -16,12 +17,11 @@
 
 static struct fake *f;
 static struct mt_error err;
-static char folder[64];
+static char folder[256];
 
 static void start(void)
 {
-	snprintf(folder, sizeof(folder), "/tmp/test-boot-x86-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	fake_folder_make(folder);
 	f = fake_new("dev-boot-x86");
 	fake_ram(f, 0, RAM_BYTES);
 	mt_error_init(&err);
@@ -29,21 +29,14 @@ static void start(void)
 
 static void stop(void)
 {
-	static const char *const names[] = { "kernel", "initrd" };
-	char path[128];
-
 	fake_free(f);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-		unlink(path);
-	}
-	rmdir(folder);
+	fake_folder_remove(folder);
 }
 
 /* Writes a file of the key's name and sets the property. */
 static void file(const char *key, const void *data, size_t len, size_t total)
 {
-	char path[128];
+	char path[300];
 	FILE *out;
 
 	snprintf(path, sizeof(path), "%s/%s", folder, key);
@@ -382,7 +375,7 @@ START_TEST(damaged_headers)
 		struct elf e = elf_file(2 * MIB);
 		uint8_t head[0x400], *bytes = i & 1 ? head : (uint8_t *)&e;
 		size_t len = i & 1 ? sizeof(head) : sizeof(e);
-		char path[128];
+		char path[300];
 		FILE *out;
 
 		linux_head(head, 16 * MIB);
