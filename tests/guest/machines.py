@@ -27,7 +27,8 @@ CROSS = os.environ.get("RISCV64_CC", "riscv64-linux-gnu-gcc")
 
 BOOT_SECONDS = 200
 END_SECONDS = 20
-PROMPT = rb"debian:[^\r\n]*# "
+# With the line editor's question: what is typed before the answer has gone makes the answer a part of the output.
+PROMPT = rb"debian:[^\r\n]*# \x1b\[6n"
 FINISHER = {"virt-riscv64": 0x00100000, "virt-riscv64-aia": 0x00100000, "lite-riscv64": 0x03000000}
 
 # the same boards of qemu-system-riscv64
