@@ -551,30 +551,17 @@ START_TEST(goes_on)
 }
 END_TEST
 
-static void refused(const char *path, uint64_t value)
-{
-	struct fake_state *saved = fake_save(f);
-	struct fake *other = make();
-	struct mt_error err = { .size = sizeof(err) };
-
-	fake_state_set(saved, fake_state_find(saved, path), 0, value);
-	ck_assert_int_lt(fake_load(other, saved, &err), 0);
-	ck_assert_ptr_nonnull(strstr(err.message, "count"));
-	fake_free(other);
-	fake_state_free(saved);
-}
-
 START_TEST(hostile_state)
 {
-	refused("counters[0]/count", 0);
-	refused("counters[1]/count", 65537);
-	refused("counters[1]/control", 0x04);
-	refused("counters[0]/gate", 0);
-	refused("counters[2]/gate", 1);
-	refused("counters[0]/phase", 2);
-	refused("counters[0]/start", 1ull << 63);
-	refused("counters[2]/held", 1ull << 62);
-	refused("counters[2]/switch_at", UINT64_MAX - 1);
+	fake_state_refuses(f, make, "counters[0]/count", 0, 0, "count");
+	fake_state_refuses(f, make, "counters[1]/count", 0, 65537, "count");
+	fake_state_refuses(f, make, "counters[1]/control", 0, 0x04, "count");
+	fake_state_refuses(f, make, "counters[0]/gate", 0, 0, "count");
+	fake_state_refuses(f, make, "counters[2]/gate", 0, 1, "count");
+	fake_state_refuses(f, make, "counters[0]/phase", 0, 2, "count");
+	fake_state_refuses(f, make, "counters[0]/start", 0, 1ull << 63, "count");
+	fake_state_refuses(f, make, "counters[2]/held", 0, 1ull << 62, "count");
+	fake_state_refuses(f, make, "counters[2]/switch_at", 0, UINT64_MAX - 1, "count");
 }
 END_TEST
 

@@ -617,27 +617,14 @@ START_TEST(goes_on)
 }
 END_TEST
 
-static void refused(const char *path, uint64_t value)
-{
-	struct fake_state *saved = fake_save(f);
-	struct fake *other = make();
-	struct mt_error err = { .size = sizeof(err) };
-
-	fake_state_set(saved, fake_state_find(saved, path), 0, value);
-	ck_assert_int_lt(fake_load(other, saved, &err), 0);
-	ck_assert_ptr_nonnull(strstr(err.message, "chips"));
-	fake_free(other);
-	fake_state_free(saved);
-}
-
 START_TEST(hostile_state)
 {
-	refused("chips[0]/lowest", 8);
-	refused("chips[0]/elcr", 1);
-	refused("chips[1]/elcr", 0x20);
-	refused("chips[1]/step", 1);
-	refused("chips[1]/step", 3);
-	refused("chips[0]/icw4", 0x20);
+	fake_state_refuses(f, make, "chips[0]/lowest", 0, 8, "chips");
+	fake_state_refuses(f, make, "chips[0]/elcr", 0, 1, "chips");
+	fake_state_refuses(f, make, "chips[1]/elcr", 0, 0x20, "chips");
+	fake_state_refuses(f, make, "chips[1]/step", 0, 1, "chips");
+	fake_state_refuses(f, make, "chips[1]/step", 0, 3, "chips");
+	fake_state_refuses(f, make, "chips[0]/icw4", 0, 0x20, "chips");
 }
 END_TEST
 

@@ -204,26 +204,13 @@ START_TEST(state)
 }
 END_TEST
 
-static void refused(const char *path, uint32_t index, uint64_t value, const char *why)
-{
-	struct fake_state *saved = fake_save(f);
-	struct fake *other = make();
-	struct mt_error err = { .size = sizeof(err) };
-
-	fake_state_set(saved, fake_state_find(saved, path), index, value);
-	ck_assert_int_lt(fake_load(other, saved, &err), 0);
-	ck_assert_ptr_nonnull(strstr(fake_state_refused(saved), why));
-	fake_free(other);
-	fake_state_free(saved);
-}
-
 START_TEST(hostile_state)
 {
-	refused("id", 0, 16, "id: ");
-	refused("lines", 0, 1u << 24, "lines: ");
-	refused("entry", 5, 1u << 12, "bits that no entry has");
-	refused("entry", 23, 1ull << 40, "bits that no entry has");
-	refused("entry", 0, IRR | 0x20, "edge with remote IRR");
+	fake_state_refuses(f, make, "id", 0, 16, "id: ");
+	fake_state_refuses(f, make, "lines", 0, 1u << 24, "lines: ");
+	fake_state_refuses(f, make, "entry", 5, 1u << 12, "bits that no entry has");
+	fake_state_refuses(f, make, "entry", 23, 1ull << 40, "bits that no entry has");
+	fake_state_refuses(f, make, "entry", 0, IRR | 0x20, "edge with remote IRR");
 }
 END_TEST
 

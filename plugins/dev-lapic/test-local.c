@@ -319,18 +319,6 @@ START_TEST(goes_on)
 }
 END_TEST
 
-static void refused(const char *path, uint32_t element, uint64_t value)
-{
-	struct fake_state *saved = fake_save(f);
-	struct fake *other = make();
-	struct mt_error err = { .size = sizeof(err) };
-
-	fake_state_set(saved, fake_state_find(saved, path), element, value);
-	ck_assert_int_lt(fake_load(other, saved, &err), 0);
-	fake_free(other);
-	fake_state_free(saved);
-}
-
 START_TEST(hostile_state)
 {
 	struct fake_state *saved = fake_save(f);
@@ -339,18 +327,18 @@ START_TEST(hostile_state)
 	ck_assert_int_lt(fake_load(other, saved, NULL), 0);
 	fake_free(other);
 	fake_state_free(saved);
-	refused("apic[0]/irr", 0, 1);
-	refused("apic[3]/isr", 0, 0x8000);
-	refused("apic[0]/line", 1, 2);
-	refused("apic[1]/lvt", 0, 0x4000);
-	refused("apic[1]/lvt", 4, 0x4000);
-	refused("apic[1]/dfr", 0, 0);
-	refused("apic[1]/svr", 0, 0x200);
-	refused("apic[2]/divide", 0, 4);
-	refused("apic[2]/deadline_ns", 0, 5);
-	refused("apic[2]/errors", 0, 1);
-	refused("apic[2]/icr_low", 0, 0x1000);
-	refused("apic[2]/extint", 0, 2);
+	fake_state_refuses(f, make, "apic[0]/irr", 0, 1, "apic");
+	fake_state_refuses(f, make, "apic[3]/isr", 0, 0x8000, "apic");
+	fake_state_refuses(f, make, "apic[0]/line", 1, 2, "apic");
+	fake_state_refuses(f, make, "apic[1]/lvt", 0, 0x4000, "apic");
+	fake_state_refuses(f, make, "apic[1]/lvt", 4, 0x4000, "apic");
+	fake_state_refuses(f, make, "apic[1]/dfr", 0, 0, "apic");
+	fake_state_refuses(f, make, "apic[1]/svr", 0, 0x200, "apic");
+	fake_state_refuses(f, make, "apic[2]/divide", 0, 4, "apic");
+	fake_state_refuses(f, make, "apic[2]/deadline_ns", 0, 5, "apic");
+	fake_state_refuses(f, make, "apic[2]/errors", 0, 1, "apic");
+	fake_state_refuses(f, make, "apic[2]/icr_low", 0, 0x1000, "apic");
+	fake_state_refuses(f, make, "apic[2]/extint", 0, 2, "apic");
 }
 END_TEST
 

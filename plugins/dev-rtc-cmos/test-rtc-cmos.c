@@ -456,29 +456,16 @@ START_TEST(wall_goes_on)
 }
 END_TEST
 
-static void refused(uint32_t index, uint32_t value)
-{
-	struct fake_state *state = fake_save(f);
-	struct mt_error err = { .size = sizeof(err) };
-	struct fake *other = make();
-
-	fake_state_set(state, fake_state_find(state, "ram"), index, value);
-	ck_assert_int_lt(fake_load(other, state, &err), 0);
-	ck_assert_ptr_nonnull(strstr(err.message, "ram"));
-	fake_free(other);
-	fake_state_free(state);
-}
-
 START_TEST(hostile_state)
 {
 	struct fake_state *state = fake_save(f);
 	struct fake *other = make();
 
-	refused(RTC_SECONDS, 0x80);
-	refused(RTC_A, 0xa6);
-	refused(RTC_B, B_SET | B_UIE);
-	refused(RTC_C, C_IRQF);
-	refused(RTC_D, 0);
+	fake_state_refuses(f, make, "ram", RTC_SECONDS, 0x80, "ram");
+	fake_state_refuses(f, make, "ram", RTC_A, 0xa6, "ram");
+	fake_state_refuses(f, make, "ram", RTC_B, B_SET | B_UIE, "ram");
+	fake_state_refuses(f, make, "ram", RTC_C, C_IRQF, "ram");
+	fake_state_refuses(f, make, "ram", RTC_D, 0, "ram");
 	fake_prop(other, "century", "0x37");
 	ck_assert_int_lt(fake_load(other, state, NULL), 0);
 	fake_free(other);

@@ -188,3 +188,23 @@ void fake_state_check(struct fake *f, struct fake *(*make)(void))
 		try_field(f, make, first, i);
 	fake_state_free(first);
 }
+
+void fake_state_refuses(struct fake *f, struct fake *(*make)(void), const char *path, uint32_t index, uint64_t value,
+			const char *why)
+{
+	struct fake_state *saved = fake_save(f);
+	uint32_t field = fake_state_find(saved, path);
+	struct fake *g = make();
+	struct mt_error err;
+
+	mt_error_init(&err);
+	if (field == fake_state_fields(saved))
+		fake_die("%s saves no %s", f->class_name, path);
+	fake_state_set(saved, field, index, value);
+	if (fake_load(g, saved, &err) >= 0)
+		fake_die("%s took %s = 0x%llx", f->class_name, path, (unsigned long long)value);
+	if (!strstr(fake_state_refused(saved), why))
+		fake_die("%s refuses %s by '%s', which lacks '%s'", f->class_name, path, fake_state_refused(saved), why);
+	fake_free(g);
+	fake_state_free(saved);
+}

@@ -55,4 +55,11 @@ const char *fake_state_differs(const struct fake_state *a, const struct fake_sta
  */
 void fake_state_check(struct fake *f, struct fake *(*make)(void));
 
+/*
+ * What `f` saves, with element `index` of one field changed, is refused by a fresh instance, in words that hold `why`;
+ * aborts otherwise. `f` goes on.
+ */
+void fake_state_refuses(struct fake *f, struct fake *(*make)(void), const char *path, uint32_t index, uint64_t value,
+			const char *why);
+
 #endif
