@@ -21,7 +21,7 @@ void quick_took(struct quick *quick, int64_t now_us, int64_t took_us, bool waite
 	quick->watch_until_us = MAX(now_us, quick->rest_until_us) + QUICK_WATCH_US;
 }
 
-/* How often this thread has slept: a third of the cost of a write, so it is asked only when there is a reason. */
+/* How often this thread has slept: half the cost of a write, so it is asked once a batch, and after a slow one. */
 static int64_t sleeps(void)
 {
 	struct rusage usage = { .ru_nvcsw = 0 };
@@ -32,19 +32,26 @@ static int64_t sleeps(void)
 
 bool quick_write(struct quick *quick, struct bop *op)
 {
-	int64_t begun_us, now_us, before = 0;
-	bool watched;
+	int64_t begun_us, now_us, before;
+	bool waited = false;
 
 	if (!may_be_quick(quick, op))
 		return false;
 	begun_us = g_get_monotonic_time();
 	if (begun_us < quick->rest_until_us)
 		return false;
-	watched = begun_us < quick->watch_until_us;
-	before = watched ? sleeps() : 0;
+	if (begun_us < quick->watch_until_us && !quick->counted) {
+		quick->sleeps = sleeps();
+		quick->counted = true;
+	}
 	op->result = engine_do(op);
 	now_us = g_get_monotonic_time();
-	quick_took(quick, now_us, now_us - begun_us, watched && sleeps() != before);
+	if (quick->counted && now_us - begun_us >= QUICK_SLOW_US) {
+		before = quick->sleeps;
+		quick->sleeps = sleeps();
+		waited = quick->sleeps != before;
+	}
+	quick_took(quick, now_us, now_us - begun_us, waited);
 	quick->batch_bytes += op->len_bytes;
 	return true;
 }
@@ -66,4 +73,5 @@ bool quick_read(struct bop *op)
 void quick_kick(struct quick *quick)
 {
 	quick->batch_bytes = 0;
+	quick->counted = false;
 }

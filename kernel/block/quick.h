@@ -22,6 +22,8 @@
 struct quick {
 	int64_t rest_until_us, watch_until_us;
 	uint64_t batch_bytes;
+	int64_t sleeps;                      /* of the batch's thread, when it is `counted` */
+	bool counted;
 };
 
 /* True: done, op->result is set. False: it is the engine's. */

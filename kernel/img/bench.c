@@ -9,7 +9,7 @@
 #include "kernel/img/img.h"
 
 struct slot {
-	struct mt_block_req req, *pointer;
+	struct mt_block_req req;
 	struct mt_iov iov;
 };
 
@@ -49,14 +49,13 @@ static bool slots_make(struct bench *b)
 	b->idle = g_new0(struct slot *, b->depth);
 	for (uint64_t i = 0; i < b->depth; i++) {
 		b->slots[i].iov = (struct mt_iov){ .hva = b->memory + i * b->size, .len_bytes = b->size };
-		b->slots[i].pointer = &b->slots[i].req;
 		b->idle[b->idle_count++] = &b->slots[i];
 	}
 	b->at = b->offset;
 	return true;
 }
 
-static void begin_one(struct bench *b)
+static struct mt_block_req *next(struct bench *b)
 {
 	struct slot *slot = b->idle[--b->idle_count];
 	bool flush = b->write && b->flush_every && b->since_flush >= b->flush_every;
@@ -74,7 +73,19 @@ static void begin_one(struct bench *b)
 			b->at = b->offset;
 	}
 	b->since_flush = flush ? 0 : b->since_flush + 1;
-	request_submit(b->image->block, &slot->pointer, 1);
+	return &slot->req;
+}
+
+/* All that are idle, as a guest that fills its ring and kicks once. */
+static void begin(struct bench *b)
+{
+	struct mt_block_req *reqs[64];
+	uint32_t n = 0;
+
+	while (n < G_N_ELEMENTS(reqs) && b->idle_count && b->begun < b->count)
+		reqs[n++] = next(b);
+	if (n)
+		request_submit(b->image->block, reqs, n);
 }
 
 static int work(struct bench *b)
@@ -86,7 +97,7 @@ static int work(struct bench *b)
 		uint32_t n;
 
 		while (!code && b->idle_count && b->begun < b->count)
-			begin_one(b);
+			begin(b);
 		n = request_reap(b->image->block, done, 64);
 		for (uint32_t i = 0; i < n; i++) {
 			b->idle[b->idle_count++] = done[i]->user;

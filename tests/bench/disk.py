@@ -19,17 +19,20 @@ import peers
 from peers import m
 
 RAW, QCOW2, FIO, QEMU, QEMU_QCOW2 = "mortise", "mortise qcow2", "fio", "qemu-img", "qemu-img qcow2"
+# fio that hands over as many requests at once as there are, as mortise does
+FIO_BATCH = "fio, batches"
+ALL = (RAW, QCOW2, FIO, FIO_BATCH, QEMU, QEMU_QCOW2)
 # name, who, words: write, cache mode, fresh image
 JOBS = [
-    ("read, cached", (RAW, QCOW2, FIO, QEMU, QEMU_QCOW2), False, "writeback", False),
-    ("write, cached", (RAW, QCOW2, FIO, QEMU, QEMU_QCOW2), True, "writeback", False),
-    ("read, direct", (RAW, QCOW2, FIO, QEMU, QEMU_QCOW2), False, "none", False),
-    ("write, direct", (RAW, QCOW2, FIO, QEMU, QEMU_QCOW2), True, "none", False),
+    ("read, cached", ALL, False, "writeback", False),
+    ("write, cached", ALL, True, "writeback", False),
+    ("read, direct", ALL, False, "none", False),
+    ("write, direct", ALL, True, "none", False),
     ("first write, cached", (QCOW2, QEMU_QCOW2), True, "writeback", True),
     ("first write, direct", (QCOW2, QEMU_QCOW2), True, "none", True),
 ]
 # (better, than): below 1 the first is faster
-PAIRS = [(RAW, FIO), (QCOW2, RAW), (RAW, QEMU), (QCOW2, QEMU_QCOW2)]
+PAIRS = [(RAW, FIO), (RAW, FIO_BATCH), (QCOW2, RAW), (RAW, QEMU), (QCOW2, QEMU_QCOW2)]
 CLUSTER = 65536
 
 
@@ -39,14 +42,15 @@ def bench_words(program, path, fmt, count, write, cache, step):
     return words + (["-w"] if write else []) + [path]
 
 
-def fio_words(path, count, write, cache):
+def fio_words(name, path, count, write, cache):
+    batch = ["--iodepth_batch_submit=32", "--iodepth_batch_complete_max=32"] if name == FIO_BATCH else []
     return ["fio", "--name=x", "--filename=" + path, "--rw=" + ("write" if write else "read"), "--bs=4k", "--iodepth=32",
             "--ioengine=io_uring", f"--direct={int(cache == 'none')}", "--size=" + str(os.path.getsize(path)),
-            f"--io_size={count * 4096}", "--output-format=json", "--thread", "--invalidate=0", "--overwrite=1"]
+            f"--io_size={count * 4096}", "--output-format=json", "--thread", "--invalidate=0", "--overwrite=1", *batch]
 
 
 def own_seconds(name, output):
-    if name == FIO:
+    if name in (FIO, FIO_BATCH):
         job = json.loads(output)["jobs"][0]
         done = job["read"] if job["read"]["total_ios"] else job["write"]
         return done["runtime"] / 1e3
@@ -83,8 +87,8 @@ def words_of(name, job, args, folder):
             os.unlink(fresh_path)
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", fresh_path, str(count // 4 * CLUSTER)], check=True)
         words = bench_words(program, fresh_path, "qcow2", count // 4, write, cache, CLUSTER)
-    elif name == FIO:
-        return fio_words(raw, count, write, cache)
+    elif name in (FIO, FIO_BATCH):
+        return fio_words(name, raw, count, write, cache)
     elif name in (QCOW2, QEMU_QCOW2):
         words = bench_words(program, qcow2, "qcow2", count, write, cache, 0)
     else:
