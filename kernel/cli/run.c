@@ -14,7 +14,7 @@ static int run_file(const struct cli_args *args, const char *file, const char *n
 {
 	struct run_options options = {
 		.name = name, .restore = restore, .quiet = cli_flag(args, "quiet"), .attach = monitor_attach,
-		.gdb = cli_value(args, "gdb"), .wait = cli_flag(args, "wait"),
+		.gdb = cli_value(args, "gdb"), .wait = cli_flag(args, "wait"), .verbose = cli_flag(args, "verbose"),
 	};
 	struct diag *d = diag_create();
 	struct cli_machine m = { 0 };
@@ -63,6 +63,7 @@ static int run_verb(const struct cli_args *args)
 static const struct cli_option run_options[] = {
 	{ 0, "restore", "DIR", "go on from a snapshot, instead of a FILE" },
 	{ 'q', "quiet", NULL, "say nothing that is not an error" },
+	{ 0, "verbose", NULL, "say also what only matters when something is slow or wrong" },
 	{ 0, "gdb", "unix:PATH|tcp:HOST:PORT", "listen there for a debugger" },
 	{ 0, "wait", NULL, "do not start before the debugger says so" },
 	{ 0, NULL, NULL, NULL },

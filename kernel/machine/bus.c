@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Regions of registers: making them, and every access to them. Accesses come on vCPU threads (bus_read,
- * bus_write) and, as messages, on any thread; eventfd bindings change on any thread.
+ * bus_write) and, as messages, on any thread. Bindings to eventfds are kernel/bind's.
  *
  * The rule that is easy to break: an instance is never entered twice on one thread. A thread keeps the chain
  * of instances that it is inside of, and an access that would come back to one of them gets MT_BUS_DEVICE. Who tells
@@ -9,7 +9,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "kernel/machine/dma.h"
 #include "kernel/machine/fault.h"
@@ -218,27 +217,6 @@ uint32_t bus_read(const struct mt_flat_range *range, uint64_t addr, uint32_t wid
 	return with_leave(result, changes);
 }
 
-/*
- * Under the lock of the bindings: after bind_eventfd has unbound a descriptor on another thread, no vCPU can
- * be about to signal it.
- */
-static bool write_is_bound(struct mt_region *region, const struct mt_access *access, uint64_t value)
-{
-	bool bound = false;
-
-	pthread_mutex_lock(&region->binding_lock);
-	for (uint32_t i = 0; i < region->binding_count && !bound; i++) {
-		const struct region_binding *b = &region->bindings[i];
-
-		bound = b->offset == access->offset && b->width == access->width &&
-			(!b->match_value || b->value == value);
-		if (bound)
-			eventfd_write(b->fd, 1);
-	}
-	pthread_mutex_unlock(&region->binding_lock);
-	return bound;
-}
-
 static uint32_t memory_write(const struct mt_flat_range *range, uint64_t addr, uint32_t width, uint64_t value)
 {
 	uint64_t at = addr - range->gpa;
@@ -266,8 +244,8 @@ uint32_t bus_write(const struct mt_flat_range *range, uint64_t addr, uint32_t wi
 	access.offset = range->region_offset + (addr - range->gpa);
 	access.width = width;
 	value &= width_mask(width);
-	if (__atomic_load_n(&region->binding_count, __ATOMIC_ACQUIRE) &&
-	    write_is_bound(region, &access, value))
+	if (__atomic_load_n(&region->bindings.count, __ATOMIC_ACQUIRE) &&
+	    bindings_serve(&region->bindings, &access, value))
 		return MT_BUS_OK;
 	if (!is_declared(region, access.offset, width) && (region->flags & MT_REGION_STRICT))
 		return MT_BUS_DEVICE;
@@ -384,7 +362,7 @@ static struct mt_region *region_make(struct mt_inst *inst, void *self, const str
 	region->width_min = desc->width_min;
 	region->width_max = desc->width_max;
 	region->takes_messages = (inst->cls->flags & MT_CLASS_PARALLEL) && inst_role(inst, ROLE_MSI_TARGET);
-	pthread_mutex_init(&region->binding_lock, NULL);
+	bindings_init(&region->bindings);
 	return region;
 }
 
@@ -392,8 +370,7 @@ static void region_free(void *arg)
 {
 	struct mt_region *region = arg;
 
-	pthread_mutex_destroy(&region->binding_lock);
-	g_free(region->bindings);
+	bindings_free(&region->bindings);
 	g_free(region->name);
 	g_free(region);
 }
@@ -418,6 +395,8 @@ int bus_region_place(struct mt_region *region, uint64_t gpa, struct mt_error *er
 	bus_region_unplace(region);
 	code = space_place_region(region->space, region, gpa, err);
 	region->placed = code == 0;
+	if (region->placed)
+		bindings_placed(region, gpa);
 	space_commit(region->space);
 	return code;
 }
@@ -425,8 +404,10 @@ int bus_region_place(struct mt_region *region, uint64_t gpa, struct mt_error *er
 void bus_region_unplace(struct mt_region *region)
 {
 	space_begin(region->space);
-	if (region->placed)
+	if (region->placed) {
+		bindings_unplaced(region);
 		space_unplace_region(region->space, region);
+	}
 	region->placed = false;
 	space_commit(region->space);
 }
@@ -462,55 +443,7 @@ static struct mt_region *region_add(struct mt_inst *inst, const struct mt_region
 	return region;
 }
 
-/* Bindings */
-
-static bool binding_is(const struct region_binding *a, const struct region_binding *b)
-{
-	return a->offset == b->offset && a->width == b->width && a->match_value == b->match_value &&
-	       (!a->match_value || a->value == b->value);
-}
-
-/* With the lock of the bindings held. */
-static int binding_set(struct mt_region *region, const struct region_binding *binding)
-{
-	uint32_t count = region->binding_count, i = 0;
-
-	while (i < count && !binding_is(&region->bindings[i], binding))
-		i++;
-	if (binding->fd >= 0 && i < count)
-		return MT_EBUSY;
-	if (binding->fd < 0 && i == count)
-		return MT_ENOENT;
-	if (binding->fd < 0) {
-		region->bindings[i] = region->bindings[count - 1];
-		__atomic_store_n(&region->binding_count, count - 1, __ATOMIC_RELEASE);
-		return 0;
-	}
-	region->bindings = g_renew(struct region_binding, region->bindings, count + 1);
-	region->bindings[count] = *binding;
-	__atomic_store_n(&region->binding_count, count + 1, __ATOMIC_RELEASE);
-	return 0;
-}
-
-static int bind_eventfd(struct mt_region *region, uint64_t offset, uint32_t width, uint32_t match_value,
-			uint64_t value, int fd, struct mt_error *err)
-{
-	struct region_binding binding = { offset, value, width, match_value != 0, fd };
-	int code;
-
-	if (!is_width(width) || offset >= region->len_bytes || width > region->len_bytes - offset)
-		return fault_set(err, MT_ERANGE, NULL, NULL, "'%s' has no %u bytes at 0x%llx to bind",
-				 region->name, width, (unsigned long long)offset);
-	pthread_mutex_lock(&region->binding_lock);
-	code = binding_set(region, &binding);
-	pthread_mutex_unlock(&region->binding_lock);
-	if (code == 0)
-		return 0;
-	return fault_set(err, code, NULL, NULL, "0x%llx of '%s' is %s", (unsigned long long)offset,
-			 region->name, code == MT_EBUSY ? "bound already" : "not bound");
-}
-
 const struct mt_mmio_host bus_mmio_host = {
 	.region_add = region_add,
-	.bind_eventfd = bind_eventfd,
+	.bind_eventfd = bindings_bind,
 };

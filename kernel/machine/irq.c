@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "kernel/bind/bind.h"
 #include "kernel/machine/fault.h"
 #include "kernel/machine/loop.h"
 #include "kernel/machine/machine.h"
@@ -43,6 +44,7 @@ struct mt_line {
 	struct mt_line *next;          /* of the input */
 	struct loop_watch *watch;      /* of the bound eventfd */
 	int fd, resample_fd;
+	bool taken;                    /* the accelerator serves the binding */
 	bool resampling;               /* raised by the eventfd, waits for the end of the interrupt */
 };
 
@@ -160,12 +162,68 @@ static struct input *input_get(struct mt_inst *sink, const struct mt_irq_sink *r
 	return input;
 }
 
+/* Eventfds */
+
+/* [io] The descriptor was signalled. */
+static void line_signalled(void *arg, uint32_t events)
+{
+	struct mt_line *line = arg;
+	eventfd_t count;
+
+	(void)events;
+	if (eventfd_read(line->fd, &count) < 0)
+		return;
+	pthread_mutex_lock(&line->input->lock);
+	line_change(line, 1);
+	if (line->resample_fd < 0)
+		line_change(line, 0);
+	else
+		line->resampling = true;
+	pthread_mutex_unlock(&line->input->lock);
+}
+
+static bool line_watch(struct mt_line *line)
+{
+	line->watch = loop_watch_add(line->inst->loop, line->fd, MT_FD_READ, line_signalled, line);
+	return line->watch != NULL;
+}
+
+/*
+ * An accelerator's pulse ends with the input low, whoever else holds it high. So what has several sources is
+ * served here, unless it is for the end of the interrupt: that is or-ed there too.
+ */
+static void input_share(const struct input *input)
+{
+	for (struct mt_line *line = input->lines; line; line = line->next) {
+		if (!line->taken || line->resample_fd >= 0)
+			continue;
+		bind_line_give(input->sink, input->number, line->fd, -1);
+		line->taken = false;
+		if (!line_watch(line))
+			log_message(line->inst->machine, line->inst, MT_LOG_ERROR,
+				    "interrupt %s: descriptor %d cannot be watched", line->name, line->fd);
+	}
+}
+
+static bool line_take(struct mt_line *line)
+{
+	const struct input *input = line->input;
+	bool alone = input->lines == line && !line->next;
+
+	line->taken = input->role && (alone || line->resample_fd >= 0) &&
+		      bind_line_take(input->sink, input->number, line->fd, line->resample_fd);
+	return line->taken;
+}
+
 /* Lines */
 
 static void line_unbind(struct mt_line *line)
 {
 	struct inputs *inputs;
 
+	if (line->taken && line->input)
+		bind_line_give(line->input->sink, line->input->number, line->fd, line->resample_fd);
+	line->taken = false;
 	if (!line->watch)
 		return;
 	loop_watch_remove(line->watch);
@@ -207,6 +265,7 @@ static struct mt_line *line_new(struct mt_inst *inst, struct input *input, const
 	line->input = input;
 	line->inst = inst;
 	line->resample_fd = -1;
+	input_share(input);
 	pthread_mutex_lock(&input->lock);
 	line->next = input->lines;
 	input->lines = line;
@@ -271,26 +330,6 @@ static uint32_t vcpu_count(struct mt_inst *inst)
 	return inst->machine->vcpu_count;
 }
 
-/* Eventfds */
-
-/* [io] The descriptor was signalled. */
-static void line_signalled(void *arg, uint32_t events)
-{
-	struct mt_line *line = arg;
-	eventfd_t count;
-
-	(void)events;
-	if (eventfd_read(line->fd, &count) < 0)
-		return;
-	pthread_mutex_lock(&line->input->lock);
-	line_change(line, 1);
-	if (line->resample_fd < 0)
-		line_change(line, 0);
-	else
-		line->resampling = true;
-	pthread_mutex_unlock(&line->input->lock);
-}
-
 static int line_bind_eventfd(struct mt_line *line, int fd, int resample_fd, struct mt_error *err)
 {
 	struct inputs *inputs;
@@ -301,15 +340,16 @@ static int line_bind_eventfd(struct mt_line *line, int fd, int resample_fd, stru
 		line_unbind(line);
 		return 0;
 	}
-	if (line->watch)
+	if (line->watch || line->taken)
 		return fault_set(err, MT_EBUSY, NULL, NULL, "the line is bound already");
 	line->fd = fd;
 	line->resample_fd = resample_fd < 0 ? -1 : resample_fd;
+	if (line_take(line))
+		return 0;
 	inputs = inst_data_get(line->input->sink, &inputs_key);
 	if (resample_fd >= 0)
 		__atomic_add_fetch(&inputs->resampled, 1, __ATOMIC_RELEASE);
-	line->watch = loop_watch_add(line->inst->loop, fd, MT_FD_READ, line_signalled, line);
-	if (line->watch)
+	if (line_watch(line))
 		return 0;
 	if (resample_fd >= 0)
 		__atomic_sub_fetch(&inputs->resampled, 1, __ATOMIC_RELEASE);
@@ -349,8 +389,8 @@ static void end_of_interrupt(struct mt_inst *sink, uint32_t number)
 }
 
 /*
- * Saved state: the lines that are raised. Sinks and vCPUs have saved the or-ed levels that they were told of, so
- * that nobody is told when the levels come back.
+ * Saved state: the lines that are raised. Sinks and vCPUs have saved the or-ed levels that they were told of,
+ * so that nobody is told when the levels come back.
  */
 
 static void inputs_visit(struct machine *m, void (*fn)(struct mt_line *line, void *arg), void *arg)

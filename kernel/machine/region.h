@@ -3,15 +3,8 @@
 #ifndef MORTISE_KERNEL_REGION_H
 #define MORTISE_KERNEL_REGION_H
 
-#include <pthread.h>
-
+#include "kernel/bind/bind.h"
 #include "kernel/machine/space.h"
-
-struct region_binding {
-	uint64_t offset, value;
-	uint32_t width, match_value;
-	int fd;
-};
 
 struct mt_region {
 	struct space *space;
@@ -23,9 +16,7 @@ struct mt_region {
 	uint32_t flags, width_min, width_max;
 	bool placed;
 	bool takes_messages;           /* of devices, and not only accesses of vCPUs */
-	uint32_t binding_count;        /* atomic: 0 spares every write the lock */
-	pthread_mutex_t binding_lock;
-	struct region_binding *bindings;
+	struct bindings bindings;      /* to eventfds */
 };
 
 /* Between space_begin and space_commit. Refuses an overlap, naming both. */

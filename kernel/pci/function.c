@@ -331,6 +331,11 @@ static struct mt_pci *attach(struct mt_inst *inst, const struct mt_pci_desc *fro
 	return f;
 }
 
+static struct mt_region *bar_region(struct mt_pci *f, uint32_t bar)
+{
+	return bar < MT_PCI_BARS ? f->bars[bar].region : NULL;
+}
+
 static void identify(struct mt_pci *f, const struct mt_pci_desc *from)
 {
 	struct mt_pci_desc desc;
@@ -358,4 +363,5 @@ const struct mt_pci_host pci_host = {
 	.msix_enabled = msix_enabled,
 	.message = msix_message,
 	.intx = intx_set,
+	.bar_region = bar_region,
 };

@@ -428,7 +428,7 @@ static uint32_t queue_enabled(struct mt_vdev *vdev, uint32_t queue)
 	return enabled;
 }
 
-static void notify(struct mt_vdev *vdev, uint32_t queue)
+void vdev_notify(struct mt_vdev *vdev, uint32_t queue)
 {
 	struct mt_vq *vq = queue_at(vdev, queue);
 
@@ -455,6 +455,7 @@ const struct mt_virtio_transport virtio_transport_host = {
 	.queue_set = queue_set,
 	.queue_enable = queue_enable,
 	.queue_enabled = queue_enabled,
-	.notify = notify,
+	.notify = vdev_notify,
 	.withhold = withhold,
+	.kick_by_eventfd = vdev_kick_by_eventfd,
 };

@@ -48,6 +48,10 @@ void vdev_broken(struct mt_vdev *vdev, const char *why);
 void vdev_config_changed(struct mt_vdev *vdev);
 /* [any] under the device's lock: tells the driver of a queue */
 void vdev_interrupt(struct mt_vdev *vdev, uint32_t source);
+/* [vcpu], [main] or [io]: as mt_virtio_transport */
+void vdev_notify(struct mt_vdev *vdev, uint32_t queue);
+int vdev_kick_by_eventfd(struct mt_vdev *vdev, uint32_t queue, struct mt_region *region, uint64_t offset,
+			 uint32_t width, uint32_t match_queue, struct mt_error *err);
 /* Calls the device's notify from its loop: there is room again. */
 void vdev_notify_later(struct mt_vq *vq);
 

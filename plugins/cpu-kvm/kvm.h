@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cpu-kvm inside. What is of every host: the VM (vm.c), its memory slots (slots.c), the run loop (run.c), and the
- * attachment (plugin.c). What is of one host's CPU is behind arch.h, in a folder of its own.
+ * attachment (plugin.c), eventfds (eventfd.c). What is of one host's CPU is behind arch.h, in a folder of its own.
  */
 #ifndef KVM_H
 #define KVM_H
@@ -9,6 +9,7 @@
 #include <linux/kvm.h>
 #include <mortise/draft/acpi.h>
 #include <mortise/draft/cpu-debug.h>
+#include <mortise/draft/cpu-eventfd.h>
 #include <mortise/draft/cpu-vector.h>
 #include <mortise/draft/irq.h>
 #include <mortise/draft/log.h>
@@ -93,6 +94,9 @@ void vcpu_close(struct kvm_vcpu *v);
 
 /* slots.c. [vcpu] Gives KVM the memory of this view unless it has it or a later one. 0 or -errno with *failed. */
 int slots_follow(struct kvm *k, const struct mt_flat_view *view, struct slot *failed);
+
+/* eventfd.c */
+extern const struct mt_cpu_eventfd kvm_eventfd;
 
 /* run.c */
 int vcpu_run(void *vcpu, const struct mt_run_params *params, struct mt_exit *exit);

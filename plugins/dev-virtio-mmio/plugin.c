@@ -22,7 +22,9 @@
 	P(c, packed, "packed", MT_PROP_BOOL, "on", "", "", 0, "offer packed rings") \
 	P(c, indirect, "indirect", MT_PROP_BOOL, "on", "", "", 0, "offer indirect descriptors") \
 	P(c, event_index, "event-index", MT_PROP_BOOL, "on", "", "", 0, \
-	  "offer to name the next event of interest, for fewer kicks and interrupts")
+	  "offer to name the next event of interest, for fewer kicks and interrupts") \
+	P(c, kicks, "kicks", MT_PROP_ENUM, "vcpu", "vcpu|thread", "", 0, \
+	  "who serves a kick: the vCPU that gives it, or the device's thread, by an eventfd")
 #define MT_NOTE_CLASSES(C) \
 	C(slot, "dev-virtio-mmio", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
 	  "mortise.virtio-bus/1 mortise.fdt-node/1", SLOT_PROPS)
@@ -70,8 +72,10 @@ struct slot {
 	const struct mt_mmio_host *mmio;
 	const struct mt_irq_host *irq;
 	const struct mt_virtio_transport *virtio;
+	struct mt_region *region;
 	struct mt_line *line;
 	struct mt_vdev *vdev;              /* NULL: empty */
+	uint32_t kicks_bound;              /* queues that are kicked by eventfd, from 0 on */
 	pthread_mutex_t lock;
 	uint32_t irq_status;
 	uint32_t features_sel, driver_features_sel, queue_sel;
@@ -323,7 +327,8 @@ static int slot_realize(void *self, struct mt_error *err)
 	struct slot *s = self;
 
 	s->line = s->irq->line_get(s->inst, "irq", 0);
-	return s->mmio->region_add(s->inst, &desc, err) ? 0 : MT_EINVAL;
+	s->region = s->mmio->region_add(s->inst, &desc, err);
+	return s->region ? 0 : MT_EINVAL;
 }
 
 /* Features of rings that the file switches off. */
@@ -334,20 +339,44 @@ static uint64_t unwanted(struct slot *s)
 	       (s->props->get_u64(s->inst, "event-index") ? 0 : MT_VIRTIO_F_EVENT_IDX);
 }
 
+/* All queues have one register, and the value is the queue. */
+static int kicks_bind(struct slot *s, struct mt_error *err)
+{
+	uint32_t queues = s->virtio->queue_count(s->vdev);
+	int code = 0;
+
+	if (strcmp(s->props->get_str(s->inst, "kicks"), "thread"))
+		return 0;
+	while (s->kicks_bound < queues && code == 0) {
+		code = s->virtio->kick_by_eventfd(s->vdev, s->kicks_bound, s->region, R_QUEUE_NOTIFY, 4, 1, err);
+		s->kicks_bound += code == 0;
+	}
+	return code;
+}
+
+/* Which device is in the slot is known now, after all have been realized. */
+static int identify(struct slot *s, struct mt_error *err)
+{
+	s->vdev = s->virtio->device(s->inst);
+	if (!s->vdev)
+		return 0;
+	s->virtio->withhold(s->vdev, unwanted(s));
+	return kicks_bind(s, err);
+}
+
 static int slot_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
 {
 	struct slot *s = self;
+	int code;
 
-	(void)kind, (void)err;
+	(void)kind;
 	if (phase != MT_RESET_HOLD)
 		return 0;
-	s->vdev = s->virtio->device(s->inst);
-	if (s->vdev) {
-		s->virtio->withhold(s->vdev, unwanted(s));
+	code = identify(s, err);
+	if (s->vdev)
 		s->virtio->set_status(s->vdev, 0);
-	}
 	forget_driver(s);
-	return 0;
+	return code;
 }
 
 static void slot_resume(void *self)
@@ -388,12 +417,10 @@ static int slot_load(void *self, struct mt_state_in *in, const struct mt_state_r
 		     struct mt_error *err)
 {
 	struct slot *s = self;
-	int code;
+	int code = identify(s, err);
 
-	(void)err;
-	s->vdev = s->virtio->device(s->inst);
-	if (s->vdev)
-		s->virtio->withhold(s->vdev, unwanted(s));
+	if (code < 0)
+		return code;
 	pthread_mutex_lock(&s->lock);
 	code = mt_state_load(in, r, &slot_table, version, s);
 	pthread_mutex_unlock(&s->lock);

@@ -14,6 +14,7 @@ static struct {
 	uint64_t driver_features, desc, driver, device, config, withheld;
 	uint32_t queue, size, enabled, notified, config_offset, resets;
 	uint8_t status;
+	uint32_t bindings;                 /* kicks by eventfd */
 } told;
 
 static struct mt_vdev *t_device(struct mt_inst *bus)
@@ -72,9 +73,20 @@ static void t_enable(struct mt_vdev *v, uint32_t queue, uint32_t enable)
 		told.enabled = (told.enabled & ~(1u << queue)) | enable << queue;
 }
 
+static int t_kick(struct mt_vdev *v, uint32_t queue, struct mt_region *region, uint64_t offset, uint32_t width,
+		  uint32_t match, struct mt_error *err)
+{
+	(void)v, (void)err;
+	ck_assert_ptr_nonnull(region);
+	ck_assert(queue == told.bindings && offset == 0x50 && width == 4 && match == 1);
+	told.bindings++;
+	return 0;
+}
+
 static const struct mt_virtio_transport transport = {
 	t_device, t_device_id, t_features, t_set_features, t_status, t_set_status, t_generation, t_config_read,
 	t_config_write, t_queue_count, t_queue_max, t_queue_set, t_enable, t_enabled, t_notify, t_withhold,
+	t_kick,
 };
 
 static const void *get(const struct mt_host *h, const char *id)
@@ -82,6 +94,8 @@ static const void *get(const struct mt_host *h, const char *id)
 	(void)h;
 	return strcmp(id, MT_IFACE_VIRTIO_TRANSPORT) == 0 ? &transport : real_get(fake_host(f), id);
 }
+
+static const char *kicks = "vcpu";
 
 /* `off` and `off2`: properties to switch off, or NULL. */
 static void start(const char *off, const char *off2)
@@ -93,6 +107,7 @@ static void start(const char *off, const char *off2)
 	((struct mt_host *)(uintptr_t)fake_host(f))->get_interface = get;
 	fake_prop(f, "at", "0x10001000");
 	fake_prop(f, "irq", "plic:1");
+	fake_prop(f, "kicks", kicks);
 	if (off)
 		fake_prop(f, off, "off");
 	if (off2)
@@ -220,6 +235,20 @@ START_TEST(interrupts)
 }
 END_TEST
 
+START_TEST(kicks_by_eventfd)
+{
+	struct mt_error err = { .size = sizeof(err) };
+
+	ck_assert_uint_eq(told.bindings, 0);
+	teardown();
+	kicks = "thread";
+	start(NULL, NULL);
+	kicks = "vcpu";
+	ck_assert_int_eq(fake_reset(f, MT_RESET_WARM, &err), 0);
+	ck_assert_uint_eq(told.bindings, 2);
+}
+END_TEST
+
 START_TEST(fuzz)
 {
 	fake_fuzz_region(f, 99, getenv("MORTISE_LONG") ? 1000000 : 50000);
@@ -241,6 +270,7 @@ int main(void)
 	tcase_add_test(tc, rings_as_the_file_says);
 	tcase_add_test(tc, queues);
 	tcase_add_test(tc, interrupts);
+	tcase_add_test(tc, kicks_by_eventfd);
 	tcase_add_test(tc, fuzz);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

@@ -21,7 +21,9 @@
 	P(c, packed, "packed", MT_PROP_BOOL, "on", "", "", 0, "offer packed rings") \
 	P(c, indirect, "indirect", MT_PROP_BOOL, "on", "", "", 0, "offer indirect descriptors") \
 	P(c, event_index, "event-index", MT_PROP_BOOL, "on", "", "", 0, \
-	  "offer to name the next event of interest, for fewer kicks and interrupts")
+	  "offer to name the next event of interest, for fewer kicks and interrupts") \
+	P(c, kicks, "kicks", MT_PROP_ENUM, "vcpu", "vcpu|thread", "", 0, \
+	  "who serves a kick: the vCPU that gives it, or the device's thread, by an eventfd")
 #define MT_NOTE_CLASSES(C) \
 	C(slot, "dev-virtio-pci", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
 	  "mortise.virtio-bus/1 mortise.pci-function/1", SLOT_PROPS)
@@ -86,6 +88,7 @@ struct slot {
 	uint32_t features_sel, driver_features_sel, queue_sel;
 	uint64_t driver_features;
 	struct ring rings[MT_VIRTIO_QUEUES_MAX];
+	uint32_t kicks_bound;              /* queues that are kicked by eventfd, from 0 on */
 	uint32_t window;                   /* number of the capability that is a window into the BAR */
 };
 
@@ -482,8 +485,25 @@ static uint64_t unwanted(struct slot *s)
 	       (s->props->get_u64(s->inst, "event-index") ? 0 : MT_VIRTIO_F_EVENT_IDX);
 }
 
+/* The driver writes 16 bits there, 4.1.5.2; what is wider or narrower comes to slot_write. */
+static int kicks_bind(struct slot *s, struct mt_error *err)
+{
+	struct mt_region *region = s->pci_host->bar_region(s->pci, BAR_REGISTERS);
+	uint32_t queues = s->virtio->queue_count(s->vdev);
+	int code = 0;
+
+	if (strcmp(s->props->get_str(s->inst, "kicks"), "thread"))
+		return 0;
+	while (s->kicks_bound < queues && code == 0) {
+		code = s->virtio->kick_by_eventfd(s->vdev, s->kicks_bound, region,
+						  PART_NOTIFY + s->kicks_bound * NOTIFY_MULTIPLIER, 2, 0, err);
+		s->kicks_bound += code == 0;
+	}
+	return code;
+}
+
 /* Which device is in the slot is known now, after all have been realized. */
-static void identify(struct slot *s)
+static int identify(struct slot *s, struct mt_error *err)
 {
 	struct mt_pci_desc desc = { .size = sizeof(desc), .vendor_id = NOBODY, .device_id = NOBODY };
 
@@ -497,6 +517,7 @@ static void identify(struct slot *s)
 		desc.revision = 1;
 	}
 	s->pci_host->identify(s->pci, &desc);
+	return s->vdev ? kicks_bind(s, err) : 0;
 }
 
 /* The driver is gone, whatever it had begun. */
@@ -521,13 +542,14 @@ static void slot_bus_master(void *self, uint32_t enabled)
 static int slot_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
 {
 	struct slot *s = self;
+	int code;
 
-	(void)kind, (void)err;
+	(void)kind;
 	if (phase != MT_RESET_HOLD)
 		return 0;
-	identify(s);
+	code = identify(s, err);
 	slot_forget(s);
-	return 0;
+	return code;
 }
 
 static const struct mt_state_field ring_fields[] = {
@@ -579,10 +601,10 @@ static int slot_load(void *self, struct mt_state_in *in, const struct mt_state_r
 		     struct mt_error *err)
 {
 	struct slot *s = self;
-	int code;
+	int code = identify(s, err);
 
-	(void)err;
-	identify(s);
+	if (code < 0)
+		return code;
 	pthread_mutex_lock(&s->lock);
 	code = mt_state_load(in, r, &slot_table, version, s);
 	if (!code)

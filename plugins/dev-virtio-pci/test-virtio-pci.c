@@ -17,6 +17,8 @@ static struct {
 	uint64_t driver_features, desc, driver, device, config, withheld;
 	uint32_t queue, size, enabled, notified, kicks, config_offset, resets;
 	uint8_t status;
+	uint64_t bound[4];                 /* offsets of kicks by eventfd */
+	uint32_t bindings, bound_width, bound_match, bind_fails;
 } told;
 
 static struct mt_vdev *t_device(struct mt_inst *bus)
@@ -81,12 +83,26 @@ static void t_enable(struct mt_vdev *v, uint32_t queue, uint32_t enable)
 		told.enabled = (told.enabled & ~(1u << queue)) | enable << queue;
 }
 
+static int t_kick(struct mt_vdev *v, uint32_t queue, struct mt_region *region, uint64_t offset, uint32_t width,
+		  uint32_t match, struct mt_error *err)
+{
+	(void)v, (void)err;
+	ck_assert_ptr_nonnull(region);
+	ck_assert_uint_eq(queue, told.bindings);
+	if (told.bind_fails == queue + 1)
+		return MT_ENOMEM;
+	told.bound[told.bindings++] = offset;
+	told.bound_width = width;
+	told.bound_match = match;
+	return 0;
+}
+
 static const struct mt_virtio_transport transport = {
 	.device = t_device, .device_id = t_device_id, .features = t_features, .set_driver_features = t_set_features,
 	.status = t_status, .set_status = t_set_status, .config_generation = t_generation,
 	.config_read = t_config_read, .config_write = t_config_write, .queue_count = t_queue_count,
 	.queue_max = t_queue_max, .queue_set = t_queue_set, .queue_enable = t_enable, .queue_enabled = t_enabled,
-	.notify = t_notify, .withhold = t_withhold,
+	.notify = t_notify, .withhold = t_withhold, .kick_by_eventfd = t_kick,
 };
 
 static const void *get(const struct mt_host *h, const char *id)
@@ -332,6 +348,33 @@ START_TEST(mastering)
 }
 END_TEST
 
+/* Where the driver writes 16 bits for each queue (4.1.4.4), once and not at each reset. */
+START_TEST(kicks_by_eventfd)
+{
+	struct mt_error err = { .size = sizeof(err) };
+
+	ck_assert_uint_eq(told.bindings, 0);
+	fake_free(f);
+	f = make();
+	fake_prop(f, "kicks", "thread");
+	fake_start(f);
+	ck_assert_int_eq(fake_reset(f, MT_RESET_WARM, &err), 0);
+	ck_assert_uint_eq(told.bindings, 2);
+	ck_assert_uint_eq(told.bound[0], part(2, NULL));
+	ck_assert_uint_eq(told.bound[1], part(2, NULL) + 4);
+	ck_assert_uint_eq(told.bound_width, 2);
+	ck_assert_uint_eq(told.bound_match, 0);
+	/* a machine that lacks a descriptor does not start */
+	fake_free(f);
+	told.bindings = 0;
+	told.bind_fails = 2;
+	f = make();
+	fake_prop(f, "kicks", "thread");
+	ck_assert(fake_create(f, &err) == 0 && fake_realize(f, &err) == 0);
+	ck_assert_int_eq(fake_reset(f, MT_RESET_COLD, &err), MT_ENOMEM);
+}
+END_TEST
+
 /* Registers through configuration space, 4.1.4.9 */
 START_TEST(window)
 {
@@ -421,5 +464,5 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("virtio-pci", setup, teardown, identity, empty_slot, features_by_halves, status, queues, pin, messages,
-		  rings_to_choose_from, mastering, window, state, fuzz);
+		  rings_to_choose_from, mastering, kicks_by_eventfd, window, state, fuzz);
 }

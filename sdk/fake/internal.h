@@ -119,6 +119,7 @@ struct mt_pci {
 	struct mt_pci_desc desc;
 	uint32_t master, msix, intx;
 	uint32_t *messages;
+	struct mt_region *bars[MT_PCI_BARS];
 	struct fake_pci_cap caps[FAKE_PCI_CAPS];
 	uint32_t cap_count;
 };

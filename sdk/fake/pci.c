@@ -48,7 +48,8 @@ static int bar_add(struct mt_pci *pci, uint32_t bar, uint32_t flags, const struc
 	if (bar >= MT_PCI_BARS || flags & ~(MT_PCI_BAR_64 | MT_PCI_BAR_PREFETCH) || !mt_is_power_of_two(desc->len_bytes) ||
 	    desc->len_bytes < 16 || desc->at_prop)
 		fake_die("bad BAR %u", bar);
-	return fake_mmio_host.region_add(&pci->fake->inst, desc, err) ? 0 : MT_EINVAL;
+	pci->bars[bar] = fake_mmio_host.region_add(&pci->fake->inst, desc, err);
+	return pci->bars[bar] ? 0 : MT_EINVAL;
 }
 
 static int cap_add(struct mt_pci *pci, const struct mt_pci_cap *cap, struct mt_error *err)
@@ -92,6 +93,11 @@ static void intx(struct mt_pci *pci, uint32_t level)
 	pci->intx = level;
 }
 
+static struct mt_region *bar_region(struct mt_pci *pci, uint32_t bar)
+{
+	return bar < MT_PCI_BARS ? pci->bars[bar] : NULL;
+}
+
 const struct mt_pci_host fake_pci_host = {
 	.attach = attach,
 	.identify = identify,
@@ -101,6 +107,7 @@ const struct mt_pci_host fake_pci_host = {
 	.msix_enabled = msix_enabled,
 	.message = message,
 	.intx = intx,
+	.bar_region = bar_region,
 };
 
 static struct mt_pci *pci_want(struct fake *f)

@@ -50,12 +50,13 @@ def test(folder):
     path = folder + "/disk"
     with open(path, "wb") as f:
         f.truncate(BYTES)
-    for mark in ("disk-write", "disk-verify"):
-        with m.linux("mortise.script=disk", disk=path, bus="slot1").start(folder) as guest:
+    for mark, kicks in (("disk-write", "vcpu"), ("disk-verify", "thread")):
+        more = f"[device slot1]\nkicks = {kicks}\n"
+        with m.linux("mortise.script=disk", disk=path, bus="slot1", more=more).start(folder) as guest:
             m.marks(guest, "modules", mark)
             m.ends_with(guest, 0)
-        m.step(mark + " over PCI")
-    with m.linux("quiet", disk=path, bus="slot1", harts=2).start(folder) as guest:
+        m.step(f"{mark} over PCI, kicks = {kicks}")
+    with m.linux("quiet", disk=path, bus="slot1", harts=2, more="[device slot1]\nkicks = thread\n").start(folder) as guest:
         guest.expect(m.PROMPT, m.BOOT_SECONDS)
         enumeration(guest)
         interrupts(guest)

@@ -225,6 +225,14 @@ static int vm_call(unsigned long request, uintptr_t arg)
 	case KVM_IRQ_LINE:
 		shim.lines[((struct kvm_irq_level *)p)->irq] = ((struct kvm_irq_level *)p)->level;
 		return 0;
+	case KVM_IOEVENTFD:
+		shim.ioeventfd = *(struct kvm_ioeventfd *)p;
+		shim.ioeventfds += shim.ioeventfd.flags & KVM_IOEVENTFD_FLAG_DEASSIGN ? -1 : 1;
+		return 0;
+	case KVM_IRQFD:
+		shim.irqfd = *(struct kvm_irqfd *)p;
+		shim.irqfds += shim.irqfd.flags & KVM_IRQFD_FLAG_DEASSIGN ? -1 : 1;
+		return 0;
 	case KVM_SIGNAL_MSI:
 		shim.msi = *(struct kvm_msi *)p;
 		shim.msi_count++;

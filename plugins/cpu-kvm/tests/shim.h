@@ -49,6 +49,9 @@ struct shim {
 	bool irqchip, pit;
 	uint32_t lines[24], msi_count;
 	struct kvm_msi msi;
+	struct kvm_ioeventfd ioeventfd;        /* the last, and how many there are */
+	struct kvm_irqfd irqfd;
+	int ioeventfds, irqfds;
 	uint32_t open_fds;
 	/* [vcpu] an entry into the guest: fills run->exit_reason, or returns -errno. Called unless immediate_exit is set. */
 	int (*guest)(struct shim_vcpu *v);

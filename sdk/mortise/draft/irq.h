@@ -26,7 +26,8 @@ struct mt_irq_host {
 	void (*line_set)(struct mt_line *line, uint32_t level);
 	/*
 	 * [main] A signal of `fd` sets the line (edge: raise and lower; with `resample_fd` >= 0: raise, and at end
-	 * of interrupt lower and signal resample_fd). fd < 0: unbind.
+	 * of interrupt lower and signal resample_fd). fd < 0: unbind. When a saved machine goes on, whoever binds it
+	 * signals again what still waits.
 	 */
 	int (*line_bind_eventfd)(struct mt_line *line, int fd, int resample_fd, struct mt_error *err);
 	/*

@@ -101,6 +101,8 @@ struct mt_pci_host {
 	void (*message)(struct mt_pci *pci, uint32_t vector);
 	/* [any] Level of the interrupt pin; the guest sees it while MSI-X is off and the pin is not disabled. */
 	void (*intx)(struct mt_pci *pci, uint32_t level);
+	/* [main] The region of a BAR, for bindings to eventfds; the bus places it. NULL: no such BAR. */
+	struct mt_region *(*bar_region)(struct mt_pci *pci, uint32_t bar);
 };
 
 /* Windows of addresses that the bridge passes on to its bus; PCI addresses are the guest-physical ones. */

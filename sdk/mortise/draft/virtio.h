@@ -49,8 +49,9 @@ struct mt_virtio_device {
 	/* [vcpu] the driver has accepted `features` and set DRIVER_OK; queues may be used from now on */
 	void (*start)(void *self, uint64_t features);
 	/*
-	 * [vcpu] or [main] the driver reset the device, or the machine did. When it returns nothing of the device
-	 * touches guest memory any more: drain or cancel what is in flight, forget elements and queues.
+	 * [vcpu] or [main] the driver reset the device, or the machine did. When it returns nothing of the
+	 * device touches guest memory any more: drain or cancel what is in flight, forget elements and
+	 * queues.
 	 */
 	void (*stop)(void *self);
 	/* [vcpu] or [io] the driver kicked `queue`; pop until empty */
@@ -72,7 +73,8 @@ struct mt_virtqueue_host {
 	/* [main] or [vcpu] in start: queue by index; NULL when the driver did not enable it */
 	struct mt_vq *(*queue)(struct mt_inst *inst, uint32_t index);
 	/* [vcpu] or [io] under the instance lock. Takes up to `max` requests; a broken ring takes none and sets
-	 * NEEDS_RESET. An element stays where the kernel put it until it is pushed. Fewer than `max`: the ring was
+	 * NEEDS_RESET. An element stays where the kernel put it until it is pushed. Fewer than `max`: the
+	 * ring was
 	 * empty, and the driver will kick at the next request (unless `kicks` said no). */
 	uint32_t (*pop)(struct mt_vq *vq, struct mt_vq_elem **elems, uint32_t max);
 	/* [vcpu] or [io] under the instance lock. Gives requests back; written[i] bytes of elems[i]'s in-pieces
@@ -132,6 +134,15 @@ struct mt_virtio_transport {
 	void (*notify)(struct mt_vdev *vdev, uint32_t queue);
 	/* [main] in reset, before the driver looks: takes INDIRECT_DESC, EVENT_IDX, RING_PACKED out of `features` */
 	void (*withhold)(struct mt_vdev *vdev, uint64_t features);
+	/*
+	 * [main] after realize, once for a queue: from now on a write of `width` bytes at `offset` of
+	 * `region` (with match_queue of the queue's number, which is its value) kicks `queue` through an
+	 * eventfd. The device's own loop serves it, and the vCPU goes on at once. Other writes stay the
+	 * transport's. Ends with the device; the region outlives it. 0, or a negative code with `err`: kicks
+	 * stay the transport's.
+	 */
+	int (*kick_by_eventfd)(struct mt_vdev *vdev, uint32_t queue, struct mt_region *region, uint64_t offset,
+			       uint32_t width, uint32_t match_queue, struct mt_error *err);
 };
 
 #endif

@@ -26,7 +26,7 @@ def test(folder):
             f.write(data)
     for name, defines, vcpus, settings, status, pattern in x86.PROGRAMS:
         elf = x86.build(folder, name, *defines)
-        words = [m.EMULATOR, "run", "-q", os.path.join(folder, x86.machine_of(name, settings))]
+        words = [m.EMULATOR, "run", *x86.words_of(settings), os.path.join(folder, x86.machine_of(name, settings))]
         for setting in x86.settings_of(elf, vcpus, settings):
             words += ["-s", setting]
         done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

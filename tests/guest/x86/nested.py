@@ -126,7 +126,7 @@ def contents(folder):
         elf = x86.build(folder, name, *defines)
         files["w/" + os.path.basename(elf)] = (0o644, read(elf))
         words = " ".join("-s " + s for s in x86.settings_of("/w/" + os.path.basename(elf), vcpus, settings))
-        script += f'echo "=== begin {i}"\nrun -q {x86.machine_of(name, settings)} {words}\nstatus=$?\n[ ! -f {x86.SAID} ] || cat {x86.SAID}\necho "=== end $status"\n'
+        script += f'echo "=== begin {i}"\nrun {x86.words_of(settings)[0]} {x86.machine_of(name, settings)} {words}\nstatus=$?\n[ ! -f {x86.SAID} ] || cat {x86.SAID}\necho "=== end $status"\n'
     for name, program, settings in SNAPSHOTS:
         elf = x86.build(folder, *program)
         files["w/" + os.path.basename(elf)] = (0o644, read(elf))
