@@ -111,8 +111,7 @@ static bool size_wanted(const char *text, uint64_t now, uint64_t *bytes)
 	return true;
 }
 
-/* A longer disk below must not show through where nothing was before. */
-static int32_t hide_backing(struct image *image, uint64_t from, uint64_t to)
+int32_t img_hide_backing(struct image *image, uint64_t from, uint64_t to)
 {
 	const struct bnode *below = image->node->backing;
 
@@ -131,7 +130,7 @@ static int resize(struct img *img, struct image *image, const char *text, uint32
 		return img_fail("this would cut %" PRIu64 " bytes off the disk; say --shrink if you want that", now - bytes);
 	if (image_resize(image, bytes, shrink ? MT_BLOCK_RESIZE_SHRINK : 0, prealloc, &img->err) < 0)
 		return img_fault(img);
-	if (bytes > now && hide_backing(image, now, bytes) < 0)
+	if (bytes > now && img_hide_backing(image, now, bytes) < 0)
 		return img_fail("what is added could not be made zero");
 	img_say(img, "Image resized.");
 	return 0;

@@ -29,10 +29,19 @@ static int base_grow(struct img *img, struct image *image, struct bnode *base)
 {
 	struct image below = { .tool = image->tool, .inst = base->inst, .node = base, .path = base->origin->path,
 			       .format = image->format, .write = true };
+	uint64_t end = base->info.disk_bytes;
+	int rc;
 
-	if (base->info.disk_bytes >= image_bytes(image))
+	if (end >= image_bytes(image))
 		return 0;
-	return image_resize(&below, image_bytes(image), 0, MT_BLOCK_PREALLOC_OFF, &img->err);
+	below.block = image_handle(base, true, &img->err);
+	if (!below.block)
+		return MT_EIO;
+	rc = image_resize(&below, image_bytes(image), 0, MT_BLOCK_PREALLOC_OFF, &img->err);
+	if (rc == 0 && img_hide_backing(&below, end, image_bytes(image)) < 0)
+		rc = fault_set(&img->err, MT_EIO, NULL, NULL, "%s: what is added could not be made zero", below.path);
+	image_handle_close(below.block);
+	return rc;
 }
 
 static int commit_copy(struct img *img, struct image *image, struct bnode *base, uint32_t depth)

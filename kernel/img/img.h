@@ -70,6 +70,8 @@ void img_value_take(GArray *values, const char *name);
 /* -o help */
 bool img_help_wanted(const char *const *texts);
 int img_help_print(struct img *img, const char *format, uint32_t flag);
+/* A disk that has become longer: what lies below must not show through where nothing was before. 0 or MT_E*. */
+int32_t img_hide_backing(struct image *image, uint64_t from, uint64_t to);
 /* --preallocation */
 bool img_prealloc(const char *word, uint32_t *prealloc);
 

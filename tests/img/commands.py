@@ -274,6 +274,14 @@ def check_rebase_and_commit():
     assert open('b2.raw', 'rb').read() == want
     img('commit', '-f', 'raw', 'b2.raw', code=1)
 
+    # a disk below that becomes longer does not show what lies below it
+    short = SIZE // 2 // 65536 * 65536 + 1536
+    qemu_img('create', '-q', '-f', 'qcow2', '-b', 'b1.raw', '-F', 'raw', 'mid.qcow2', str(short))
+    qemu_img('create', '-q', '-f', 'qcow2', '-b', 'mid.qcow2', '-F', 'qcow2', 'leaf.qcow2', str(SIZE))
+    want = raw_of('leaf.qcow2', 'qcow2')
+    img('commit', '-f', 'qcow2', 'leaf.qcow2')
+    assert raw_of('mid.qcow2', 'qcow2') == want and raw_of('leaf.qcow2', 'qcow2') == want
+
 
 def check_others():
     img('dd', '-f', 'raw', '-O', 'raw', 'bs=64k', 'skip=3', 'count=5', 'if=source.raw', 'of=dd.raw')
