@@ -225,26 +225,6 @@ static int value_take(struct img *img, GArray *values, const struct mt_block_opt
 	return 0;
 }
 
-GPtrArray *img_split(const char *text)
-{
-	GPtrArray *parts = g_ptr_array_new_with_free_func(g_free);
-	GString *part = g_string_new(NULL);
-
-	for (; *text; text++) {
-		if (*text != ',' || text[1] == ',') {
-			text += *text == ',';
-			g_string_append_c(part, *text);
-		} else {
-			g_ptr_array_add(parts, g_strdup(part->str));
-			g_string_truncate(part, 0);
-		}
-	}
-	if (part->len)
-		g_ptr_array_add(parts, g_strdup(part->str));
-	g_string_free(part, TRUE);
-	return parts;
-}
-
 void img_values_free(GArray *values)
 {
 	while (values && values->len)

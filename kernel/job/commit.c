@@ -56,6 +56,9 @@ static int grow_below(struct job *job, struct mt_error *err)
 		return 0;
 	if (!role || !role->resize)
 		return fault_set(err, MT_ENOTSUP, NULL, NULL, "%s: the disk below is shorter, and keeps its size", job->device);
+	if (below->backing && below->backing->info.disk_bytes > below->info.disk_bytes)
+		return fault_set(err, MT_ENOTSUP, NULL, "when the machine is off, mortise img commit can",
+				 "%s: the disk below is shorter than the one below it, whose end would be seen", job->device);
 	rc = exclusive_begin(below);
 	if (rc < 0)
 		return job_fault(job, rc, "the disk below cannot be stored", err);
