@@ -25,7 +25,7 @@ RESAMPLES = 10000
 SELF = "mortise"
 
 
-def _version(program):
+def version(program):
     done = subprocess.run([program, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     found = re.search(rb"version (\d+\.\d+)", done.stdout)
     return found[1].decode() if found else "unknown"
@@ -38,7 +38,7 @@ def find(wanted=None):
         found[SELF] = m.EMULATOR
     for program in ("qemu-system-riscv64", os.path.join(m.CACHE, "qemu10/bin/qemu-system-riscv64")):
         if shutil.which(program):
-            found["qemu-" + _version(program)] = program
+            found["qemu-" + version(program)] = program
     if wanted:
         unknown = [w for w in wanted if w not in found]
         if unknown:

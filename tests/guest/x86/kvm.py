@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Freestanding programs on this host's KVM: CPU, interrupts, two CPUs, and the ways in which a machine ends."""
-import errno
 import os
 import subprocess
 
@@ -9,18 +8,10 @@ import x86
 from x86 import m
 
 
-def need_kvm():
-    try:
-        os.close(os.open("/dev/kvm", os.O_RDWR))
-    except OSError as reason:
-        raise m.Skip("/dev/kvm: " + {errno.ENOENT: "this host has none",
-                                     errno.EACCES: "no permission"}.get(reason.errno, reason.strerror)) from None
-
-
 def test(folder):
     x86.need_plugins()
     x86.need_compiler()
-    need_kvm()
+    x86.need_kvm()
     for name, data in x86.files_of().items():
         with open(os.path.join(folder, name), "wb") as f:
             f.write(data)

@@ -3,6 +3,7 @@
 
 A program is built with start.S and rt.c, is entered by PVH, prints to the serial port, and ends the machine by a port.
 """
+import errno
 import os
 import re
 import shutil
@@ -140,6 +141,17 @@ def need_compiler():
     if not shutil.which(compiler):
         raise m.Skip(f"{compiler} is missing")
     return compiler
+
+
+def need_kvm():
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR))
+    except OSError as reason:
+        raise m.Skip("/dev/kvm: " + {errno.ENOENT: "this host has none",
+                                     errno.EACCES: "no permission"}.get(reason.errno, reason.strerror)) from None
+    # a host that is a guest itself, without nested virtualization: ring 3 runs, all else is interpreted
+    if os.path.isdir("/sys/module/kvm_pvm"):
+        raise m.Skip("/dev/kvm: ring 0 is interpreted on this host (kvm_pvm)")
 
 
 def need_plugins():
