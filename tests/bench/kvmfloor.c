@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * KVM with nothing around it: runs an ELF file of tests/guest/x86 with the fewest calls that do, as the floor under what an
- * emulator can reach. `kvmfloor FILE`: the serial port goes to standard output, all else reads as ones. `kvmfloor`: ticks of the
- * time-stamp counter a second.
+ * KVM with nothing around it: runs an ELF file of tests/guest/x86 with the fewest calls that do, as the floor
+ * under what an emulator can reach. `kvmfloor FILE`: the serial port goes to standard output, all else reads
+ * as ones. `kvmfloor`: ticks of the time-stamp counter a second.
  */
 #include <elf.h>
 #include <fcntl.h>

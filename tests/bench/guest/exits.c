@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What leaving the guest costs, by its own time-stamp counter: ports, registers in memory, kicks of a virtio disk and
- * their answers. Freestanding (tests/guest/x86), entered by PVH; COUNT is how often each thing is done. Without a disk on PCI
- * the last part is left out. Each line is a name and ticks a time; after "idle" it waits for its end.
+ * What leaving the guest costs, by its own time-stamp counter: ports, registers in memory, kicks of a virtio
+ * disk and their answers. Freestanding (tests/guest/x86), entered by PVH; COUNT is how often each thing is
+ * done. Without a disk on PCI the last part is left out. Each line is a name and ticks a time; after "idle"
+ * it waits for its end.
  */
 #include "virtio.h"
 
