@@ -148,9 +148,11 @@ char *open_probe(struct machine *m, const struct open_spec *spec, struct mt_erro
 {
 	const struct note_class *cls, *best = NULL;
 	struct looks *looks = g_new0(struct looks, 1);
+	bool known = looks_read(looks, spec, err) == 0 && m->source->find_role;
 	uint32_t highest = 0, score;
 
-	for (uint32_t i = 0; looks_read(looks, spec, err) == 0 && m->source->find_role &&
+	/* one that is certain settles it: no other plugin is even looked for */
+	for (uint32_t i = 0; known && highest < 100 &&
 	     (cls = m->source->find_role(m->source, MT_IFACE_BLOCK_PROBE, i)); i++) {
 		score = score_of(m, &cls, looks);
 		if (score > highest) {

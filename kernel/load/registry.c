@@ -18,7 +18,11 @@ struct registry {
 	char **dirs;
 	GHashTable *by_path;           /* path -> struct registry_entry */
 	GHashTable *by_class;          /* class name -> struct registry_class */
-	GPtrArray *all;                /* entries, once everything has been read */
+	/* The whole path, as far as it has been read: folders that are left, files of the one that is open, entries */
+	GQueue folders, files;
+	GPtrArray *seen;
+	bool listed;
+	GPtrArray *all;                /* entries by file name, once everything has been read */
 };
 
 static void registry_entry_free(void *data)
@@ -37,6 +41,7 @@ struct registry *registry_create(const char *const *dirs)
 	reg->dirs = g_strdupv((char **)dirs);
 	reg->by_path = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, registry_entry_free);
 	reg->by_class = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+	reg->seen = g_ptr_array_new();
 	return reg;
 }
 
@@ -46,6 +51,9 @@ void registry_destroy(struct registry *reg)
 		return;
 	if (reg->all)
 		g_ptr_array_unref(reg->all);
+	g_ptr_array_unref(reg->seen);
+	g_queue_clear_full(&reg->folders, g_free);
+	g_queue_clear_full(&reg->files, g_free);
 	g_hash_table_unref(reg->by_class);
 	g_hash_table_unref(reg->by_path);
 	g_strfreev(reg->dirs);
@@ -160,39 +168,60 @@ static GPtrArray *registry_list(const char *dir, const char *suffix)
 	return names;
 }
 
-static void registry_read_dir(struct registry *reg, const char *dir)
-{
-	GPtrArray *names = registry_list(dir, ".so");
-
-	for (unsigned i = 0; i < names->len; i++) {
-		struct registry_entry *entry = registry_open(reg, g_build_filename(dir, names->pdata[i], NULL));
-
-		g_ptr_array_add(reg->all, entry);
-		for (size_t k = 0; entry->note && k < entry->note->class_count; k++)
-			registry_add_class(reg, entry, &entry->note->classes[k]);
-	}
-	g_ptr_array_unref(names);
-}
-
-static void registry_read_glob(struct registry *reg, const char *dir)
+/* The folders that a directory of the path stands for */
+static void registry_list_glob(struct registry *reg, const char *dir)
 {
 	const char *star = strchr(dir, '*');
 
 	if (!star) {
-		registry_read_dir(reg, dir);
+		g_queue_push_tail(&reg->folders, g_strdup(dir));
 		return;
 	}
 	char *above = g_strndup(dir, (size_t)(star - dir));
 	GPtrArray *names = registry_list(above, "");
 
-	for (unsigned i = 0; i < names->len; i++) {
-		char *path = g_strconcat(above, names->pdata[i], star + 1, NULL);
-
-		registry_read_dir(reg, path);
-		g_free(path);
-	}
+	for (unsigned i = 0; i < names->len; i++)
+		g_queue_push_tail(&reg->folders, g_strconcat(above, names->pdata[i], star + 1, NULL));
 	g_ptr_array_unref(names);
 	g_free(above);
+}
+
+static void registry_list_files(struct registry *reg, char *folder)
+{
+	GPtrArray *names = registry_list(folder, ".so");
+
+	for (unsigned i = 0; i < names->len; i++)
+		g_queue_push_tail(&reg->files, g_build_filename(folder, names->pdata[i], NULL));
+	g_ptr_array_unref(names);
+	g_free(folder);
+}
+
+/* False: there is no further file. */
+static bool registry_read_next(struct registry *reg)
+{
+	struct registry_entry *entry;
+
+	for (int i = 0; !reg->listed && reg->dirs[i]; i++)
+		registry_list_glob(reg, reg->dirs[i]);
+	reg->listed = true;
+	while (g_queue_is_empty(&reg->files)) {
+		if (g_queue_is_empty(&reg->folders))
+			return false;
+		registry_list_files(reg, g_queue_pop_head(&reg->folders));
+	}
+	entry = registry_open(reg, g_queue_pop_head(&reg->files));
+	g_ptr_array_add(reg->seen, entry);
+	for (size_t k = 0; entry->note && k < entry->note->class_count; k++)
+		registry_add_class(reg, entry, &entry->note->classes[k]);
+	return true;
+}
+
+const struct registry_entry *registry_nth(struct registry *reg, unsigned index)
+{
+	while (index >= reg->seen->len)
+		if (!registry_read_next(reg))
+			return NULL;
+	return reg->seen->pdata[index];
 }
 
 static int registry_compare_entries(const void *pa, const void *pb)
@@ -207,9 +236,9 @@ const GPtrArray *registry_all(struct registry *reg)
 {
 	if (reg->all)
 		return reg->all;
-	reg->all = g_ptr_array_new();
-	for (int i = 0; reg->dirs[i]; i++)
-		registry_read_glob(reg, reg->dirs[i]);
+	while (registry_read_next(reg))
+		;
+	reg->all = g_ptr_array_copy(reg->seen, NULL, NULL);
 	g_ptr_array_sort(reg->all, registry_compare_entries);
 	return reg->all;
 }

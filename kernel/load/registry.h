@@ -40,6 +40,11 @@ const struct registry_class *registry_find(struct registry *reg, const char *cla
  */
 int registry_blame(struct mt_error *err, const char *path);
 
+/*
+ * File by file, bad ones too: by directory, and by name within one. Reads no more of them than the index asks for.
+ * NULL behind the last.
+ */
+const struct registry_entry *registry_nth(struct registry *reg, unsigned index);
 /* Everything on the path, bad files too: struct registry_entry *, sorted by file name. Reads all files. */
 const GPtrArray *registry_all(struct registry *reg);
 /* Closest class name of a kind (0 = any), or NULL. Reads all files. */

@@ -300,6 +300,36 @@ START_TEST(registry_finds_and_suggests)
 }
 END_TEST
 
+/* A file that comes after the one asked for may be as bad as it likes, until it is asked for. */
+START_TEST(registry_reads_file_by_file)
+{
+	char *first = build_plugin(&(struct build_plugin) { .name = "a-test-first" });
+	char *bad = g_strdup_printf("%s/a-test-second.so", build_dir());
+	const struct registry_entry *entry;
+	unsigned n = 0, found = 0;
+	struct gate g;
+
+	gate_open(&g);
+	entry = registry_nth(g.reg, 0);
+	ck_assert_str_eq(entry->path, first);
+	ck_assert_ptr_nonnull(entry->note);
+	ck_assert(g_file_set_contents(bad, "no ELF", -1, NULL));
+	ck_assert_ptr_eq(registry_nth(g.reg, 0), entry);
+	gate_close(&g);
+	gate_open(&g);
+	while ((entry = registry_nth(g.reg, n))) {
+		found += !strcmp(entry->path, bad) && !entry->note;
+		n++;
+	}
+	ck_assert_uint_eq(found, 1);
+	ck_assert_uint_eq(registry_all(g.reg)->len, n);
+	gate_close(&g);
+	ck_assert_int_eq(unlink(bad), 0);
+	g_free(bad);
+	g_free(first);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("loader");
@@ -319,6 +349,7 @@ int main(void)
 	tcase_add_test(tcase, constructors_that_eat_the_stack);
 	tcase_add_test(tcase, constructors_that_exit);
 	tcase_add_test(tcase, registry_finds_and_suggests);
+	tcase_add_test(tcase, registry_reads_file_by_file);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	/* Each test in a process of its own: loaded files stay, and a crash spoils the process for loading. */

@@ -24,15 +24,13 @@ static const struct mt_plugin *source_find(struct machine_source *base, const ch
 
 static const struct note_class *source_find_role(struct machine_source *base, const char *role, uint32_t index)
 {
-	const GPtrArray *all = registry_all(((struct file_source *)base)->registry);
+	struct registry *registry = ((struct file_source *)base)->registry;
+	const struct registry_entry *entry;
 
-	for (unsigned i = 0; i < all->len; i++) {
-		const struct registry_entry *entry = g_ptr_array_index(all, i);
-
+	for (unsigned i = 0; (entry = registry_nth(registry, i)); i++)
 		for (size_t k = 0; entry->note && k < entry->note->class_count; k++)
 			if (value_word_in(entry->note->classes[k].roles, role) && index-- == 0)
 				return &entry->note->classes[k];
-	}
 	return NULL;
 }
 
