@@ -27,6 +27,7 @@ struct mt_dma {
 	struct space *space;
 	const struct dma_gate *gate;   /* NULL: on no bus that could shut it */
 	uint32_t requester;
+	bool fills_rom;                /* a boot loader's: who else should? */
 	pthread_mutex_t lock;          /* of the two below; nothing is called while it is held */
 	struct mapping *mappings[DMA_BUCKETS];
 	struct mapping *spare;
@@ -144,12 +145,12 @@ void ram_mark_dirty(struct mt_ram *ram, uint64_t ram_offset, uint64_t len_bytes)
 /* Transfers */
 
 /* What is at `addr`: memory of at most *len_bytes, or NULL. */
-static const struct mt_flat_range *memory_at(const struct mt_flat_view *view, uint64_t addr, bool write,
-					     uint64_t *len_bytes)
+static const struct mt_flat_range *memory_at(const struct mt_dma *dma, const struct mt_flat_view *view, uint64_t addr,
+					     bool write, uint64_t *len_bytes)
 {
 	const struct mt_flat_range *range = view_find(view, addr);
 
-	if (!range || !range->hva || (write && range->kind != MT_FLAT_RAM))
+	if (!range || !range->hva || (write && range->kind != MT_FLAT_RAM && !dma->fills_rom))
 		return NULL;
 	*len_bytes = MIN(*len_bytes, range->len_bytes - (addr - range->gpa));
 	return range;
@@ -184,7 +185,7 @@ static uint32_t dma_move(struct mt_dma *dma, uint64_t addr, enum transfer kind, 
 	view = space_view_get(dma->space);
 	while (len_bytes > 0) {
 		uint64_t now = len_bytes;
-		const struct mt_flat_range *range = memory_at(view, addr, kind != TRANSFER_READ, &now);
+		const struct mt_flat_range *range = memory_at(dma, view, addr, kind != TRANSFER_READ, &now);
 
 		if (!range) {
 			result = MT_BUS_DECODE;
@@ -279,7 +280,7 @@ static uint32_t dma_map(struct mt_dma *dma, uint64_t addr, uint64_t len_bytes, u
 	view = space_view_get(dma->space);
 	while (count < max && *mapped_bytes < len_bytes) {
 		uint64_t now = len_bytes - *mapped_bytes;
-		const struct mt_flat_range *range = memory_at(view, addr, write, &now);
+		const struct mt_flat_range *range = memory_at(dma, view, addr, write, &now);
 		uint64_t at;
 
 		if (!range)
@@ -361,6 +362,7 @@ static struct mt_dma *dma_get(struct mt_inst *inst)
 	dma->space = inst->machine->system;
 	dma->gate = dma_gate_of(inst);
 	dma->requester = bus_requester(inst);
+	dma->fills_rom = inst->cls && inst->cls->kind == MT_KIND_BOOT;
 	pthread_mutex_init(&dma->lock, NULL);
 	inst_own(inst, dma_release, dma);
 	return dma;

@@ -86,6 +86,22 @@ START_TEST(rom_is_read_only)
 }
 END_TEST
 
+START_TEST(loader_fills_rom)
+{
+	struct board b = board_create();
+	struct mt_inst *loader = bench_inst(b.m, "boot", "boot", 0, NULL, NULL);
+	struct mt_dma *dma;
+	uint32_t word = 7;
+
+	((struct note_class *)loader->cls)->kind = MT_KIND_BOOT;
+	dma = dma_host.get(loader);
+	ck_assert_uint_eq(dma_host.write(dma, 0x90000000u, &word, 4), MT_BUS_OK);
+	ck_assert_uint_eq(b.rom->hva[0], 7);
+	ck_assert_uint_eq(dma_host.write(dma, 0x90000000u + BLOCK, &word, 4), MT_BUS_DECODE);
+	bench_destroy(b.m);
+}
+END_TEST
+
 static void set_flag(void *arg)
 {
 	*(bool *)arg = true;
@@ -263,6 +279,7 @@ int main(void)
 	tcase_add_test(tc, transfer_crosses_blocks);
 	tcase_add_test(tc, transfer_into_a_hole_moves_the_part_before);
 	tcase_add_test(tc, rom_is_read_only);
+	tcase_add_test(tc, loader_fills_rom);
 	tcase_add_test(tc, mapping_comes_in_pieces_and_keeps_the_view);
 	tcase_add_test(tc, dirty_bits_follow_the_code_pages);
 	tcase_add_test(tc, dirty_ranges_cross_words);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Access of a device to guest memory, through a handle that its bus gives (space and requester id). RAM only:
- * anything else is a decode error, so that no device can be made to call another. Aligned accesses up to
- * 8 bytes are single-copy atomic. Writes set the dirty bitmaps.
+ * anything else is a decode error, so that no device can be made to call another; memory of type rom can be
+ * read, and a class of kind MT_KIND_BOOT also fills it. Aligned accesses up to 8 bytes are single-copy atomic.
+ * Writes set the dirty bitmaps.
  */
 #ifndef MORTISE_DMA_H
 #define MORTISE_DMA_H
