@@ -3,7 +3,8 @@
 """The emulator on a KVM inside of Debian's qemu-system-x86_64, whose translator has AMD's SVM.
 
 The host inside is Debian's kernel with its KVM modules and a busybox; it runs the freestanding programs of kvm.py, goes
-on from a snapshot, and boots the same kernel as a guest. So that cpu-kvm is seen to run where there is no /dev/kvm.
+on from a snapshot, boots the same kernel as a guest, and starts SeaBIOS, which boots from a disk. So that cpu-kvm is seen
+to run where there is no /dev/kvm.
 """
 import gzip
 import os
@@ -55,6 +56,28 @@ mortise ctl /w/ctl powerdown
 wait $machine
 status=$?
 cat acpi-said
+echo "=== end $status"
+"""
+# the menu's key, when the firmware asks for it, and the first of the disks; then the firmware's messages, and what it and
+# the disk's boot sector say on the serial port. The second disk is NVMe, with two CPUs and without the menu.
+BIOS = """echo "=== begin bios"
+mkfifo keys
+mortise run --plugin-path /w -q bios.ini %s -s fwcfg.number.2=etc/boot-menu-wait=600000 < keys > bios-said 2>&1 &
+machine=$!
+exec 3> keys
+until grep -q 'boot menu' bios-said || ! kill -0 $machine; do usleep 100000; done
+printf "\\033" >&3
+until grep -q '^1\\. ' bios-said || ! kill -0 $machine; do usleep 100000; done
+printf 1 >&3
+wait $machine
+status=$?
+exec 3>&-
+cat log bios-said
+echo "=== end $status"
+echo "=== begin bios-nvme"
+run -q bios-nvme.ini %s -s cpu.count=2 > bios-said 2>&1
+status=$?
+cat log bios-said
 echo "=== end $status"
 """
 # the kernel has its driver of the button as a module: the event is switched on by hand
@@ -119,6 +142,11 @@ def contents(folder):
     monitor = b"[monitor]\nsocket = /w/ctl\n"
     files["w/snapshot.ini"] = (0o644, x86.BOARD.encode() + monitor)
     files["w/snapshot-pic.ini"] = (0o644, (x86.BOARD + x86.PIC).encode() + monitor)
+    shipped = read(os.path.join(m.SOURCE, "conf/virt-x86_64-bios.ini"))
+    files["w/bios.ini"] = (0o644, shipped + x86.BIOS.encode())
+    files["w/bios-nvme.ini"] = (0o644, shipped + x86.BIOS.replace("virtio-blk\nbus = slot1", "nvme\nbus = pci").encode())
+    files["w/firmware"] = (0o644, read(x86.FIRMWARE))
+    files["w/sector"] = (0o644, read(x86.build_sector(folder)))
     files["w/inner.gz"] = (0o644, archive({"init": (0o755, INNER.encode()), "bin/busybox": files["bin/busybox"]}))
     files["w/tables.gz"] = (0o644, archive({"init": (0o755, TABLES.encode()), "bin/busybox": files["bin/busybox"]}))
     script = HEAD % " ".join(MODULES)
@@ -131,7 +159,9 @@ def contents(folder):
         elf = x86.build(folder, *program)
         files["w/" + os.path.basename(elf)] = (0o644, read(elf))
         script += SNAPSHOT.format(name, os.path.basename(elf), settings)
-    script += "".join(LINUX % words for words in LINUXES) + ACPI + "poweroff -f\n"
+    script += "".join(LINUX % words for words in LINUXES) + ACPI
+    settings = " ".join("-s " + s for s in x86.BIOS_SETTINGS)
+    script += BIOS % (settings, settings) + "poweroff -f\n"
     files["init"] = (0o755, script.encode())
     return archive(files)
 
@@ -158,6 +188,8 @@ def test(folder):
     x86.need_compiler()
     if not shutil.which(PEER):
         raise m.Skip(f"{PEER} is missing")
+    if not os.path.exists(x86.FIRMWARE):
+        raise m.Skip("SeaBIOS is missing (Debian: seabios)")
     initrd = os.path.join(folder, "initrd")
     with open(initrd, "wb") as f:
         f.write(contents(folder))
@@ -181,6 +213,10 @@ def test(folder):
               r"inner x86_64 1\n *0: +\d\d+ +XT-PIC +timer\n(.*\n)*.*triple fault")
     x86.judge("Linux by ACPI", *output_of(text, "linux-acpi"), 0,
               r"inner 0000:00:01.0 0x1af4 0x1042 17 *\n(.*\n)*inner cpus 2\n(.*\n)*inner heard it\n")
+    x86.judge("SeaBIOS's menu and a virtio disk", *output_of(text, "bios"), 0,
+              r"(?s)Press ESC for boot menu\..*Select boot device:\n+1\. Virtio disk" + x86.SECTOR_SAYS)
+    x86.judge("SeaBIOS, an NVMe disk and two CPUs", *output_of(text, "bios-nvme"), 0,
+              r"(?s)Found 2 cpu" + x86.SECTOR_SAYS)
 
 
 m.main(test)

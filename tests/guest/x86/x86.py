@@ -17,7 +17,8 @@ import machines as m  # noqa: E402
 SOURCE = os.path.join(m.SOURCE, "tests/guest/x86")
 PLUGINS = ["cpu-kvm", "dev-boot-x86", "dev-debug-exit", "dev-uart16550", "dev-char-stdio", "dev-char-file", "dev-pci-host",
            "dev-acpi", "dev-virtio-pci", "dev-virtio-blk", "dev-virtio-console", "block-raw", "dev-i8042", "dev-i8254", "dev-i8259",
-           "dev-rtc-cmos", "dev-lapic", "dev-ioapic"]
+           "dev-rtc-cmos", "dev-lapic", "dev-ioapic", "dev-boot-bios", "dev-fw-cfg", "dev-debug-port", "dev-virtio-rng",
+           "dev-nvme"]
 FLAGS = ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-fno-pic", "-ffreestanding", "-fno-builtin", "-march=x86-64",
          "-mgeneral-regs-only", "-mno-red-zone", "-fcf-protection=none", "-fno-stack-protector",
          "-fno-asynchronous-unwind-tables", "-O2", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none",
@@ -113,8 +114,29 @@ BY_THREAD = ["slot1.kicks=thread", "slot2.kicks=thread"]
 TAKEN = r"KVM serves register 0x[0-9a-f]+ by an eventfd"
 WITH_APICS = ["cpu.irqchip=user", "uart0.irq=ioapic:4"]
 DEVICES = {"pci": PCI, "reset": PCI + KEYS, "acpi": PCI + KEYS + ACPI, "pic": PIC, "apics": APICS}
+# with the shipped machine that has a BIOS: its disk and its messages; and settings that leave out the network, whose
+# library is not everywhere
+BIOS = """[block disk0]
+plugin = block-raw
+file = sector
+[device vda]
+plugin = dev-virtio-blk
+bus = slot1
+block = disk0
+[device log0]
+plugin = dev-char-file
+output = log
+[device exit]
+plugin = dev-debug-exit
+"""
+BIOS_SETTINGS = ["debug.char=log0", "ram.size=64M", "net0.plugin=", "eth0.plugin=", "boot.firmware=firmware"]
+FIRMWARE = "/usr/share/seabios/bios-256k.bin"
 DISK_BYTES = 64 << 10
 SAID = "said"
+
+# what the boot sector says behind SeaBIOS's own words, of 64 MiB of which the BIOS keeps a part at the end
+SECTOR_SAYS = (r".*boot sector: drive 0x00000080\n.*second sector: ok\n.*ram above 1 MiB 0x03e[0-9a-f]{5}\n.*"
+               r"rsdp: ok\ndone\n")
 
 # program, defines, vCPUs, settings, exit status, what the output must hold
 PROGRAMS = [
@@ -165,6 +187,15 @@ def build(folder, name, *defines):
     path = os.path.join(folder, "-".join([name, *defines]).replace("=", ""))
     subprocess.run([need_compiler(), *FLAGS, *("-D" + d for d in defines), "-o", path,
                     *(os.path.join(SOURCE, f) for f in ("start.S", "rt.c", name + ".c"))], check=True)
+    return path
+
+
+def build_sector(folder):
+    """The disk that firmware boots from; a BIOS wants it to have a cylinder of 16 heads and 63 sectors."""
+    path = os.path.join(folder, "sector")
+    subprocess.run([need_compiler(), "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none",
+                    "-Wl,--oformat=binary,-Ttext=0x7c00", "-o", path, os.path.join(SOURCE, "sector.S")], check=True)
+    os.truncate(path, 1 << 20)
     return path
 
 
