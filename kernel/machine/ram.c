@@ -149,6 +149,20 @@ struct mt_ram *ram_create_from(struct space *space, const char *name, uint64_t l
 	return &block->ram;
 }
 
+/* Once made it stays until the RAM goes: who marks pages may hold it. */
+int ram_track(struct mt_ram *ram, uint32_t client, struct mt_error *err)
+{
+	const struct ram_block *block = (const struct ram_block *)ram;
+	uint64_t *bitmap = ram->dirty[client] ? ram->dirty[client] : bitmap_create(block->bitmap_bytes);
+
+	if (!bitmap)
+		return fault_set(err, MT_ENOMEM, "size", NULL, "no memory for the page map of '%s'", block->name);
+	for (uint64_t i = 0; i < block->bitmap_bytes / sizeof(*bitmap); i++)
+		__atomic_store_n(&bitmap[i], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&ram->dirty[client], bitmap, __ATOMIC_RELEASE);
+	return 0;
+}
+
 void ram_destroy(struct mt_ram *ram)
 {
 	struct ram_block *block = (struct ram_block *)ram;

@@ -33,6 +33,8 @@ struct mt_ram *ram_create(struct space *space, const char *name, uint64_t len_by
 struct mt_ram *ram_create_from(struct space *space, const char *name, uint64_t len_bytes, bool share, int fd,
 			       struct mt_error *err);
 void ram_destroy(struct mt_ram *ram);
+/* [main] From now on who writes sets bits in dirty[client], all of which are clear. */
+int ram_track(struct mt_ram *ram, uint32_t client, struct mt_error *err);
 /* [any] Whether no file is behind it, neither its own nor a snapshot's: pages that are not there are zero. */
 bool ram_is_anonymous(const struct mt_ram *ram);
 const char *ram_name(const struct mt_ram *ram);

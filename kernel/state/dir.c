@@ -226,6 +226,37 @@ int state_dir_write_ram(struct state_dir *dir, const char *name, const struct mt
 	return code;
 }
 
+static bool is_dirty(const uint64_t *bitmap, uint64_t page)
+{
+	return __atomic_load_n(&bitmap[page / 64], __ATOMIC_RELAXED) >> (page % 64) & 1;
+}
+
+static bool ram_rewrite(int fd, const struct mt_ram *ram, const uint64_t *bitmap, uint64_t *pages)
+{
+	uint64_t count = ram->len_bytes / PAGE_BYTES, first = 0, end;
+
+	while (first < count) {
+		for (end = first; end < count && end - first < CHUNK_BYTES / PAGE_BYTES && is_dirty(bitmap, end);)
+			end++;
+		if (!write_all(fd, ram->hva + first * PAGE_BYTES, (end - first) * PAGE_BYTES, first * PAGE_BYTES))
+			return false;
+		*pages += end - first;
+		first = end > first ? end : first + 1;
+	}
+	return true;
+}
+
+int state_dir_update_ram(struct state_dir *dir, const char *name, const struct mt_ram *ram, uint32_t client,
+			 uint64_t *pages, struct mt_error *err)
+{
+	const uint64_t *bitmap = __atomic_load_n(&ram->dirty[client], __ATOMIC_ACQUIRE);
+	int fd = openat(dir->fd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return dir_fault(dir, name, "open", err);
+	return file_end(dir, name, fd, ram_rewrite(fd, ram, bitmap, pages), err);
+}
+
 int state_dir_fd(const struct state_dir *dir)
 {
 	return dir->fd;

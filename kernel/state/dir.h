@@ -22,6 +22,12 @@ int state_dir_write(struct state_dir *dir, const char *name, const void *bytes, 
 		    struct manifest_file *file, struct mt_error *err);
 /* Adds the contents of RAM, with holes where it is zero. */
 int state_dir_write_ram(struct state_dir *dir, const char *name, const struct mt_ram *ram, struct mt_error *err);
+/*
+ * Writes the pages of RAM that dirty[client] shows to such a file again, and adds their number to *pages. Nobody writes
+ * them any more.
+ */
+int state_dir_update_ram(struct state_dir *dir, const char *name, const struct mt_ram *ram, uint32_t client,
+			 uint64_t *pages, struct mt_error *err);
 /* To read from what was added; the folder's. */
 int state_dir_fd(const struct state_dir *dir);
 /* All of it durable under its own name. */

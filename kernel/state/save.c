@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking a snapshot. [main]. What can be refused is refused before the pause; the disk is waited for after the
- * machine goes on. Easy to break: between park_begin and park_end nothing may wait for a loop.
+ * Taking a snapshot. [main]. What can be refused is refused before the pause, RAM is copied before it where
+ * the accelerator can tell what changes meanwhile (early.h); the disk is waited for after the machine goes
+ * on. Easy to break: between park_begin and park_end nothing may wait for a loop.
  */
 #include "kernel/state/state.h"
 
@@ -12,10 +13,12 @@
 #include "kernel/block/block.h"
 #include "kernel/machine/clock.h"
 #include "kernel/machine/fault.h"
+#include "kernel/machine/services.h"
 #include "kernel/machine/space.h"
 #include "kernel/machine/vcpu.h"
 #include "kernel/state/dir.h"
 #include "kernel/state/disk.h"
+#include "kernel/state/early.h"
 #include "kernel/state/file.h"
 #include "kernel/state/park.h"
 #include "kernel/state/part.h"
@@ -27,6 +30,7 @@ struct save {
 	struct state_dir *dir;
 	struct manifest *man;
 	struct mt_error *err;
+	bool early;                    /* RAM was copied while the guest ran: what it wrote meanwhile is to be copied again */
 };
 
 /* Refusals. */
@@ -166,6 +170,26 @@ static int memory_save(struct save *s)
 	return code;
 }
 
+static int memory_update(struct save *s)
+{
+	int code = early_collect(s->m);
+	uint64_t pages = 0;
+
+	if (code < 0)
+		return fault_set(s->err, code, NULL, "pause the machine first",
+				 "what the guest has written while its memory was copied is not known");
+	for (unsigned i = 0; code == 0 && i < s->m->memory->len; i++) {
+		const struct machine_memory *memory = &g_array_index(s->m->memory, struct machine_memory, i);
+		char *name = manifest_memory_file(memory->section->id);
+
+		code = state_dir_update_ram(s->dir, name, memory->ram, MT_DIRTY_MIGRATION, &pages, s->err);
+		g_free(name);
+	}
+	log_message(s->m, NULL, MT_LOG_DEBUG, "snapshot: %llu pages were written while memory was copied, and copied again",
+		    (unsigned long long)pages);
+	return code;
+}
+
 /* Text that `print` writes, as a file of the folder. */
 static int text_write(struct save *s, const char *name, void (*print)(struct save *s, FILE *out),
 		      struct manifest_file *file)
@@ -205,7 +229,7 @@ static int all_save(struct save *s)
 	if (code == 0)
 		code = insts_save(s);
 	if (code == 0)
-		code = memory_save(s);
+		code = s->early ? memory_update(s) : memory_save(s);
 	if (code == 0)
 		code = text_write(s, MANIFEST_MACHINE, machine_print, &s->man->machine);
 	if (code == 0)
@@ -235,6 +259,17 @@ static int paused_save(struct save *s)
 	return code;
 }
 
+static int standing_save(struct save *s, bool running)
+{
+	int code;
+
+	machine_pause(s->m);
+	code = paused_save(s);
+	if (running)
+		machine_start(s->m);
+	return code;
+}
+
 int machine_snapshot(struct machine *m, const char *dir, struct mt_error *err)
 {
 	struct mt_error none = { .size = sizeof(none) };
@@ -249,10 +284,12 @@ int machine_snapshot(struct machine *m, const char *dir, struct mt_error *err)
 	if (!s.dir)
 		return s.err->code;
 	s.man = manifest_create();
-	machine_pause(m);
-	code = paused_save(&s);
-	if (running)
-		machine_start(m);
+	s.early = running && early_begin(m);
+	code = s.early ? memory_save(&s) : 0;
+	if (code == 0)
+		code = standing_save(&s, running);
+	if (s.early)
+		early_end(m);
 	if (code == 0)
 		code = rest_save(&s);
 	if (code == 0)

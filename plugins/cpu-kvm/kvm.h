@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cpu-kvm inside. What is of every host: the VM (vm.c), its memory slots (slots.c), the run loop (run.c), and the
- * attachment (plugin.c), eventfds (eventfd.c). What is of one host's CPU is behind arch.h, in a folder of its own.
+ * cpu-kvm inside. What is of every host: the VM (vm.c), its memory slots (slots.c), the run loop (run.c), and
+ * the attachment (plugin.c), eventfds (eventfd.c), what vCPUs write (dirty.c). What is of one host's CPU is
+ * behind arch.h, in a folder of its own.
  */
 #ifndef KVM_H
 #define KVM_H
@@ -9,6 +10,7 @@
 #include <linux/kvm.h>
 #include <mortise/draft/acpi.h>
 #include <mortise/draft/cpu-debug.h>
+#include <mortise/draft/cpu-dirty.h>
 #include <mortise/draft/cpu-eventfd.h>
 #include <mortise/draft/cpu-vector.h>
 #include <mortise/draft/irq.h>
@@ -33,6 +35,8 @@ struct slot {
 	uint64_t gpa, len_bytes;       /* len_bytes 0: free */
 	uint8_t *hva;
 	uint32_t flags;                /* KVM_MEM_* */
+	struct mt_ram *ram;            /* NULL: of no RAM object, and not logged */
+	uint64_t ram_offset;
 	bool wanted;                   /* slots.c, while it compares */
 };
 
@@ -53,6 +57,7 @@ struct kvm {
 	_Atomic uint64_t generation;   /* of the view that the slots show; written under the lock */
 	struct slot *slots;
 	uint32_t slot_count, slot_max; /* allocated; what KVM can have */
+	bool logging, lost;            /* what vCPUs write; some of it cannot be known */
 	struct arch_vm *arch;
 };
 
@@ -94,6 +99,12 @@ void vcpu_close(struct kvm_vcpu *v);
 
 /* slots.c. [vcpu] Gives KVM the memory of this view unless it has it or a later one. 0 or -errno with *failed. */
 int slots_follow(struct kvm *k, const struct mt_flat_view *view, struct slot *failed);
+/* Under k->lock: tells KVM of a slot; 0 bytes take it away. 0 or -errno. */
+int slot_tell(struct kvm *k, uint32_t index, uint64_t len_bytes);
+
+/* dirty.c. slot_collect, under k->lock: what was written in a logged slot, into its RAM's bitmaps. 0 or -errno. */
+extern const struct mt_cpu_dirty kvm_dirty;
+int slot_collect(struct kvm *k, uint32_t index);
 
 /* eventfd.c */
 extern const struct mt_cpu_eventfd kvm_eventfd;

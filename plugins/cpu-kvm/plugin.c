@@ -145,6 +145,7 @@ static const struct mt_cpu_class kvm_class = {
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_CPU, &kvm_class },
 		       { MT_IFACE_CPU_REGS, &arch_regs },
 		       { MT_IFACE_CPU_DEBUG, &arch_debug },
+		       { MT_IFACE_CPU_DIRTY, &kvm_dirty },
 		       { MT_IFACE_CPU_EVENTFD, &kvm_eventfd },
 		       { MT_IFACE_CPU_STATE, &arch_state },
 		       { MT_IFACE_CPU_VECTOR, &arch_vector },

@@ -25,12 +25,14 @@ static bool is_memory(const struct mt_flat_range *r)
 	return r->kind == MT_FLAT_RAM || r->kind == MT_FLAT_ROM;
 }
 
-static uint32_t flags_of(const struct mt_flat_range *r)
+static uint32_t flags_of(const struct kvm *k, const struct mt_flat_range *r)
 {
-	return r->kind == MT_FLAT_ROM ? KVM_MEM_READONLY : 0;
+	if (r->kind == MT_FLAT_ROM)
+		return KVM_MEM_READONLY;
+	return k->logging && r->ram ? KVM_MEM_LOG_DIRTY_PAGES : 0;
 }
 
-static int slot_tell(struct kvm *k, uint32_t index, uint64_t len_bytes)
+int slot_tell(struct kvm *k, uint32_t index, uint64_t len_bytes)
 {
 	const struct slot *s = &k->slots[index];
 	struct kvm_userspace_memory_region region = {
@@ -47,7 +49,7 @@ static struct slot *slot_same(struct kvm *k, const struct mt_flat_range *r)
 		struct slot *s = &k->slots[i];
 
 		if (s->len_bytes && s->gpa == r->gpa && s->len_bytes == r->len_bytes && s->hva == r->hva &&
-		    s->flags == flags_of(r))
+		    s->flags == flags_of(k, r))
 			return s;
 	}
 	return NULL;
@@ -82,7 +84,8 @@ static int slot_add(struct kvm *k, const struct mt_flat_range *r)
 	if (index < 0)
 		return index;
 	s = &k->slots[index];
-	*s = (struct slot){ .gpa = r->gpa, .len_bytes = r->len_bytes, .hva = r->hva, .flags = flags_of(r) };
+	*s = (struct slot){ .gpa = r->gpa, .len_bytes = r->len_bytes, .hva = r->hva, .flags = flags_of(k, r),
+			    .ram = r->ram, .ram_offset = r->ram_offset };
 	code = slot_tell(k, (uint32_t)index, s->len_bytes);
 	if (code < 0)
 		s->len_bytes = 0;
@@ -103,8 +106,13 @@ static int slots_drop(struct kvm *k, const struct mt_flat_view *view, struct slo
 	}
 	for (uint32_t i = 0; i < k->slot_count; i++) {
 		struct slot *s = &k->slots[i];
-		int code = s->len_bytes && !s->wanted ? slot_tell(k, i, 0) : 0;
+		bool goes = s->len_bytes && !s->wanted;
+		int code;
 
+		/* KVM forgets its log with the slot */
+		if (goes && s->flags & KVM_MEM_LOG_DIRTY_PAGES && slot_collect(k, i) < 0)
+			k->lost = true;
+		code = goes ? slot_tell(k, i, 0) : 0;
 		if (code < 0) {
 			*failed = *s;
 			return code;

@@ -154,11 +154,26 @@ static int slot_set(const struct kvm_userspace_memory_region *r)
 		    s->guest_phys_addr < r->guest_phys_addr + r->memory_size)
 			return -EEXIST;
 	}
-	/* an existing slot may only be taken away */
-	if (r->memory_size && shim.slots[r->slot].memory_size)
+	/* an existing slot may only be taken away, or get other flags */
+	if (r->memory_size && shim.slots[r->slot].memory_size &&
+	    (r->memory_size != shim.slots[r->slot].memory_size ||
+	     r->guest_phys_addr != shim.slots[r->slot].guest_phys_addr ||
+	     r->userspace_addr != shim.slots[r->slot].userspace_addr))
 		return -EINVAL;
 	shim.slots[r->slot] = *r;
 	shim.slot_changes++;
+	return 0;
+}
+
+/* As without KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: what is read is cleared. */
+static int dirty_get(const struct kvm_dirty_log *log)
+{
+	const struct kvm_userspace_memory_region *s = &shim.slots[log->slot % SHIM_SLOTS];
+
+	if (!(s->flags & KVM_MEM_LOG_DIRTY_PAGES) || s->memory_size > sizeof(shim.dirty[0]) * 8 * 4096)
+		return -ENOENT;
+	memcpy(log->dirty_bitmap, shim.dirty[log->slot], (s->memory_size / 4096 + 63) / 64 * 8);
+	memset(shim.dirty[log->slot], 0, sizeof(shim.dirty[0]));
 	return 0;
 }
 
@@ -222,6 +237,8 @@ static int vm_call(unsigned long request, uintptr_t arg)
 		return vcpu_make(arg);
 	case KVM_SET_USER_MEMORY_REGION:
 		return slot_set(p);
+	case KVM_GET_DIRTY_LOG:
+		return dirty_get(p);
 	case KVM_IRQ_LINE:
 		shim.lines[((struct kvm_irq_level *)p)->irq] = ((struct kvm_irq_level *)p)->level;
 		return 0;

@@ -44,6 +44,7 @@ struct shim {
 	uint32_t readonly_msr;         /* writing it fails */
 	struct kvm_userspace_memory_region slots[SHIM_SLOTS];
 	uint32_t slot_changes;
+	uint64_t dirty[SHIM_SLOTS][8]; /* the log of each slot */
 	struct shim_vcpu vcpus[SHIM_VCPUS];
 	struct chips chips;
 	bool irqchip, pit;

@@ -3,7 +3,7 @@
 """The emulator on a KVM inside of Debian's qemu-system-x86_64, whose translator has AMD's SVM.
 
 The host inside is Debian's kernel with its KVM modules and a busybox; it runs the freestanding programs of kvm.py, goes
-on from a snapshot, boots the same kernel as a guest, and starts SeaBIOS, which boots from a disk. So that cpu-kvm is seen
+on from snapshots, boots the same kernel as a guest, and starts SeaBIOS, which boots from a disk. So that cpu-kvm is seen
 to run where there is no /dev/kvm.
 """
 import gzip
@@ -32,6 +32,18 @@ until grep -q 'tick 0x5' first; do usleep 50000; done
 mortise ctl /w/ctl pause && mortise ctl /w/ctl snapshot /w/{0} && mortise ctl /w/ctl quit
 wait
 run -q --restore /w/{0} > second 2>&1
+echo "status $?"
+cat first; echo "--- second"; cat second
+echo "=== end 0"
+"""
+# without a pause of its own: memory is copied while the guest writes it
+LIVE = """echo "=== begin live"
+run --verbose live.ini -s boot.kernel=/w/{0} > first 2>&1 &
+machine=$!
+until [ $(grep -c 'round: ok' first) -ge 3 ] || ! kill -0 $machine; do usleep 50000; done
+mortise ctl /w/ctl snapshot /w/live && mortise ctl /w/ctl quit 2>/dev/null
+wait
+run -q --restore /w/live > second 2>&1
 echo "status $?"
 cat first; echo "--- second"; cat second
 echo "=== end 0"
@@ -141,6 +153,7 @@ def contents(folder):
     files.update({path[1:]: (0o755, read(path)) for path in libraries([m.EMULATOR, *plugins])})
     monitor = b"[monitor]\nsocket = /w/ctl\n"
     files["w/snapshot.ini"] = (0o644, x86.BOARD.encode() + monitor)
+    files["w/live.ini"] = (0o644, x86.BOARD.encode() + monitor)
     files["w/snapshot-pic.ini"] = (0o644, (x86.BOARD + x86.PIC).encode() + monitor)
     shipped = read(os.path.join(m.SOURCE, "conf/virt-x86_64-bios.ini"))
     files["w/bios.ini"] = (0o644, shipped + x86.BIOS.encode())
@@ -159,6 +172,9 @@ def contents(folder):
         elf = x86.build(folder, *program)
         files["w/" + os.path.basename(elf)] = (0o644, read(elf))
         script += SNAPSHOT.format(name, os.path.basename(elf), settings)
+    elf = x86.build(folder, "pages", "PAUSE=500000")
+    files["w/" + os.path.basename(elf)] = (0o644, read(elf))
+    script += LIVE.format(os.path.basename(elf))
     script += "".join(LINUX % words for words in LINUXES) + ACPI
     settings = " ".join("-s " + s for s in x86.BIOS_SETTINGS)
     script += BIOS % (settings, settings) + "poweroff -f\n"
@@ -181,6 +197,16 @@ def snapshot_judge(name, text):
     if said != wanted or len(begun) == len(said) or "done" not in second or "status 0" not in first:
         raise m.console.Failure(f"a snapshot does not go on where it was:\n{text[-3000:]}")
     m.step(f"{name} after {len(begun)} ticks: fine")
+
+
+def live_judge(text):
+    """The guest goes on in the middle, no page is older than it left it, and some were copied twice."""
+    first, second = text.split("--- second\n")
+    again = re.search(r"snapshot: (\d+) pages were written while memory was copied", first)
+    rounds = second.count("round: ok")
+    if not again or int(again[1]) < 1 or "FAILED" in text or "done" not in second or "status 0" not in first or rounds > 97:
+        raise m.console.Failure(f"a snapshot of a guest that writes does not hold what it wrote:\n{text[-3000:]}")
+    m.step(f"snapshot of a guest that writes, {again[1]} pages twice, {rounds} rounds to go: fine")
 
 
 def test(folder):
@@ -208,6 +234,7 @@ def test(folder):
         x86.judge(" ".join([name, *defines, *settings]), *output_of(text, str(i)), status, pattern)
     for name, _program, _settings in SNAPSHOTS:
         snapshot_judge(name, output_of(text, name)[0])
+    live_judge(output_of(text, "live")[0])
     x86.judge("Linux", *output_of(text, "linux"), 1, r"inner x86_64 1\n(.*\n)*.*triple fault")
     x86.judge("Linux on 8259A and 8254", *output_of(text, "linux-pic"), 1,
               r"inner x86_64 1\n *0: +\d\d+ +XT-PIC +timer\n(.*\n)*.*triple fault")
