@@ -22,7 +22,8 @@
 #define IAPC_NO_RTC  0x0020u
 #define FADT_FLAGS   0x00000065u       /* WBINVD, C1 works, no sleep button and no RTC wake by fixed hardware */
 #define FADT_RESET   0x00000400u
-#define LEVEL_HIGH   0x000du           /* of an override */
+#define AS_ISA       0x0000u           /* of an override: an edge, active high */
+#define LEVEL_HIGH   0x000du
 
 struct layout {
 	struct mt_acpi *t;
@@ -131,18 +132,27 @@ static void fadt_write(struct layout *l, uint64_t dsdt)
 	list(l, fadt);
 }
 
-/* The SCI is a level; and NMIs come in at LINT1 of every CPU. */
+/* 5.2.12.5: where an interrupt of the ISA bus is, and how it comes, when that is not as on the bus */
+static void override(struct aml *madt, uint32_t isa, uint32_t gsi, uint32_t how)
+{
+	aml_raw(madt, 0x0a02, 3);
+	aml_raw(madt, isa, 1);
+	aml_raw(madt, gsi, 4);
+	aml_raw(madt, how, 2);
+}
+
+/* The SCI is a level; and NMIs come in at LINT1 of every CPU. A machine without local APICs has no such table. */
 static void madt_write(struct layout *l)
 {
 	struct mt_acpi *t = l->t;
 	uint8_t *madt;
 
-	if (t->sci < 16) {
-		aml_raw(&t->madt, 0x0a02, 3);
-		aml_raw(&t->madt, t->sci, 1);
-		aml_raw(&t->madt, t->sci, 4);
-		aml_raw(&t->madt, LEVEL_HIGH, 2);
-	}
+	if (!t->cpus)
+		return;
+	if (t->timer)
+		override(&t->madt, 0, t->timer, AS_ISA);
+	if (t->sci < 16)
+		override(&t->madt, t->sci, t->sci, LEVEL_HIGH);
 	aml_raw(&t->madt, 0x010000ff0604ull, 6);
 	madt = table_of(l, "APIC", 4, 8, &t->madt);
 	if (!madt)

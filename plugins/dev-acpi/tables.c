@@ -13,6 +13,8 @@
 #define ISA_IRQS     16u
 #define ARG3_RETURN  0x6ba4u           /* Return (Arg3) */
 #define METHOD_ARGS4 4u
+#define TIMER        "PNP0100"         /* 8254 */
+#define CLOCK        "PNP0B00"
 
 static void fail(struct mt_acpi *t, int code, const char *text)
 {
@@ -73,12 +75,17 @@ static void say_device(struct mt_acpi *t, const char *hid, const struct mt_acpi_
 		aml_ports(&crs, (uint32_t)ports[i].base, (uint32_t)ports[i].len_bytes);
 	if (irq_prop) {
 		gsi = gsi_of(t, irq_prop, 0);
+		/* always ISA's interrupt 0: where that is, an override says */
+		if (!strcmp(hid, TIMER)) {
+			t->timer = gsi;
+			gsi = 0;
+		}
 		if (gsi < ISA_IRQS)
 			aml_isa_irq(&crs, gsi);
 		else
 			aml_interrupt(&crs, gsi);
 	}
-	t->has_rtc |= !strcmp(hid, "PNP0B00");
+	t->has_rtc |= !strcmp(hid, CLOCK);
 	device_begin(t, hid);
 	named_resources(&t->dsdt, &crs);
 	aml_end(&t->dsdt);

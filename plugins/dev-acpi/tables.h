@@ -30,6 +30,7 @@ struct mt_acpi {
 	uint64_t reset_port;               /* 0: no reset register */
 	uint8_t reset_value;
 	uint32_t sci;
+	uint32_t timer;                    /* interrupt of the 8254, which is ISA's 0 */
 	uint64_t pm_port;
 	int code;                          /* the first failure, with its words */
 	struct mt_error *err;

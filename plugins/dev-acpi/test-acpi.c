@@ -18,13 +18,13 @@
 
 static struct fake *f;
 static const void *(*real_get)(const struct mt_host *host, const char *id);
-static uint32_t cpus, ranges;          /* how much the board has */
+static uint32_t cpus, ranges, timer;   /* how much the board has; the interrupt of its timer */
 static struct mt_error err;
 
-/* The board: two CPUs with an I/O APIC, a serial port, a clock, a device above the ISA's interrupts, PCI. */
+/* The board: two CPUs with an I/O APIC, a timer, a serial port, a clock, a device above the ISA's interrupts, PCI. */
 static int collect(struct mt_inst *inst, struct mt_acpi *acpi, const struct mt_acpi_writer *w, struct mt_error *e)
 {
-	static const struct mt_acpi_range com = { 0x3f8, 8 }, clock = { 0x70, 2 };
+	static const struct mt_acpi_range com = { 0x3f8, 8 }, clock = { 0x70, 2 }, pit = { 0x40, 4 };
 	static const struct mt_acpi_range windows[] = { { 0xc0000000, 0x20000000 }, { 0x4000000000, 64ull << 30 } };
 	const struct mt_acpi_pci pci = {
 		sizeof(pci), 2, windows, { 0xe0000000, 0x100000 }, { 0xcf8, 8 }, "pins",
@@ -39,6 +39,7 @@ static int collect(struct mt_inst *inst, struct mt_acpi *acpi, const struct mt_a
 	for (uint32_t i = 0; i < ranges; i++)
 		w->device(acpi, "PNP0501", &com, 1, "four");
 	w->device(acpi, "PNP0B00", &clock, 1, NULL);
+	w->device(acpi, "PNP0100", &pit, 1, "zero");
 	w->device(acpi, "LNRO0005", NULL, 0, "pins");
 	w->reset(acpi, 0xcf9, 6);
 	w->pci(acpi, &pci);
@@ -50,7 +51,7 @@ static int gsi(struct mt_inst *described, const char *prop, uint32_t index, uint
 	(void)described;
 	if (!strcmp(prop, "none"))
 		return mt_error_set(e, MT_ENOENT, prop, "none");
-	*number = !strcmp(prop, "irq") ? 9 : !strcmp(prop, "four") ? 4 : 16 + index;
+	*number = !strcmp(prop, "irq") ? 9 : !strcmp(prop, "four") ? 4 : !strcmp(prop, "zero") ? timer : 16 + index;
 	return 0;
 }
 
@@ -76,6 +77,7 @@ static void start(void)
 {
 	cpus = 2;
 	ranges = 1;
+	timer = 2;
 	mt_error_init(&err);
 	f = make();
 	fake_start(f);
@@ -230,7 +232,7 @@ static uint32_t sum(const uint8_t *bytes, uint32_t len)
 }
 
 /* By the RSDP and the XSDT, as a guest goes. */
-static const uint8_t *find(const char *signature)
+static const uint8_t *look_for(const char *signature)
 {
 	const uint8_t *xsdt = at_gpa(mt_get_le64(blob + 24)), *found = NULL;
 
@@ -242,6 +244,13 @@ static const uint8_t *find(const char *signature)
 		if (!memcmp(table, signature, 4))
 			found = table;
 	}
+	return found;
+}
+
+static const uint8_t *find(const char *signature)
+{
+	const uint8_t *found = look_for(signature);
+
 	ck_assert_msg(found, "no %s", signature);
 	return found;
 }
@@ -271,7 +280,7 @@ START_TEST(cpus_and_controllers)
 {
 	static const char wanted[] =
 		"\x00\x08\x00\x00\x01\0\0\0" "\x00\x08\x01\x01\x01\0\0\0" "\x01\x0c\x00\x00\0\0\xc0\xfe\0\0\0\0"
-		"\x02\x0a\x00\x09\x09\0\0\0\x0d\x00" "\x04\x06\xff\0\0\x01";
+		"\x02\x0a\x00\x00\x02\0\0\0\x00\x00" "\x02\x0a\x00\x09\x09\0\0\0\x0d\x00" "\x04\x06\xff\0\0\x01";
 	const uint8_t *madt;
 
 	ck_assert_int_eq(make_tables(), 0);
@@ -284,6 +293,22 @@ START_TEST(cpus_and_controllers)
 	ck_assert_int_eq(make_tables(), 0);
 	madt = find("APIC");
 	ck_assert_mem_eq(madt + 44 + 255 * 8, "\x09\x10\0\0\xff\0\0\0\x01\0\0\0\xff\0\0\0", 16);
+}
+END_TEST
+
+/* The 8254 where the ISA bus has it needs no override, and without local APICs there is nothing to tell of. */
+START_TEST(simpler_boards)
+{
+	const uint8_t *madt;
+
+	timer = 0;
+	ck_assert_int_eq(make_tables(), 0);
+	madt = find("APIC");
+	ck_assert_mem_eq(madt + 44 + 28, "\x02\x0a\x00\x09", 4);
+	cpus = 0;
+	ck_assert_int_eq(make_tables(), 0);
+	ck_assert_ptr_null(look_for("APIC"));
+	find("FACP");
 }
 END_TEST
 
@@ -331,7 +356,7 @@ START_TEST(iasl)
 {
 	static const char *const wanted[] = {
 		"Device (PCI0)", "EisaId (\"PNP0A08\")", "0x03F8,", "0xC0000000,", "Name (_S5", "Return (Arg3)",
-		"0x0000004000000000,", "IRQNoFlags",
+		"0x0000004000000000,", "IRQNoFlags", "EisaId (\"PNP0100\")", "{0}",
 	};
 	char folder[256], command[512];
 	const uint8_t *fadt;
@@ -422,5 +447,5 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("acpi", start, stop, integers_and_names, lengths, blocks, resources, too_small, fixed_tables,
-		  cpus_and_controllers, too_many, iasl, button, soft_off, state, random_accesses);
+		  cpus_and_controllers, simpler_boards, too_many, iasl, button, soft_off, state, random_accesses);
 }

@@ -17,14 +17,16 @@
 	P(c, speaker, "speaker", MT_PROP_ADDR, "0x61", "0x1", "io", 0, "I/O port of the gate and output of counter 2") \
 	P(c, irq, "irq", MT_PROP_IRQ, "", "", "", 0, "output of counter 0")
 #define MT_NOTE_CLASSES(C) \
-	C(pit, "dev-i8254", MT_KIND_DEVICE, 0, MT_NOTE_SUMMARY, "", PIT_PROPS)
+	C(pit, "dev-i8254", MT_KIND_DEVICE, 0, MT_NOTE_SUMMARY, "mortise.acpi-node/1", PIT_PROPS)
 
 #include <mortise/note-emit.h>
 
+#include <mortise/draft/acpi.h>
 #include <mortise/draft/clock.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/irq.h>
 #include <mortise/draft/mmio.h>
+#include <mortise/draft/props.h>
 #include <mortise/draft/state.h>
 #include <stdlib.h>
 #include <util/entry.h>
@@ -38,6 +40,7 @@ struct pit {
 	const struct mt_mmio_host *mmio;
 	const struct mt_irq_host *irq;
 	const struct mt_clock_host *clock;
+	const struct mt_props_host *props;
 	struct mt_line *line;      /* NULL: nobody listens */
 	struct mt_timer *timer;
 	struct i8254 chip;
@@ -123,6 +126,7 @@ static int create(const struct mt_host *host, struct mt_inst *inst, void **self,
 	d->mmio = host->get_interface(host, MT_IFACE_MMIO);
 	d->irq = host->get_interface(host, MT_IFACE_IRQ);
 	d->clock = host->get_interface(host, MT_IFACE_CLOCK);
+	d->props = host->get_interface(host, MT_IFACE_PROPS);
 	i8254_init(&d->chip, &chip_ops, d);
 	return 0;
 }
@@ -229,9 +233,22 @@ static const struct mt_device_class device_class = {
 	.destroy = free,
 };
 
+static int acpi_describe(void *self, struct mt_acpi *acpi, const struct mt_acpi_writer *w, struct mt_error *err)
+{
+	struct pit *d = self;
+	const struct mt_acpi_range ports = { d->props->get_u64(d->inst, "port"), I8254_PORTS };
+
+	(void)err;
+	w->device(acpi, "PNP0100", &ports, 1, d->props->present(d->inst, "irq") ? "irq" : NULL);
+	return 0;
+}
+
+static const struct mt_acpi_node acpi_node = { .describe = acpi_describe };
+
 static const struct mt_state_class state_class = {
 	.schema = "i8254", .version = 1, .version_min = 1, .save = save, .load = load,
 };
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
+		       { MT_IFACE_ACPI_NODE, &acpi_node },
 		       { MT_IFACE_STATE, &state_class })

@@ -3,6 +3,7 @@
  * dev-i8254 on the fake host: the waveforms of the data sheet (231164, figures of the modes), tick by tick. Counter 2
  * shows its output in port 0x61.
  */
+#include <fake/acpi.h>
 #include <fake/check-run.h>
 #include <fake/fake.h>
 #include <fake/state.h>
@@ -565,6 +566,19 @@ START_TEST(hostile_state)
 }
 END_TEST
 
+START_TEST(acpi)
+{
+	struct mt_acpi said;
+
+	ck_assert_str_eq(fake_acpi_text(f, &said), "PNP0100 40+4 irq\n");
+	fake_free(f);
+	f = fake_new("dev-i8254");
+	fake_prop(f, "port", "0x140");
+	fake_start(f);
+	ck_assert_str_eq(fake_acpi_text(f, &said), "PNP0100 140+4 -\n");
+}
+END_TEST
+
 START_TEST(random_accesses)
 {
 	put(COMMAND, 0x34);
@@ -576,5 +590,5 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("i8254", start, stop, mode_0, mode_1, mode_2, mode_3, mode_4, mode_5, open_bits, bytes, largest_counts,
-		  latches, interrupts, rate_changes, storm, rate, port_61, state, goes_on, hostile_state, random_accesses);
+		  latches, interrupts, rate_changes, storm, rate, port_61, state, goes_on, hostile_state, acpi, random_accesses);
 }

@@ -23,10 +23,11 @@
 	  "vCPU that is interrupted; without it another controller names this one")
 #define MT_NOTE_CLASSES(C) \
 	C(pic, "dev-i8259", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
-	  "mortise.irq-sink/1 mortise.vector-source/1", PIC_PROPS)
+	  "mortise.irq-sink/1 mortise.vector-source/1 mortise.acpi-node/1", PIC_PROPS)
 
 #include <mortise/note-emit.h>
 
+#include <mortise/draft/acpi.h>
 #include <mortise/draft/cpu-vector.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/irq.h>
@@ -321,11 +322,22 @@ static const struct mt_device_class device_class = {
 	.destroy = destroy,
 };
 
+/* Its inputs have the numbers of the interrupts, so that no `gsi` is needed. */
+static int acpi_describe(void *self, struct mt_acpi *acpi, const struct mt_acpi_writer *w, struct mt_error *err)
+{
+	(void)self, (void)err;
+	w->pic(acpi);
+	return 0;
+}
+
+static const struct mt_acpi_node acpi_node = { .describe = acpi_describe };
+
 static const struct mt_state_class state_class = {
 	.schema = "i8259", .version = 1, .version_min = 1, .save = save, .load = load,
 };
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
 		       { MT_IFACE_IRQ_SINK, &irq_sink },
+		       { MT_IFACE_ACPI_NODE, &acpi_node },
 		       { MT_IFACE_VECTOR_SOURCE, &vector_source },
 		       { MT_IFACE_STATE, &state_class })

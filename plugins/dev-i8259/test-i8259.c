@@ -3,6 +3,7 @@
  * The pair of interrupt controllers against the 8259A's data sheet: initialization, priorities, each end of
  * interrupt, poll, masks, the cascade, edges and levels; as a source of another controller and for a vCPU; state.
  */
+#include <fake/acpi.h>
 #include <fake/check-run.h>
 #include <fake/state.h>
 #include <pthread.h>
@@ -628,6 +629,14 @@ START_TEST(hostile_state)
 }
 END_TEST
 
+START_TEST(acpi)
+{
+	struct mt_acpi said;
+
+	ck_assert_str_eq(fake_acpi_text(f, &said), "pic\n");
+}
+END_TEST
+
 START_TEST(random_accesses)
 {
 	fake_fuzz_region(f, 6, 30000);
@@ -639,5 +648,5 @@ int main(void)
 	CHECK_RUN("i8259", start, stop, nothing_before_the_words, icw1_clears, single_and_without_icw4, fully_nested,
 		  specific_end, automatic_end, rotation, masks, special_mask, polled, cascade, special_fully_nested,
 		  second_with_automatic_end, request_that_goes, wrong_numbers, edges, levels, resampling_is_told,
-		  behind_another, no_such_vcpu, threads, state, goes_on, hostile_state, random_accesses);
+		  behind_another, no_such_vcpu, threads, state, goes_on, hostile_state, acpi, random_accesses);
 }

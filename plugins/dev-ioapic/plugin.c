@@ -17,13 +17,17 @@
 #define IOAPIC_PROPS(P, c) \
 	P(c, at, "at", MT_PROP_ADDR, "0xfec00000", "0x1000", "", 0, "address of the registers") \
 	P(c, id, "id", MT_PROP_INT, "0", "0..15", "", 0, "its number after a reset, which the guest can change") \
+	P(c, gsi_base, "gsi-base", MT_PROP_INT, "0", "0..65535", "", 0, \
+	  "number of the interrupt at input 0, as ACPI counts them") \
 	P(c, msi, "msi", MT_PROP_REF, "", "mortise.msi-target/1", "", MT_PROPF_REQUIRED, \
 	  "the local APICs, which take its messages")
 #define MT_NOTE_CLASSES(C) \
-	C(ioapic, "dev-ioapic", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, "mortise.irq-sink/1", IOAPIC_PROPS)
+	C(ioapic, "dev-ioapic", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, "mortise.irq-sink/1 mortise.acpi-node/1", \
+	  IOAPIC_PROPS)
 
 #include <mortise/note-emit.h>
 
+#include <mortise/draft/acpi.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/irq.h>
 #include <mortise/draft/mmio.h>
@@ -248,10 +252,31 @@ static const struct mt_device_class device_class = {
 	.destroy = destroy,
 };
 
+/* --- ACPI --- */
+
+static uint32_t acpi_gsi(void *self, uint32_t input)
+{
+	struct chip *c = self;
+
+	return (uint32_t)c->props->get_u64(c->inst, "gsi-base") + input;
+}
+
+static int acpi_describe(void *self, struct mt_acpi *acpi, const struct mt_acpi_writer *w, struct mt_error *err)
+{
+	struct chip *c = self;
+
+	(void)err;
+	w->ioapic(acpi, (uint32_t)c->props->get_u64(c->inst, "id"), c->props->get_u64(c->inst, "at"), acpi_gsi(c, 0));
+	return 0;
+}
+
+static const struct mt_acpi_node acpi_node = { .describe = acpi_describe, .gsi = acpi_gsi };
+
 static const struct mt_state_class state_class = {
 	.schema = "ioapic", .version = 1, .version_min = 1, .save = save, .load = load,
 };
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
 		       { MT_IFACE_IRQ_SINK, &irq_sink },
+		       { MT_IFACE_ACPI_NODE, &acpi_node },
 		       { MT_IFACE_STATE, &state_class })

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The I/O APIC against the 82093AA's data sheet: registers, edges, levels and their ends, masks, messages; state. */
+#include <fake/acpi.h>
 #include <fake/check-run.h>
 #include <fake/state.h>
 #include <string.h>
@@ -214,6 +215,30 @@ START_TEST(hostile_state)
 }
 END_TEST
 
+static struct fake *make_second(void)
+{
+	struct fake *made = make();
+
+	fake_prop(made, "at", "0xfec10000");
+	fake_prop(made, "gsi-base", "24");
+	return made;
+}
+
+START_TEST(acpi)
+{
+	const struct mt_acpi_node *node = fake_role(f, MT_IFACE_ACPI_NODE);
+	struct mt_acpi said;
+
+	ck_assert_str_eq(fake_acpi_text(f, &said), "ioapic 9 at fec00000 from 0\n");
+	ck_assert_uint_eq(node->gsi(fake_self(f), 5), 5);
+	fake_free(f);
+	f = make_second();
+	fake_start(f);
+	ck_assert_str_eq(fake_acpi_text(f, &said), "ioapic 9 at fec10000 from 18\n");
+	ck_assert_uint_eq(node->gsi(fake_self(f), 23), 47);
+}
+END_TEST
+
 START_TEST(random_accesses)
 {
 	fake_fuzz_region(f, 6, 100000);
@@ -223,5 +248,5 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("ioapic", start, stop, registers, edges, levels, an_edge_has_no_remote_irr, the_eoi_register_ends,
-		  other_modes_are_edges, state, hostile_state, random_accesses);
+		  other_modes_are_edges, state, hostile_state, acpi, random_accesses);
 }

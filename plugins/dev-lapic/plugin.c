@@ -24,10 +24,11 @@
 	  "controller behind LINT0, which gives vectors of its own (dev-i8259)")
 #define MT_NOTE_CLASSES(C) \
 	C(lapic, "dev-lapic", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
-	  "mortise.msi-target/1 mortise.irq-sink/1", LAPIC_PROPS)
+	  "mortise.msi-target/1 mortise.irq-sink/1 mortise.acpi-node/1", LAPIC_PROPS)
 
 #include <mortise/note-emit.h>
 
+#include <mortise/draft/acpi.h>
 #include <mortise/draft/clock.h>
 #include <mortise/draft/cpu-vector.h>
 #include <mortise/draft/device.h>
@@ -549,9 +550,23 @@ static const struct mt_irq_sink irq_sink = {
 	.fdt_cells = fdt_cells,
 };
 
+/* The CPUs are told of by who serves their local APICs: a machine without these has no MADT. */
+static int acpi_describe(void *self, struct mt_acpi *acpi, const struct mt_acpi_writer *w, struct mt_error *err)
+{
+	const struct lapic_dev *d = self;
+
+	(void)err;
+	for (uint32_t i = 0; i < d->irq->vcpu_count(d->inst); i++)
+		w->cpu(acpi, i, i);
+	return 0;
+}
+
+static const struct mt_acpi_node acpi_node = { .describe = acpi_describe };
+
 static const struct mt_msi_target msi_target = { .window = window };
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
 		       { MT_IFACE_MSI_TARGET, &msi_target },
 		       { MT_IFACE_IRQ_SINK, &irq_sink },
+		       { MT_IFACE_ACPI_NODE, &acpi_node },
 		       { MT_IFACE_STATE, &state_class })

@@ -3,6 +3,8 @@
  * The local APICs against chapter "Advanced Programmable Interrupt Controller" of Intel's SDM: registers, priorities,
  * acceptance and ends, messages and IPIs in every mode and to every kind of destination, errors.
  */
+#include <fake/acpi.h>
+
 #include "test-lapic.h"
 
 /* Registers */
@@ -322,9 +324,17 @@ START_TEST(errors)
 }
 END_TEST
 
+START_TEST(acpi)
+{
+	struct mt_acpi said;
+
+	ck_assert_str_eq(fake_acpi_text(f, &said), "cpu 0 apic 0\ncpu 1 apic 1\ncpu 2 apic 2\ncpu 3 apic 3\n");
+}
+END_TEST
+
 int main(void)
 {
 	CHECK_RUN("lapic", start, stop, after_reset, what_can_be_written, disabling_masks, highest_first, task_priority,
 		  arbitration_priority, physical, logical_flat, logical_cluster, lowest_priority,
-		  messages_without_a_vector, levels, ipi_destinations, start_of_a_vcpu, errors);
+		  messages_without_a_vector, levels, ipi_destinations, start_of_a_vcpu, errors, acpi);
 }

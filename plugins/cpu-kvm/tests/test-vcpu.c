@@ -4,6 +4,7 @@
  * debugging, interrupts, reset, state.
  */
 #include <errno.h>
+#include <fake/acpi.h>
 #include <fake/check-run.h>
 #include <string.h>
 
@@ -374,6 +375,26 @@ END_TEST
 
 /* Interrupts */
 
+/* KVM's own are told of; those of devices by the devices. */
+START_TEST(acpi)
+{
+	const struct mt_acpi_node *node;
+	struct mt_acpi said;
+
+	bench_down();
+	bench_new(2);
+	node = fake_role(b.f, MT_IFACE_ACPI_NODE);
+	up();
+	ck_assert_str_eq(fake_acpi_of(node, b.self, &said),
+			 "cpu 0 apic 0\ncpu 1 apic 1\nioapic 0 at fec00000 from 0\npic\n");
+	bench_down();
+	bench_new(2);
+	fake_prop(b.f, "irqchip", "user");
+	up();
+	ck_assert_str_eq(fake_acpi_of(node, b.self, &said), "");
+}
+END_TEST
+
 START_TEST(lines_and_messages)
 {
 	const struct mt_irq_sink *sink;
@@ -612,6 +633,6 @@ int main(void)
 		  interrupted_creation_is_tried_again, counter_at_another_rate, model_host, model_base, model_of_a_level,
 		  model_beyond_the_host, features_that_are_not, what_kvm_forces_is_told, each_vcpu_has_its_number,
 		  without_controllers_no_apic, registers, every_register_keeps_what_it_is_given,
-		  registers_that_kvm_refuses, reset_is_power_on, msr_that_cannot_be_written, lines_and_messages, points,
-		  steps, addresses_and_description, state_goes_round, state_is_not_trusted, state_of_another_cpu);
+		  registers_that_kvm_refuses, reset_is_power_on, msr_that_cannot_be_written, lines_and_messages, acpi,
+		  points, steps, addresses_and_description, state_goes_round, state_is_not_trusted, state_of_another_cpu);
 }

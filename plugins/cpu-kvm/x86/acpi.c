@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the accelerator tells of itself in ACPI tables: its CPUs, whose APIC ids are their numbers, and with
- * irqchip = kernel KVM's I/O APIC and 8259A. [main]
+ * What the accelerator tells of itself in ACPI tables, as far as KVM serves it: local APICs, whose ids are the vCPUs'
+ * numbers, the I/O APIC and the 8259A. Devices that serve them tell of themselves. [main]
  */
 #include "x86.h"
 
@@ -12,7 +12,7 @@ static int describe(void *self, struct mt_acpi *acpi, const struct mt_acpi_write
 	const struct kvm *k = self;
 
 	(void)err;
-	for (uint32_t i = 0; i < k->vcpu_count; i++)
+	for (uint32_t i = 0; k->irqchip && i < k->vcpu_count; i++)
 		w->cpu(acpi, i, i);
 	if (k->irqchip) {
 		w->ioapic(acpi, 0, IOAPIC_AT, 0);
