@@ -19,6 +19,8 @@
 	P(c, id, "id", MT_PROP_INT, "0", "0..15", "", 0, "its number after a reset, which the guest can change") \
 	P(c, gsi_base, "gsi-base", MT_PROP_INT, "0", "0..65535", "", 0, \
 	  "number of the interrupt at input 0, as ACPI counts them") \
+	P(c, isa, "isa", MT_PROP_IRQ, "", "16", "", 0, \
+	  "inputs of the 8259A pair, which has the wires of the ISA bus too: 0 follows input 2, the others their own") \
 	P(c, msi, "msi", MT_PROP_REF, "", "mortise.msi-target/1", "", MT_PROPF_REQUIRED, \
 	  "the local APICs, which take its messages")
 #define MT_NOTE_CLASSES(C) \
@@ -42,12 +44,16 @@
 
 #include "ioapic.h"
 
+#define ISA_LINES       16u
+#define ISA_TIMER_INPUT 2u
+
 struct chip {
 	struct mt_inst *inst;
 	const struct mt_mmio_host *mmio;
 	const struct mt_irq_host *irq;
 	const struct mt_props_host *props;
 	const struct mt_msi_host *msi;
+	struct mt_line *isa[IOAPIC_INPUTS];    /* that follow inputs; NULL: none */
 	pthread_mutex_t lock;
 	struct ioapic regs;        /* under the lock */
 };
@@ -93,6 +99,8 @@ static void input_set(void *self, uint32_t input, uint32_t level)
 	pthread_mutex_lock(&c->lock);
 	ioapic_input(&c->regs, input, level);
 	leave(c);
+	if (input < IOAPIC_INPUTS)
+		c->irq->line_set(c->isa[input], level);
 }
 
 /* "intel,ce4100-ioapic": the input, and how it is triggered; 4: while it is high. */
@@ -162,6 +170,15 @@ static void regs_reset(struct chip *c)
 	c->regs.id = (uint32_t)c->props->get_u64(c->inst, "id");
 }
 
+/* On a PC the timer's interrupt 0 is at input 2, since the second 8259A takes the wire of that number. */
+static void isa_get(struct chip *c)
+{
+	c->isa[ISA_TIMER_INPUT] = c->irq->line_get(c->inst, "isa", 0);
+	for (uint32_t i = 1; i < ISA_LINES; i++)
+		if (i != ISA_TIMER_INPUT)
+			c->isa[i] = c->irq->line_get(c->inst, "isa", i);
+}
+
 static int realize(void *self, struct mt_error *err)
 {
 	static const struct mt_region_desc desc = {
@@ -174,6 +191,8 @@ static int realize(void *self, struct mt_error *err)
 	regs_reset(c);
 	if (code < 0)
 		return code;
+	if (c->props->present(c->inst, "isa"))
+		isa_get(c);
 	return c->mmio->region_add(c->inst, &desc, err) ? 0 : MT_EINVAL;
 }
 

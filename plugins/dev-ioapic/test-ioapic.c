@@ -191,6 +191,30 @@ START_TEST(other_modes_are_edges)
 }
 END_TEST
 
+/* The 8259A has the same wires, whatever the entries say. */
+START_TEST(lines_of_the_isa_bus)
+{
+	fake_free(f);
+	f = make();
+	fake_prop(f, "isa", "pic:0, pic:1, pic:2, pic:3, pic:4, pic:5, pic:6, pic:7, pic:8, pic:9, pic:10, pic:11, "
+		  "pic:12, pic:13, pic:14, pic:15");
+	fake_start(f);
+	for (uint32_t i = 0; i < 24; i++) {
+		fake_input(f, i, 1);
+		for (uint32_t line = 0; line < 16; line++)
+			if (line != 2)
+				ck_assert_uint_eq(fake_line(f, "isa", line), i && line == (i == 2 ? 0 : i));
+		fake_input(f, i, 0);
+		ck_assert_uint_eq(fake_line(f, "isa", i == 2 || i > 15 ? 0 : i), 0);
+	}
+	put(LOW(1), 0x31);
+	fake_input(f, 1, 1);
+	sent(0xfee00000, 0x31);
+	ck_assert_uint_eq(fake_line(f, "isa", 1), 1);
+	nothing();
+}
+END_TEST
+
 START_TEST(state)
 {
 	put(LOW(7), 0x81 | LEVEL);
@@ -248,5 +272,5 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("ioapic", start, stop, registers, edges, levels, an_edge_has_no_remote_irr, the_eoi_register_ends,
-		  other_modes_are_edges, state, hostile_state, acpi, random_accesses);
+		  other_modes_are_edges, lines_of_the_isa_bus, state, hostile_state, acpi, random_accesses);
 }
