@@ -47,11 +47,13 @@ struct kvm {
 	const struct mt_log_host *log;
 	const struct mt_loop_host *loop;
 	const struct mt_mmio_host *mmio;
+	const struct mt_msi_host *msi;
 	uint32_t vcpu_count;
 	int sys_fd, vm_fd;             /* -1: none */
 	size_t run_bytes;              /* of a vCPU's shared page */
-	bool irqchip;                  /* KVM serves the interrupt controllers */
-	bool devices;                  /* devices do */
+	bool irqchip;                  /* KVM serves the interrupt controllers, all of them */
+	bool lapics;                   /* the local APICs at least */
+	bool devices;                  /* devices serve those that KVM does not */
 
 	pthread_mutex_t lock;          /* of the slots */
 	_Atomic uint64_t generation;   /* of the view that the slots show; written under the lock */

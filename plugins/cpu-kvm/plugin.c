@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cpu-kvm: Linux KVM as an accelerator. Attaches the VM, its vCPUs and the run loop to the cpu kind of the kernel; with
- * irqchip = kernel the class is an interrupt controller and a target of messages too; with user it takes vectors of
- * devices.
+ * irqchip = kernel the class is an interrupt controller and a target of messages too; with split it is the target
+ * alone, and with split and user it takes vectors of devices.
  * [main], but for what run.c and irqchip.c say of themselves. Creation has no side effect: /dev/kvm is opened in
  * realize.
  */
@@ -14,7 +14,7 @@
 #define MT_NOTE_VENDOR   "mortise"
 #define MT_NOTE_LICENCE  "MIT"
 #define MT_NOTE_SUMMARY  "Linux KVM"
-#define MT_NOTE_REQUIRES "mortise.props/1 mortise.vcpu-host/1 mortise.mmio/1 mortise.loop/1"
+#define MT_NOTE_REQUIRES "mortise.props/1 mortise.vcpu-host/1 mortise.mmio/1 mortise.loop/1 mortise.msi-host/1"
 #define MT_NOTE_OPTIONAL "mortise.log/1"
 #define MT_NOTE_CAPS     MT_CAP_FILES
 #define MT_NOTE_CLASSES(C) \
@@ -26,8 +26,9 @@
 	  "what CPU the guest sees: all that the host has, or a level of the x86-64 psABI") \
 	P(c, features, "features", MT_PROP_LIST, "", "", "", 0, "features to add to the model") \
 	P(c, features_off, "features-off", MT_PROP_LIST, "", "", "", 0, "features to take from the model") \
-	P(c, irqchip, "irqchip", MT_PROP_ENUM, "kernel", "off|user|kernel", "", 0, \
-	  "who serves the interrupt controllers and the timer: KVM, devices of the machine (user), or nobody") \
+	P(c, irqchip, "irqchip", MT_PROP_ENUM, "kernel", "off|user|split|kernel", "", 0, \
+	  "who serves the interrupt controllers and the timer: KVM, devices of the machine (user), KVM the local APICs " \
+	  "and devices the rest (split), or nobody") \
 	P(c, lapic_at, "lapic-at", MT_PROP_ADDR, "0xfee00000", "0x100000", "", 0, \
 	  "where messages of devices go to; CPUs have it fixed") \
 	P(c, tsc_khz, "tsc-khz", MT_PROP_INT, "0", "0..100000000", "kHz", 0, \
@@ -46,6 +47,15 @@ static int kvm_probe(const struct mt_host *host, struct mt_error *err)
 	return vm_probe(err);
 }
 
+static void irqchip_choose(struct kvm *k)
+{
+	const char *irqchip = k->props->get_str(k->inst, "irqchip");
+
+	k->irqchip = !strcmp(irqchip, "kernel");
+	k->lapics = k->irqchip || !strcmp(irqchip, "split");
+	k->devices = !strcmp(irqchip, "split") || !strcmp(irqchip, "user");
+}
+
 static int kvm_create(const struct mt_host *host, struct mt_inst *inst, uint32_t vcpu_count, void **self,
 		      struct mt_error *err)
 {
@@ -60,8 +70,8 @@ static int kvm_create(const struct mt_host *host, struct mt_inst *inst, uint32_t
 	k->mmio = host->get_interface(host, MT_IFACE_MMIO);
 	k->loop = host->get_interface(host, MT_IFACE_LOOP);
 	k->log = host->get_interface(host, MT_IFACE_LOG);
-	k->irqchip = !strcmp(k->props->get_str(inst, "irqchip"), "kernel");
-	k->devices = !strcmp(k->props->get_str(inst, "irqchip"), "user");
+	k->msi = host->get_interface(host, MT_IFACE_MSI_HOST);
+	irqchip_choose(k);
 	k->sys_fd = k->vm_fd = -1;
 	pthread_mutex_init(&k->lock, NULL);
 	*self = k;

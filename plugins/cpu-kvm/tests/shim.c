@@ -77,7 +77,7 @@ static void entry_add(struct kvm_cpuid2 *c, uint32_t leaf, uint32_t sub, const u
 static int supported_cpuid(struct kvm_cpuid2 *c)
 {
 	static const uint32_t zero[4] = { 0x16, 0x756e6547, 0x6c65746e, 0x49656e69 };
-	static const uint32_t one[4] = { 0x306c3, 0, 0x3ed8320b, 0x0f8bfbff };
+	static const uint32_t one[4] = { 0x306c3, 0, 0x3ef8320b, 0x0f8bfbff };
 	static const uint32_t four[4] = { 0x121, 0, 0, 0 }, seven[4] = { 0, 0x1c2fbb, 0, 0x8c000400 };
 	static const uint32_t eleven[4] = { 0 }, thirteen[4] = { 7, 0x340, 0x340, 0 }, d1[4] = { 1, 0, 0, 0 };
 	static const uint32_t paravirtual[4] = { 0x0102fefb, 0, 0, 0 };
@@ -189,6 +189,7 @@ static int vcpu_make(uintptr_t index)
 	v->index = (uint32_t)index;
 	v->open = true;
 	v->whole = first_state(v->index);
+	v->stash = -1;
 	v->run = calloc(1, SHIM_RUN_BYTES);
 	shim.open_fds++;
 	return VCPU_FD + (int)index;
@@ -204,6 +205,57 @@ static int chip_move(struct kvm_irqchip *chip, bool set)
 		memcpy(&own->chip, &chip->chip, sizeof(chip->chip));
 	else
 		memcpy(&chip->chip, &own->chip, sizeof(chip->chip));
+	return 0;
+}
+
+/* Before any vCPU. */
+static int split_enable(const struct kvm_enable_cap *cap)
+{
+	for (uint32_t i = 0; i < SHIM_VCPUS; i++)
+		if (shim.vcpus[i].open)
+			return -EEXIST;
+	if (cap->cap != KVM_CAP_SPLIT_IRQCHIP || cap->args[0] > 4096 || shim.irqchip)
+		return -EINVAL;
+	shim.split = true;
+	shim.split_pins = (uint8_t)cap->args[0];       /* as wide as Linux has it */
+	return 0;
+}
+
+static int routes_set(const struct kvm_irq_routing *r)
+{
+	if (!shim.split || r->nr > 256 || r->flags)
+		return -EINVAL;
+	memcpy(shim.routes, r->entries, r->nr * sizeof(r->entries[0]));
+	shim.route_count = r->nr;
+	shim.route_changes++;
+	return 0;
+}
+
+static int message(const struct kvm_msi *msi)
+{
+	shim.msi = *msi;
+	shim.msi_count++;
+	shim.route_before_message = false;
+	for (uint32_t i = 0; i < shim.route_count; i++)
+		if (shim.routes[i].type == KVM_IRQ_ROUTING_MSI && shim.routes[i].gsi < shim.split_pins &&
+		    shim.routes[i].u.msi.address_lo == msi->address_lo && shim.routes[i].u.msi.data == msi->data)
+			shim.route_before_message = true;
+	return 1;
+}
+
+static int interrupt(struct shim_vcpu *v, uint32_t vector)
+{
+	if (vector > 255)
+		return -EINVAL;
+	if (shim.irqchip)
+		return -ENXIO;
+	if (shim.split && v->stash >= 0)
+		return -EEXIST;
+	if (shim.split)
+		v->stash = (int32_t)vector;
+	v->interrupts++;
+	v->interrupt = vector;
+	v->interrupt_entries = v->entries;
 	return 0;
 }
 
@@ -251,9 +303,11 @@ static int vm_call(unsigned long request, uintptr_t arg)
 		shim.irqfds += shim.irqfd.flags & KVM_IRQFD_FLAG_DEASSIGN ? -1 : 1;
 		return 0;
 	case KVM_SIGNAL_MSI:
-		shim.msi = *(struct kvm_msi *)p;
-		shim.msi_count++;
-		return 1;
+		return message(p);
+	case KVM_ENABLE_CAP:
+		return split_enable(p);
+	case KVM_SET_GSI_ROUTING:
+		return routes_set(p);
 	default:
 		return -ENOTTY;
 	}
@@ -364,12 +418,7 @@ static int vcpu_call(struct shim_vcpu *v, unsigned long request, uintptr_t arg)
 	case KVM_RUN:
 		return run_vcpu(v);
 	case KVM_INTERRUPT:
-		if (((struct kvm_interrupt *)p)->irq > 255)
-			return -EINVAL;
-		v->interrupts++;
-		v->interrupt = ((struct kvm_interrupt *)p)->irq;
-		v->interrupt_entries = v->entries;
-		return 0;
+		return interrupt(v, ((struct kvm_interrupt *)p)->irq);
 	case KVM_NMI:
 		v->nmis++;
 		return 0;

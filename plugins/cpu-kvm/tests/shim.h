@@ -27,6 +27,7 @@ struct shim_vcpu {
 	uint32_t entries;              /* KVM_RUN */
 	uint32_t interrupts, interrupt, interrupt_entries;     /* given, the last, and after how many entries */
 	uint32_t nmis;
+	int32_t stash;                 /* split: a vector that LINT0 has not taken; minus 1: none */
 };
 
 struct shim {
@@ -48,6 +49,11 @@ struct shim {
 	struct shim_vcpu vcpus[SHIM_VCPUS];
 	struct chips chips;
 	bool irqchip, pit;
+	uint32_t split_pins;           /* set aside for ends of levels; 0: none */
+	bool split;
+	struct kvm_irq_routing_entry routes[256];
+	uint32_t route_count, route_changes;
+	bool route_before_message;     /* the last message was in the table when it came */
 	uint32_t lines[24], msi_count;
 	struct kvm_msi msi;
 	struct kvm_ioeventfd ioeventfd;        /* the last, and how many there are */

@@ -49,30 +49,40 @@ static void refused(int code, const char *words)
 }
 
 /* Every call fails once, with each error that matters: an orderly refusal, and nothing stays open. */
-START_TEST(every_call_fails)
+static void machine_new(const char *irqchip)
+{
+	bench_down();
+	ck_assert_uint_eq(shim.open_fds, 0);
+	shim_start();
+	bench_new(2);
+	fake_prop(b.f, "irqchip", irqchip);
+}
+
+static void every_call(const char *irqchip)
 {
 	static const int errors[] = { EPERM, ENOMEM, EINVAL, ENOSPC, EIO };
 	uint32_t total;
 
-	bench_down();
-	shim_start();
-	bench_new(2);
+	machine_new(irqchip);
 	up();
 	total = shim.calls;
 	ck_assert_uint_gt(total, 30);
 	for (uint32_t n = 1; n <= total; n++) {
-		bench_down();
-		ck_assert_uint_eq(shim.open_fds, 0);
-		shim_start();
+		machine_new(irqchip);
 		shim.fail_at = n;
 		shim.fail_error = -errors[n % 5];
-		bench_new(2);
 		int code = bench_up();
 		/* a reset that fails is told by the first run; CPUID that cannot be read back is not compared */
 		if (code == 0 && shim.failed != KVM_GET_CPUID2 && shim.failed != KVM_GET_TSC_KHZ)
 			ck_assert_msg(run_and_leave(0) < 0 || run_and_leave(1) < 0, "call %u of %u, 0x%lx", n, total, shim.failed);
 		ck_assert(code == 0 || b.err.message[0]);
 	}
+}
+
+START_TEST(every_call_fails)
+{
+	every_call("kernel");
+	every_call("split");
 }
 END_TEST
 
@@ -520,7 +530,7 @@ static struct fake_state *saved(uint32_t vcpu)
 
 static int loaded(uint32_t vcpu, struct fake_state *s)
 {
-	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, 1, &b.err);
+	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, 2, &b.err);
 }
 
 static void disturb(struct whole *w)

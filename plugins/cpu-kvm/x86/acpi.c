@@ -12,7 +12,7 @@ static int describe(void *self, struct mt_acpi *acpi, const struct mt_acpi_write
 	const struct kvm *k = self;
 
 	(void)err;
-	for (uint32_t i = 0; k->irqchip && i < k->vcpu_count; i++)
+	for (uint32_t i = 0; k->lapics && i < k->vcpu_count; i++)
 		w->cpu(acpi, i, i);
 	if (k->irqchip) {
 		w->ioapic(acpi, 0, IOAPIC_AT, 0);

@@ -42,8 +42,8 @@ static int abilities_learn(struct kvm *k, struct mt_error *err)
 	a->debug_flags = (uint32_t)vm_capability(k, KVM_CAP_SET_GUEST_DEBUG2);
 	if (a->xsave_bytes > XSAVE_MAX || !vm_capability(k, KVM_CAP_XSAVE) || !vm_capability(k, KVM_CAP_VCPU_EVENTS))
 		return mt_error_set(err, MT_EHOST, "plugin", "KVM of this host does not give away the state of its vCPUs");
-	if (k->irqchip && !(vm_capability(k, KVM_CAP_IRQCHIP) && vm_capability(k, KVM_CAP_PIT2) &&
-			    vm_capability(k, KVM_CAP_SIGNAL_MSI) && vm_capability(k, KVM_CAP_MP_STATE)))
+	if (k->lapics && !(vm_capability(k, KVM_CAP_IRQCHIP) && vm_capability(k, KVM_CAP_PIT2) &&
+			   vm_capability(k, KVM_CAP_SIGNAL_MSI) && vm_capability(k, KVM_CAP_MP_STATE)))
 		return mt_error_set(err, MT_EHOST, "irqchip", "KVM of this host has no interrupt controllers");
 	return 0;
 }
@@ -54,7 +54,7 @@ static int irqchip_check(const struct kvm *k, struct mt_error *err)
 		return 0;
 	mt_error_set(err, MT_EINVAL, "irqchip", "%u vCPUs have no way to start each other without interrupt controllers",
 		     k->vcpu_count);
-	mt_error_hint(err, "set irqchip = kernel or user, or count = 1");
+	mt_error_hint(err, "set irqchip = kernel, split or user, or count = 1");
 	return MT_EINVAL;
 }
 
@@ -65,6 +65,7 @@ int arch_vm_init(struct kvm *k, struct mt_error *err)
 	k->arch = calloc(1, sizeof(*k->arch));
 	if (!k->arch)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	split_init(&k->arch->split);
 	k->arch->reset_on_triple_fault = !strcmp(k->props->get_str(k->inst, "triple-fault"), "reset");
 	code = irqchip_check(k, err);
 	if (code == 0)
@@ -84,6 +85,8 @@ int arch_vm_init(struct kvm *k, struct mt_error *err)
 
 void arch_vm_fini(struct kvm *k)
 {
+	if (k->arch)
+		split_fini(&k->arch->split);
 	free(k->arch);
 	k->arch = NULL;
 }
@@ -148,6 +151,8 @@ void arch_vcpu_reset(struct kvm_vcpu *v, uint32_t kind)
 
 	(void)kind;
 	vector_reset(v);
+	if (v->index == 0)
+		split_reset(&v->kvm->arch->split);
 	if (v->index == 0 && v->kvm->irqchip)
 		code = chips_set(v->kvm, &v->kvm->arch->first);
 	if (code == 0)

@@ -166,8 +166,8 @@ static void platform_bits(struct kvm *k, struct cpuid *c)
 	const struct feature *deadline = feature_find("tsc_deadline_timer"), *x2apic = feature_find("x2apic");
 
 	give(c, feature_find("hypervisor"), true);
-	give(c, deadline, k->irqchip && vm_capability(k, KVM_CAP_TSC_DEADLINE_TIMER));
-	if (k->irqchip)
+	give(c, deadline, k->lapics && vm_capability(k, KVM_CAP_TSC_DEADLINE_TIMER));
+	if (k->lapics)
 		return;
 	give(c, x2apic, false);
 	paravirtual_without_lapic(c);

@@ -56,7 +56,7 @@ static int serve_shutdown(struct kvm_vcpu *v, struct mt_exit *exit)
 /* What ends it is looked for before the next entry (vector.c), and nothing does without any controller. */
 static int serve_halt(struct kvm_vcpu *v, struct mt_exit *exit)
 {
-	v->arch->halted = !v->kvm->irqchip;
+	v->arch->halted = !v->kvm->lapics;
 	exit->reason = MT_EXIT_HALT;
 	exit->wake_ns = UINT64_MAX;
 	return v->arch->halted ? SERVED_GO_ON : SERVED_OUT;
@@ -71,7 +71,10 @@ int arch_exit(struct kvm_vcpu *v, struct mt_exit *exit)
 		return serve_port(v, exit);
 	case KVM_EXIT_HLT:
 		return serve_halt(v, exit);
-	case KVM_EXIT_SET_TPR: case KVM_EXIT_IOAPIC_EOI:
+	case KVM_EXIT_SET_TPR:
+		return SERVED_GO_ON;
+	case KVM_EXIT_IOAPIC_EOI:
+		split_ended(v->kvm, v->run->eoi.vector);
 		return SERVED_GO_ON;
 	case KVM_EXIT_SHUTDOWN:
 		return serve_shutdown(v, exit);

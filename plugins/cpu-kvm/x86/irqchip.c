@@ -2,7 +2,8 @@
 /*
  * KVM's own interrupt controllers: two 8259A, an I/O APIC, a local APIC for each vCPU, and the 8254 timer. The [cpu]
  * section is then the controller that devices name: `irq = cpu:4` is input 4 of the 8259A and of the I/O APIC, and
- * messages go to the local APICs by a region at their address, which vCPUs do not see: KVM serves them before.
+ * messages go to the local APICs by a region at their address, which vCPUs do not see: KVM serves them before. With
+ * irqchip = split there are the local APICs alone, and so messages alone (split.c).
  *
  * input_set and messages come from any thread and take no lock here: the calls are KVM's, which has its own.
  */
@@ -32,7 +33,7 @@ int irqchip_create(struct kvm *k, struct mt_error *err)
 	if (code < 0)
 		return vm_refuse(err, "plugin", "place its own pages", code);
 	if (!k->irqchip)
-		return 0;
+		return is_split(k) ? split_create(k, err) : 0;
 	code = vm_ioctl(k, KVM_CREATE_IRQCHIP, NULL);
 	if (code < 0)
 		return vm_refuse(err, "irqchip", "make the interrupt controllers", code);
@@ -83,17 +84,17 @@ static uint32_t lapic_read(void *self, const struct mt_access *a, uint64_t *valu
 
 static uint32_t lapic_write(void *self, const struct mt_access *a, uint64_t value)
 {
-	const struct kvm *k = self;
+	struct kvm *k = self;
 	struct kvm_msi msi = { .address_lo = LAPIC_BASE + (uint32_t)a->offset, .data = (uint32_t)value };
 
-	return vm_ioctl(k, KVM_SIGNAL_MSI, &msi) < 0 ? MT_BUS_DEVICE : MT_BUS_OK;
+	return split_send(k, &msi) < 0 ? MT_BUS_DEVICE : MT_BUS_OK;
 }
 
 static int window(void *self, struct mt_msi_window *out)
 {
 	const struct kvm *k = self;
 
-	if (!k->irqchip)
+	if (!k->lapics)
 		return MT_ENOTSUP;
 	out->gpa = LAPIC_BASE;
 	out->len_bytes = LAPIC_BYTES;
@@ -111,7 +112,7 @@ int irqchip_region(struct kvm *k, struct mt_error *err)
 		.width_min = 4, .width_max = 4, .ops = &ops,
 	};
 
-	if (!k->irqchip)
+	if (!k->lapics)
 		return 0;
 	return k->mmio->region_add(k->inst, &desc, err) ? 0 : MT_EINVAL;
 }

@@ -35,6 +35,7 @@ struct saved {
 	uint8_t exception_has_payload, interrupt, interrupt_nr, interrupt_soft, shadow;
 	uint8_t nmi, nmi_pending, nmi_masked, smm, smm_pending, smm_inside_nmi, smi_latched_init, triple_fault;
 	uint32_t sipi_vector, event_flags;
+	uint32_t extint;               /* vector of an 8259A that waits for LINT0, plus 1; 0: none */
 };
 
 static const struct mt_state_field segment_fields[] = {
@@ -72,6 +73,7 @@ static const struct mt_state_field saved_fields[] = {
 	FLAG(nmi), FLAG(nmi_pending), FLAG(nmi_masked), FLAG(smm), FLAG(smm_pending), FLAG(smm_inside_nmi),
 	FLAG(smi_latched_init), FLAG(triple_fault),
 	MT_STATE_VAR(struct saved, sipi_vector, UINT32_MAX), MT_STATE_VAR(struct saved, event_flags, 0x3f),
+	MT_STATE_SINCE(struct saved, extint, 2, 256),
 };
 static const struct mt_state_table saved_table = MT_STATE_TABLE(struct saved, saved_fields);
 
@@ -167,6 +169,7 @@ static void move(bool in, struct whole *w, struct saved *s)
 	MOVE(in, w->debug.dr7, s->dr7);
 	MOVE(in, w->mp.mp_state, s->run_state);
 	MOVE(in, w->xcrs.xcrs[0].value, s->xcr0);
+	MOVE(in, w->extint, s->extint);
 	if (!in)
 		return;
 	w->xcrs.nr_xcrs = 1;
@@ -215,7 +218,8 @@ static int whole_know(struct kvm_vcpu *v, struct whole *w, struct mt_error *err)
 
 	if (code == 0)
 		code = whole_get(v, w, &what);
-	if (!v->kvm->irqchip)
+	w->extint = v->arch->laid;
+	if (!v->kvm->lapics)
 		w->mp.mp_state = v->arch->waiting ? KVM_MP_STATE_INIT_RECEIVED :
 				 v->arch->halted ? KVM_MP_STATE_HALTED : KVM_MP_STATE_RUNNABLE;
 	/* the host's counter goes on meanwhile; the guest's stands from the first save to the next run */
@@ -245,7 +249,7 @@ static int state_save(void *vcpu, struct mt_state_out *out, const struct mt_stat
 		mt_state_save(out, wr, &saved_table, &saved);
 		wr->put(out, "xsave", MT_STATE_BYTES, 0, w->xsave, k->arch->xsave_bytes);
 		msrs_save(w, out, wr);
-		if (k->irqchip)
+		if (k->lapics)
 			wr->put(out, "lapic", MT_STATE_BYTES, 0, w->lapic.regs, sizeof(w->lapic.regs));
 		if (k->irqchip && v->index == 0)
 			code = chips_save(k, out, wr, err);
@@ -313,19 +317,21 @@ static int chips_load(struct chips *c, struct mt_state_in *in, const struct mt_s
 }
 
 static int whole_load(struct kvm_vcpu *v, struct whole *w, struct chips *chips, struct mt_state_in *in,
-		      const struct mt_state_reader *r)
+		      const struct mt_state_reader *r, uint32_t version)
 {
 	struct kvm *k = v->kvm;
 	struct saved saved;
-	int code = mt_state_load(in, r, &saved_table, 1, &saved);
+	int code = mt_state_load(in, r, &saved_table, version, &saved);
 
-	if (code == 0 && !k->irqchip && saved.run_state == KVM_MP_STATE_SIPI_RECEIVED)
+	if (code == 0 && saved.extint && !is_split(k))
+		code = r->refuse(in, "extint", "is there, and only irqchip = split can have it");
+	if (code == 0 && !k->lapics && saved.run_state == KVM_MP_STATE_SIPI_RECEIVED)
 		code = r->refuse(in, "run_state", "is none that a vCPU is saved in here");
 	if (code == 0)
 		code = xsave_load(k, w, in, r);
 	if (code == 0)
 		code = msrs_load(k, w, in, r);
-	if (code == 0 && k->irqchip)
+	if (code == 0 && k->lapics)
 		code = r->get(in, "lapic", MT_STATE_BYTES, w->lapic.regs, sizeof(w->lapic.regs));
 	if (code == 0 && k->irqchip && v->index == 0)
 		code = chips_load(chips, in, r);
@@ -341,10 +347,21 @@ static void vector_load(struct kvm_vcpu *v, const struct whole *w)
 
 	atomic_store(&v->arch->events, 0);
 	v->arch->stale = true;
-	v->arch->halted = !v->kvm->irqchip && state == KVM_MP_STATE_HALTED;
-	v->arch->waiting = v->kvm->devices &&
+	v->arch->halted = !v->kvm->lapics && state == KVM_MP_STATE_HALTED;
+	v->arch->waiting = v->kvm->devices && !v->kvm->lapics &&
 			   (state == KVM_MP_STATE_INIT_RECEIVED || state == KVM_MP_STATE_UNINITIALIZED);
 	v->run->cr8 = w->sregs.cr8 & 15;
+}
+
+static int split_parts_set(struct kvm_vcpu *v, const struct whole *w, const char **what)
+{
+	int code = w->extint ? vector_give(v, w->extint - 1) : 0;
+
+	*what = "waiting interrupt";
+	if (code < 0)
+		return code;
+	*what = "level-triggered interrupts";
+	return split_load(v, &w->lapic);
 }
 
 static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
@@ -357,16 +374,17 @@ static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_
 	const char *what = "";
 	int code, told = 0;
 
-	(void)version;
 	if (!w)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
-	code = whole_load(v, w, &chips, in, r);
+	code = whole_load(v, w, &chips, in, r, version);
 	if (code == 0 && v->kvm->irqchip && v->index == 0) {
 		what = "interrupt controllers";
 		told = chips_set(v->kvm, &chips);
 	}
 	if (code == 0 && told == 0)
 		told = whole_set(v, w, &what);
+	if (code == 0 && told == 0 && is_split(v->kvm))
+		told = split_parts_set(v, w, &what);
 	if (code == 0)
 		vector_load(v, w);
 	tsc = whole_tsc(w);
@@ -382,5 +400,5 @@ static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_
 }
 
 const struct mt_state_class arch_state = {
-	.schema = "x86-64-cpu", .version = 1, .version_min = 1, .save = state_save, .load = state_load,
+	.schema = "x86-64-cpu", .version = 2, .version_min = 1, .save = state_save, .load = state_load,
 };

@@ -3,6 +3,8 @@
  * Interrupt controllers outside of KVM: "mortise.cpu.vector/1". The controller asks on any thread; the vCPU's own
  * thread, before it enters the guest, fetches the vector and gives it to KVM, or asks KVM to come out when the guest
  * can take one. INIT, start-up and HLT, which KVM leaves to its caller without a local APIC of its own, are done here.
+ * With local APICs of its own (split) KVM does not deliver what it is given but lays it down until LINT0 takes it. That
+ * place is in no state that KVM gives away: the vector is kept here until KVM says that the place is free.
  *
  * Whoever asks writes the wish first, and then makes KVM come out (vcpu_nudge); the loop clears immediate_exit first
  * and then looks for wishes: none is lost.
@@ -27,7 +29,7 @@ void vector_apic_base(struct kvm_vcpu *v)
 {
 	bool lapic = v->arch->vector_ops && v->arch->vector_ops->priority;
 
-	if (!v->kvm->irqchip)
+	if (!v->kvm->lapics)
 		v->arch->first->sregs.apic_base = APIC_BASE | (v->index ? 0 : APIC_FIRST) | (lapic ? APIC_ENABLE : 0);
 }
 
@@ -40,6 +42,11 @@ static int vector_bind(void *vcpu, const struct mt_vector_ops *ops, void *arg, s
 			     "KVM serves the interrupt controllers of this machine" :
 			     "the machine's CPUs have no interrupt controllers");
 		mt_error_hint(err, "set irqchip = user in [cpu]");
+		return MT_ENOTSUP;
+	}
+	if (v->kvm->lapics && ops->priority) {
+		mt_error_set(err, MT_ENOTSUP, NULL, "KVM serves the local APICs of this machine");
+		mt_error_hint(err, "set irqchip = user in [cpu], or leave this one out");
 		return MT_ENOTSUP;
 	}
 	if (v->arch->vector_ops)
@@ -75,7 +82,8 @@ static void vector_event(void *vcpu, uint32_t event, uint32_t value)
 {
 	struct kvm_vcpu *v = vcpu;
 
-	if (event != MT_VCPU_EVENT_NMI && event != MT_VCPU_EVENT_INIT && event != MT_VCPU_EVENT_STARTUP)
+	/* KVM's local APICs start vCPUs themselves */
+	if (event != MT_VCPU_EVENT_NMI && (v->kvm->lapics || (event != MT_VCPU_EVENT_INIT && event != MT_VCPU_EVENT_STARTUP)))
 		return;
 	if (event == MT_VCPU_EVENT_STARTUP)
 		atomic_store(&v->arch->start_page, value & 0xff);
@@ -103,7 +111,7 @@ void vector_changed(struct kvm_vcpu *v, uint64_t cr8)
 /* Only the first CPU goes on by itself (Intel SDM volume 3, "MP Initialization Protocol"). */
 void vector_reset(struct kvm_vcpu *v)
 {
-	v->arch->waiting = v->kvm->devices && v->index;
+	v->arch->waiting = v->kvm->devices && !v->kvm->lapics && v->index;
 	v->arch->halted = false;
 	v->arch->stale = true;
 	atomic_store(&v->arch->events, 0);
@@ -160,11 +168,20 @@ int vector_events(struct kvm_vcpu *v, const char **what)
 
 /* Entering and leaving the guest. [vcpu] */
 
+int vector_give(struct kvm_vcpu *v, uint32_t vector)
+{
+	struct kvm_interrupt interrupt = { .irq = vector };
+	int code = vcpu_ioctl(v, KVM_INTERRUPT, &interrupt);
+
+	if (code >= 0 && v->kvm->lapics)
+		v->arch->laid = vector + 1;
+	return code < 0 ? code : 0;
+}
+
 /* Fetches a vector, when the guest can take it. Sets whether KVM shall come out as soon as it can. */
 static int interrupt_take(struct kvm_vcpu *v, const char **what)
 {
 	struct arch_vcpu *a = v->arch;
-	struct kvm_interrupt interrupt;
 	int32_t vector;
 
 	v->run->request_interrupt_window = !v->run->ready_for_interrupt_injection;
@@ -173,12 +190,11 @@ static int interrupt_take(struct kvm_vcpu *v, const char **what)
 	vector = a->vector_ops->acknowledge(a->vector_arg);
 	if (vector == MT_VECTOR_NONE)
 		return 0;
-	interrupt.irq = (uint32_t)vector;
 	*what = "an interrupt";
 	a->halted = false;
 	v->run->ready_for_interrupt_injection = 0;
 	v->run->request_interrupt_window = atomic_load(&a->requested) != 0;
-	return vcpu_ioctl(v, KVM_INTERRUPT, &interrupt);
+	return vector_give(v, (uint32_t)vector);
 }
 
 /* By a debugger that steps. What halts goes on only by an interrupt. */
@@ -221,6 +237,8 @@ int arch_enter(struct kvm_vcpu *v, struct mt_exit *exit)
 
 	if (v->kvm->irqchip)
 		return SERVED_GO_ON;
+	if (v->kvm->lapics)
+		split_settle(v->kvm);
 	served = wishes_serve(v, exit);
 	if (a->vector_ops && a->vector_ops->priority)
 		v->run->cr8 = a->vector_ops->priority(a->vector_arg) & 15;
@@ -235,6 +253,8 @@ void arch_left(struct kvm_vcpu *v)
 	if (v->kvm->irqchip)
 		return;
 	a->stale = false;
+	if (v->run->ready_for_interrupt_injection)
+		a->laid = 0;
 	if (v->run->cr8 != a->cr8 && a->vector_ops && a->vector_ops->set_priority)
 		a->vector_ops->set_priority(a->vector_arg, (uint32_t)v->run->cr8 & 15);
 }

@@ -49,7 +49,7 @@ static size_t parts_of(const struct kvm *k, const struct part *before[8], const 
 	if (k->arch->xcrs)
 		before[n++] = &xcrs;
 	before[n++] = &xsave;
-	if (k->irqchip) {
+	if (k->lapics) {
 		before[n++] = &mp;
 		before[n++] = &lapic;
 	}

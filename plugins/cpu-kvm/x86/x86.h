@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The x86-64 part of cpu-kvm: CPU models (cpuid.c, features.c), the vCPU's registers by name (regs.c), everything of it
- * as one value (whole.c) and in a snapshot (save.c), KVM's interrupt controllers (irqchip.c) and those
- * outside of it (vector.c), debugging (debug.c),
- * exits (exit.c), ACPI (acpi.c) and what ties them to arch.h (arch.c).
+ * as one value (whole.c) and in a snapshot (save.c), KVM's interrupt controllers (irqchip.c), those outside of it
+ * (vector.c), local APICs in KVM with the others outside (split.c), debugging (debug.c), exits (exit.c), ACPI (acpi.c)
+ * and what ties them to arch.h (arch.c).
  */
 #ifndef KVM_X86_H
 #define KVM_X86_H
 
 #include "../arch.h"
+#include "split.h"
 
 #define MSRS_MAX     512u          /* that KVM lists for saving; more are left out */
 #define CPUID_MAX    256u
@@ -43,7 +44,8 @@ struct whole {
 	struct kvm_debugregs debug;
 	struct kvm_vcpu_events events;
 	struct kvm_mp_state mp;
-	struct kvm_lapic_state lapic;  /* with k->irqchip */
+	struct kvm_lapic_state lapic;  /* with k->lapics */
+	uint32_t extint;               /* as arch_vcpu.laid */
 	uint32_t msr_count;
 	struct kvm_msr_entry msr[MSRS_MAX];
 	uint8_t xsave[];               /* arch_vm.xsave_bytes */
@@ -63,6 +65,7 @@ struct arch_vm {
 	struct msr_list msrs;
 	struct cpuid cpuid;            /* of every vCPU, but for its own number */
 	struct chips first;            /* at power on */
+	struct split split;
 	/* debug.c */
 	struct point { uint32_t kind, len_bytes; uint64_t vaddr; } points[4];
 	uint32_t points_version;       /* counts changes of them */
@@ -85,9 +88,11 @@ struct arch_vcpu {
 	const struct mt_vector_ops *vector_ops;
 	void *vector_arg;
 	_Atomic uint32_t requested, events, start_page;
-	bool waiting, halted;          /* for a start-up message; for an interrupt. Not with KVM's own controllers. */
+	bool waiting, halted;          /* for a start-up message; for an interrupt. Not with KVM's local APICs. */
 	bool stale;                    /* kvm_run.ready_for_interrupt_injection is */
 	uint64_t cr8;                  /* as KVM was told at the last entry */
+	/* with KVM's local APICs: a vector that KVM was given and may still have, until LINT0 takes it; plus 1, 0: none */
+	uint32_t laid;
 };
 
 /* cpuid.c, features.c. [main] */
@@ -130,6 +135,8 @@ void vector_apic_base(struct kvm_vcpu *v);
 void vector_reset(struct kvm_vcpu *v);
 void vector_changed(struct kvm_vcpu *v, uint64_t cr8);
 int vector_events(struct kvm_vcpu *v, const char **what);
+/* [vcpu], or [main] while it does not run: gives KVM the vector. 0 or -errno. */
+int vector_give(struct kvm_vcpu *v, uint32_t vector);
 
 /* regs.c: makes arch_vcpu.regs and .sregs known. 0 or -errno. */
 int regs_know(struct kvm_vcpu *v);

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Local APICs in KVM with the other controllers outside of it: how they are made, level-triggered messages and their
+ * ends, vectors of an 8259A that wait for LINT0, calls that fail, and what of it is saved.
+ */
+#include <errno.h>
+#include <fake/acpi.h>
+#include <fake/check-run.h>
+#include <string.h>
+#include <util/error.h>
+
+#include "shim.h"
+
+#define LEVEL 0x8000u
+
+/* An 8259A of the test's. */
+static int32_t next_vector;
+
+static int32_t acknowledge(void *arg)
+{
+	int32_t vector = next_vector;
+
+	(void)arg;
+	next_vector = MT_VECTOR_NONE;
+	b.vector->request(b.vcpu[0], 0);
+	return vector;
+}
+
+static uint32_t priority(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void set_priority(void *arg, uint32_t level)
+{
+	(void)arg, (void)level;
+}
+
+static const struct mt_vector_ops pic = { .size = sizeof(pic), .acknowledge = acknowledge };
+static const struct mt_vector_ops lapic = { sizeof(lapic), 0, acknowledge, priority, set_priority };
+
+static int step;                   /* of a guest's script */
+
+static void make(void)
+{
+	shim_start();
+	step = 0;
+	next_vector = MT_VECTOR_NONE;
+	bench_new(2);
+	fake_prop(b.f, "irqchip", "split");
+}
+
+static void start(void)
+{
+	make();
+	ck_assert_msg(bench_up() == 0, "%s", b.err.message);
+	ck_assert_int_eq(b.vector->bind(b.vcpu[0], &pic, NULL, &b.err), 0);
+}
+
+static void stop(void)
+{
+	bench_down();
+	ck_assert_uint_eq(shim.open_fds, 0);
+	shim_stop();
+}
+
+static void again(void)
+{
+	stop();
+	start();
+}
+
+static void run_to(uint32_t vcpu, uint32_t reason)
+{
+	ck_assert_msg(bench_run(vcpu) == 0, "%s", b.exit.message);
+	ck_assert_uint_eq(b.exit.reason, reason);
+}
+
+static int leave(struct shim_vcpu *v)
+{
+	b.cls->kick(b.vcpu[v->index]);
+	return -EINTR;
+}
+
+static uint32_t message(uint32_t dest, uint32_t data)
+{
+	const struct mt_region_desc *d = fake_region(b.f, 0);
+	struct mt_access a = { .offset = dest << 12, .width = 4, .vcpu = MT_VCPU_NONE };
+
+	return d->ops->write(b.self, &a, data);
+}
+
+/* Being made */
+
+START_TEST(what_is_made)
+{
+	const struct mt_irq_sink *sink = fake_role(b.f, MT_IFACE_IRQ_SINK);
+	const struct mt_msi_target *target = fake_role(b.f, MT_IFACE_MSI_TARGET);
+	struct mt_msi_window w = { .size = sizeof(w) };
+	struct mt_acpi said;
+
+	ck_assert(!shim.irqchip && !shim.pit);
+	ck_assert_uint_eq(shim.split_pins, SPLIT_PINS);
+	ck_assert_uint_eq(sink->input_count(b.self), 0);
+	ck_assert_int_eq(target->window(b.self, &w), 0);
+	ck_assert_uint_eq(w.gpa, 0xfee00000);
+	ck_assert_str_eq(fake_acpi_of(fake_role(b.f, MT_IFACE_ACPI_NODE), b.self, &said), "cpu 0 apic 0\ncpu 1 apic 1\n");
+	/* IA32_APIC_BASE is KVM's */
+	ck_assert_uint_eq(shim.vcpus[0].whole->sregs.apic_base, 0);
+}
+END_TEST
+
+static uint32_t cpuid_word(uint32_t leaf)
+{
+	for (uint32_t i = 0; i < shim.vcpus[0].cpuid.nent; i++)
+		if (shim.vcpus[0].cpuid.entry[i].function == leaf)
+			return leaf == 1 ? shim.vcpus[0].cpuid.entry[i].ecx : shim.vcpus[0].cpuid.entry[i].eax;
+	ck_abort_msg("no leaf 0x%x", leaf);
+}
+
+START_TEST(all_of_kvms_local_apic_is_shown)
+{
+	ck_assert_uint_eq(cpuid_word(1) >> 21 & 1, 1);
+	ck_assert_uint_eq(cpuid_word(1) >> 24 & 1, 1);
+	ck_assert_uint_eq(cpuid_word(0x40000001), 0x0102fefb);
+}
+END_TEST
+
+static void cannot_be_made(unsigned long missing, const char *words)
+{
+	stop();
+	make();
+	if (missing) {
+		shim.missing[0] = missing + 1;
+	} else {
+		shim.fail_request = KVM_ENABLE_CAP;
+		shim.fail_error = -EINVAL;
+	}
+	ck_assert_int_eq(bench_up(), MT_EHOST);
+	ck_assert_msg(strstr(b.err.message, words), "%s", b.err.message);
+	ck_assert_str_eq(b.err.culprit, "irqchip");
+}
+
+START_TEST(hosts_without)
+{
+	cannot_be_made(KVM_CAP_SPLIT_IRQCHIP, "no local APICs without the other controllers");
+	cannot_be_made(KVM_CAP_IRQ_ROUTING, "no local APICs without the other controllers");
+	cannot_be_made(KVM_CAP_SIGNAL_MSI, "no interrupt controllers");
+	cannot_be_made(0, "cannot make the local APICs");
+}
+END_TEST
+
+START_TEST(binding)
+{
+	ck_assert_int_eq(b.vector->bind(b.vcpu[1], &lapic, NULL, &b.err), MT_ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(b.err.message, "KVM serves the local APICs"));
+	ck_assert_int_eq(b.vector->bind(b.vcpu[1], &pic, NULL, &b.err), 0);
+}
+END_TEST
+
+/* Levels */
+
+static const struct kvm_irq_routing_entry *route(uint32_t i)
+{
+	ck_assert_uint_lt(i, shim.route_count);
+	return &shim.routes[i];
+}
+
+START_TEST(a_level_is_entered_before_it_is_sent)
+{
+	ck_assert_uint_eq(message(1, 0x41), MT_BUS_OK);
+	ck_assert_uint_eq(shim.route_changes, 0);
+	ck_assert_uint_eq(shim.msi.data, 0x41);
+	ck_assert_uint_eq(message(1, LEVEL | 0x51), MT_BUS_OK);
+	ck_assert(shim.route_before_message);
+	ck_assert_uint_eq(shim.msi.address_lo, 0xfee01000);
+	ck_assert_uint_eq(shim.msi.data, LEVEL | 0x51);
+	ck_assert_uint_eq(route(0)->gsi, 0);
+	/* once; another one comes behind it */
+	message(1, LEVEL | 0x51);
+	ck_assert_uint_eq(shim.route_changes, 1);
+	message(0, LEVEL | 0x51);
+	ck_assert(shim.route_before_message);
+	ck_assert_uint_eq(shim.route_changes, 2);
+	ck_assert_uint_eq(route(1)->gsi, 1);
+	ck_assert_uint_eq(route(0)->u.msi.address_lo, 0xfee01000);
+	ck_assert_uint_eq(shim.msi_count, 4);
+}
+END_TEST
+
+static int ends_51(struct shim_vcpu *v)
+{
+	if (step++)
+		return leave(v);
+	v->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
+	v->run->eoi.vector = 0x51;
+	return 0;
+}
+
+START_TEST(ends_are_told)
+{
+	uint32_t vector = 0;
+
+	message(0, LEVEL | 0x51);
+	shim.guest = ends_51;
+	run_to(0, MT_EXIT_KICKED);
+	ck_assert_uint_eq(fake_eois(b.f, &vector), 1);
+	ck_assert_uint_eq(vector, 0x51);
+}
+END_TEST
+
+/* More messages than pins: those that are not under way give way first, the oldest before the others. */
+START_TEST(more_than_the_table_holds)
+{
+	for (uint32_t i = 0; i < SPLIT_PINS; i++)
+		message(i, LEVEL | (i == 7 || i == 9 ? 0x51 : 0x61));
+	ck_assert_uint_eq(shim.route_count, SPLIT_PINS);
+	shim.guest = ends_51;
+	run_to(0, MT_EXIT_KICKED);
+	message(7, LEVEL | 0x99);
+	ck_assert(shim.route_before_message);
+	ck_assert_uint_eq(route(7)->u.msi.data, LEVEL | 0x99);
+	message(9, LEVEL | 0x99);
+	ck_assert_uint_eq(route(9)->u.msi.data, LEVEL | 0x99);
+	/* all are under way: the one that was sent first */
+	message(0, LEVEL | 0x61);
+	message(1, LEVEL | 0x9a);
+	ck_assert(shim.route_before_message);
+	ck_assert_uint_eq(route(1)->u.msi.data, LEVEL | 0x9a);
+	ck_assert_uint_eq(route(0)->u.msi.data, LEVEL | 0x61);
+	ck_assert_uint_eq(shim.route_count, SPLIT_PINS);
+}
+END_TEST
+
+START_TEST(messages_that_cannot_be_sent)
+{
+	shim.fail_request = KVM_SET_GSI_ROUTING;
+	shim.fail_error = -ENOMEM;
+	ck_assert_uint_eq(message(0, LEVEL | 0x51), MT_BUS_DEVICE);
+	ck_assert_uint_eq(shim.msi_count, 0);
+	shim.fail_request = KVM_SIGNAL_MSI;
+	ck_assert_uint_eq(message(0, LEVEL | 0x51), MT_BUS_DEVICE);
+	ck_assert_uint_eq(message(0, LEVEL | 0x51), MT_BUS_OK);
+	ck_assert(shim.route_before_message);
+	ck_assert_uint_eq(shim.route_count, 1);
+	/* a full table is as it was */
+	for (uint32_t i = 0; i < SPLIT_PINS; i++)
+		message(i, LEVEL | 0x61);
+	shim.fail_request = KVM_SET_GSI_ROUTING;
+	ck_assert_uint_eq(message(0, LEVEL | 0x71), MT_BUS_DEVICE);
+	ck_assert_uint_eq(message(1, LEVEL | 0x61), MT_BUS_OK);
+	ck_assert(shim.route_before_message);
+}
+END_TEST
+
+/* Vectors for LINT0 */
+
+static void ask(int32_t vector)
+{
+	next_vector = vector;
+	b.vector->request(b.vcpu[0], 1);
+}
+
+static int window(struct shim_vcpu *v)
+{
+	switch (step++) {
+	case 0:
+		ck_assert_uint_eq(v->interrupts, 0);
+		ck_assert_uint_eq(v->run->request_interrupt_window, 1);
+		v->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+		v->run->ready_for_interrupt_injection = 1;
+		return 0;
+	case 1:
+		ck_assert_int_eq(v->stash, 0x30);
+		v->run->ready_for_interrupt_injection = 0;
+		return leave(v);
+	default:                       /* it has been taken */
+		v->stash = -1;
+		v->run->ready_for_interrupt_injection = 1;
+		return leave(v);
+	}
+}
+
+static struct fake_state *saved(uint32_t vcpu)
+{
+	struct fake_state *s = fake_state_new();
+
+	ck_assert_msg(b.state->save(b.vcpu[vcpu], fake_state_out(s), &fake_state_writer, &b.err) == 0, "%s", b.err.message);
+	return s;
+}
+
+static int loaded(uint32_t vcpu, struct fake_state *s, uint32_t version)
+{
+	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, version, &b.err);
+}
+
+static uint64_t field(struct fake_state *s, const char *name)
+{
+	return fake_state_get(s, fake_state_find(s, name), 0);
+}
+
+static uint64_t saved_extint(void)
+{
+	struct fake_state *s = saved(0);
+	uint64_t value = field(s, "extint");
+
+	fake_state_free(s);
+	return value;
+}
+
+/* It is KVM's until KVM says that there is room: a pause in between must not lose it. */
+START_TEST(a_vector_is_kept_until_it_is_taken)
+{
+	shim.guest = window;
+	ask(0x30);
+	run_to(0, MT_EXIT_KICKED);
+	ck_assert_int_eq(step, 2);
+	ck_assert_uint_eq(saved_extint(), 0x31);
+	/* a reset does not take it out of KVM's hands */
+	b.cls->vcpu_reset(b.vcpu[0], MT_RESET_WARM);
+	ck_assert_uint_eq(saved_extint(), 0x31);
+	run_to(0, MT_EXIT_KICKED);
+	ck_assert_uint_eq(saved_extint(), 0);
+}
+END_TEST
+
+START_TEST(a_vector_is_given_again_after_a_load)
+{
+	struct fake_state *first, *second;
+	const char *differs;
+
+	shim.guest = window;
+	ask(0x30);
+	run_to(0, MT_EXIT_KICKED);
+	first = saved(0);
+	again();
+	ck_assert_msg(loaded(0, first, 2) == 0, "%s", b.err.message);
+	ck_assert_int_eq(shim.vcpus[0].stash, 0x30);
+	second = saved(0);
+	differs = fake_state_differs(first, second);
+	ck_assert_msg(!differs, "%s", differs);
+	/* KVM has one already */
+	ck_assert_int_lt(loaded(0, first, 2), 0);
+	ck_assert_msg(strstr(b.err.message, "does not take the waiting interrupt of the snapshot: File exists"), "%s",
+		      b.err.message);
+	fake_state_free(first);
+	fake_state_free(second);
+}
+END_TEST
+
+/* HLT, INIT and start-up are KVM's; an NMI is given. */
+START_TEST(events)
+{
+	shim.guest = leave;
+	b.vector->event(b.vcpu[0], MT_VCPU_EVENT_INIT, 0);
+	b.vector->event(b.vcpu[1], MT_VCPU_EVENT_STARTUP, 7);
+	b.vector->event(b.vcpu[1], MT_VCPU_EVENT_SMI, 0);
+	b.vector->event(b.vcpu[1], MT_VCPU_EVENT_NMI, 0);
+	run_to(0, MT_EXIT_KICKED);
+	run_to(1, MT_EXIT_KICKED);
+	ck_assert_uint_eq(shim.vcpus[1].nmis, 1);
+	ck_assert_uint_ge(shim.vcpus[1].entries, 1);
+	ck_assert_uint_ne(shim.vcpus[1].whole->sregs.cs.base, 0x7000);
+}
+END_TEST
+
+START_TEST(calls_that_fail)
+{
+	shim.guest = leave;
+	shim.vcpus[0].run->ready_for_interrupt_injection = 1;
+	run_to(0, MT_EXIT_KICKED);
+	shim.vcpus[0].run->ready_for_interrupt_injection = 1;
+	ask(0x30);
+	shim.fail_request = KVM_INTERRUPT;
+	shim.fail_error = -ENXIO;
+	ck_assert_int_lt(bench_run(0), 0);
+	ck_assert_msg(strstr(b.exit.message, "does not take an interrupt"), "%s", b.exit.message);
+	ck_assert_uint_eq(saved_extint(), 0);
+}
+END_TEST
+
+/* State */
+
+/* Two levels in service and one edge, at vCPU 1; a level waits. */
+static void disturb(struct kvm_lapic_state *apic)
+{
+	const struct { uint32_t bank, vector; } bits[] = {
+		{ 0x100, 0x51 }, { 0x180, 0x51 }, { 0x100, 0x61 }, { 0x200, 0x72 }, { 0x180, 0x72 }, { 0x180, 0x82 },
+	};
+
+	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++)
+		apic->regs[bits[i].bank + bits[i].vector / 32 * 16 + bits[i].vector % 32 / 8] |= (char)(1 << bits[i].vector % 8);
+}
+
+static bool is_routed(uint32_t address, uint32_t data)
+{
+	for (uint32_t i = 0; i < shim.route_count; i++)
+		if (shim.routes[i].u.msi.address_lo == address && shim.routes[i].u.msi.data == data)
+			return true;
+	return false;
+}
+
+/* The table is in no state: what the local APICs have still to end makes it anew, and all else has ended. */
+START_TEST(levels_of_a_snapshot_end_too)
+{
+	struct fake_state *first[2], *second;
+	const char *differs;
+
+	shim.guest = leave;
+	disturb(&shim.vcpus[1].whole->lapic);
+	first[0] = saved(0);
+	first[1] = saved(1);
+	again();
+	for (uint32_t i = 0; i < 2; i++)
+		ck_assert_msg(loaded(i, first[i], 2) == 0, "%s", b.err.message);
+	ck_assert_uint_eq(shim.route_count, 2);
+	ck_assert(is_routed(0xfee01000, LEVEL | 0x51) && is_routed(0xfee01000, LEVEL | 0x72));
+	second = saved(1);
+	differs = fake_state_differs(first[1], second);
+	ck_assert_msg(!differs, "%s", differs);
+	ck_assert_uint_eq(fake_eois(b.f, NULL), 0);
+	shim.guest = leave;
+	run_to(1, MT_EXIT_KICKED);
+	ck_assert_uint_eq(fake_eois(b.f, NULL), 254);
+	run_to(1, MT_EXIT_KICKED);
+	ck_assert_uint_eq(fake_eois(b.f, NULL), 254);
+	fake_state_free(first[0]);
+	fake_state_free(first[1]);
+	fake_state_free(second);
+}
+END_TEST
+
+START_TEST(table_that_kvm_refuses_after_a_load)
+{
+	struct fake_state *s;
+
+	disturb(&shim.vcpus[1].whole->lapic);
+	s = saved(1);
+	again();
+	shim.fail_request = KVM_SET_GSI_ROUTING;
+	shim.fail_error = -EINVAL;
+	ck_assert_int_lt(loaded(1, s, 2), 0);
+	ck_assert_msg(strstr(b.err.message, "does not take the level-triggered interrupts of the snapshot"), "%s",
+		      b.err.message);
+	fake_state_free(s);
+}
+END_TEST
+
+/* Version 1 has no vector that waits. */
+START_TEST(state_of_version_1)
+{
+	struct fake_state *s = saved(0);
+
+	fake_state_remove(s, fake_state_find(s, "extint"));
+	ck_assert_int_lt(loaded(0, s, 2), 0);
+	again();
+	ck_assert_msg(loaded(0, s, 1) == 0, "%s %s", fake_state_refused(s), b.err.message);
+	ck_assert_int_eq(shim.vcpus[0].stash, -1);
+	fake_state_free(s);
+}
+END_TEST
+
+START_TEST(state_is_not_trusted)
+{
+	struct fake_state *s = saved(0);
+
+	fake_state_set(s, fake_state_find(s, "extint"), 0, 257);
+	ck_assert_int_lt(loaded(0, s, 2), 0);
+	ck_assert_ptr_nonnull(strstr(fake_state_refused(s), "extint"));
+	fake_state_set(s, fake_state_find(s, "extint"), 0, 0x31);
+	stop();
+	shim_start();
+	bench_new(1);
+	ck_assert_msg(bench_up() == 0, "%s", b.err.message);
+	ck_assert_int_lt(loaded(0, s, 2), 0);
+	ck_assert_ptr_nonnull(strstr(fake_state_refused(s), "only irqchip = split"));
+	fake_state_free(s);
+}
+END_TEST
+
+int main(void)
+{
+	CHECK_RUN("kvm-split", start, stop, what_is_made, all_of_kvms_local_apic_is_shown, hosts_without, binding,
+		  a_level_is_entered_before_it_is_sent, ends_are_told, more_than_the_table_holds,
+		  messages_that_cannot_be_sent, a_vector_is_kept_until_it_is_taken,
+		  a_vector_is_given_again_after_a_load, events, calls_that_fail, levels_of_a_snapshot_end_too,
+		  table_that_kvm_refuses_after_a_load, state_of_version_1, state_is_not_trusted);
+}
