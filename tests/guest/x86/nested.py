@@ -59,17 +59,19 @@ echo "=== end $?"
 LINUXES = [("linux", "x86.ini", "noapic"),
            ("linux-pic", "pic.ini " + ON_DEVICES, "nolapic")]
 # two CPUs, everything by the tables; the button is pressed when the guest says that it waits
-ACPI = """echo "=== begin linux-acpi"
-run -q acpi.ini -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/tables.gz -s ram.size=256M -s cpu.count=2 \\
+ACPI = """echo "=== begin %s"
+rm -f acpi-said
+run -q %s -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/tables.gz -s ram.size=256M -s cpu.count=2 \\
   -s 'boot.append=console=ttyS0 panic=-1 mitigations=off quiet' > acpi-said 2>&1 &
 machine=$!
-until grep -q 'inner waits' acpi-said || ! kill -0 $machine; do usleep 100000; done
+until grep -qs 'inner waits' acpi-said || ! kill -0 $machine; do usleep 100000; done
 mortise ctl /w/ctl powerdown
 wait $machine
 status=$?
 cat acpi-said
 echo "=== end $status"
 """
+ACPIS = [("linux-acpi", "acpi.ini")]
 # the menu's key, when the firmware asks for it, and the first of the disks; then the firmware's messages, and what it and
 # the disk's boot sector say on the serial port. The second disk is NVMe, with two CPUs and without the menu.
 BIOS = """echo "=== begin bios"
@@ -98,7 +100,7 @@ TABLES = """#!/bin/busybox sh
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 for d in /sys/bus/pci/devices/*; do echo "inner $(basename $d) $(cat $d/vendor $d/device $d/irq | tr '\\n' ' ')"; done
 echo "inner cpus $(grep -c ^processor /proc/cpuinfo)"
-grep -E 'acpi|ttyS0|rtc' /proc/interrupts
+grep -E 'acpi|ttyS0|rtc|timer' /proc/interrupts
 printf "\\\\001" | dd of=/dev/port bs=1 seek=1539 count=1 2>/dev/null
 echo "inner waits for its button"
 until grep -q ' [1-9]' /sys/firmware/acpi/interrupts/ff_pwr_btn; do sleep 1; done
@@ -153,8 +155,8 @@ def contents(folder):
     files.update({path[1:]: (0o755, read(path)) for path in libraries([m.EMULATOR, *plugins])})
     monitor = b"[monitor]\nsocket = /w/ctl\n"
     files["w/snapshot.ini"] = (0o644, x86.BOARD.encode() + monitor)
-    files["w/live.ini"] = (0o644, x86.BOARD.encode() + monitor)
     files["w/snapshot-pic.ini"] = (0o644, (x86.BOARD + x86.PIC).encode() + monitor)
+    files["w/live.ini"] = (0o644, x86.BOARD.encode() + monitor)
     shipped = read(os.path.join(m.SOURCE, "conf/virt-x86_64-bios.ini"))
     files["w/bios.ini"] = (0o644, shipped + x86.BIOS.encode())
     files["w/bios-nvme.ini"] = (0o644, shipped + x86.BIOS.replace("virtio-blk\nbus = slot1", "nvme\nbus = pci").encode())
@@ -175,7 +177,7 @@ def contents(folder):
     elf = x86.build(folder, "pages", "PAUSE=500000")
     files["w/" + os.path.basename(elf)] = (0o644, read(elf))
     script += LIVE.format(os.path.basename(elf))
-    script += "".join(LINUX % words for words in LINUXES) + ACPI
+    script += "".join(LINUX % words for words in LINUXES) + "".join(ACPI % words for words in ACPIS)
     settings = " ".join("-s " + s for s in x86.BIOS_SETTINGS)
     script += BIOS % (settings, settings) + "poweroff -f\n"
     files["init"] = (0o755, script.encode())
@@ -238,8 +240,10 @@ def test(folder):
     x86.judge("Linux", *output_of(text, "linux"), 1, r"inner x86_64 1\n(.*\n)*.*triple fault")
     x86.judge("Linux on 8259A and 8254", *output_of(text, "linux-pic"), 1,
               r"inner x86_64 1\n *0: +\d\d+ +XT-PIC +timer\n(.*\n)*.*triple fault")
-    x86.judge("Linux by ACPI", *output_of(text, "linux-acpi"), 0,
-              r"inner 0000:00:01.0 0x1af4 0x1042 17 *\n(.*\n)*inner cpus 2\n(.*\n)*inner heard it\n")
+    for name, _words in ACPIS:
+        x86.judge(name, *output_of(text, name), 0,
+                  r"inner 0000:00:01.0 0x1af4 0x1042 17 *\n(.*\n)*inner cpus 2\n"
+                  r"(.*\n)* *9: .*IO-APIC +9-fasteoi +acpi\n(.*\n)*inner heard it\n")
     x86.judge("SeaBIOS's menu and a virtio disk", *output_of(text, "bios"), 0,
               r"(?s)Press ESC for boot menu\..*Select boot device:\n+1\. Virtio disk" + x86.SECTOR_SAYS)
     x86.judge("SeaBIOS, an NVMe disk and two CPUs", *output_of(text, "bios-nvme"), 0,

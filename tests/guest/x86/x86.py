@@ -81,14 +81,15 @@ plugin = dev-i8042
 irq = cpu:1
 """
 # with PCI, what Linux finds by tables alone; and the socket by which its button is pressed
-ACPI = """[device acpi]
+POWER = """[device acpi]
 plugin = dev-acpi
 irq = cpu:9
-[device rtc]
-plugin = dev-rtc-cmos
-irq = cpu:8
 [monitor]
 socket = ctl
+"""
+ACPI = POWER + """[device rtc]
+plugin = dev-rtc-cmos
+irq = cpu:8
 """
 # what `pic` counts, with irqchip = user
 PIC = """[device pic]
@@ -101,19 +102,25 @@ irq = pic:0
 plugin = dev-rtc-cmos
 irq = pic:8
 """
-# all of a PC's controllers, with irqchip = user
-APICS = PIC.replace("vcpu = 0\n", "") + """[device lapic]
+# with irqchip = split: all of a PC's controllers but the local APICs; the ISA bus has lines to the 8259A as well
+SPLIT = PIC.replace("pic:0", "ioapic:2").replace("pic:8", "ioapic:8") + f"""[device ioapic]
+plugin = dev-ioapic
+msi = cpu
+isa = {", ".join(f"pic:{n}" for n in range(16))}
+""" + (PCI + KEYS).replace("cpu:", "ioapic:")
+WITH_SPLIT = ["cpu.irqchip=split", "uart0.irq=ioapic:4"]
+# with irqchip = user: those too
+APICS = SPLIT.replace("vcpu = 0\n", "").replace("msi = cpu", "msi = lapic") + """[device lapic]
 plugin = dev-lapic
 pic = pic
-[device ioapic]
-plugin = dev-ioapic
-msi = lapic
-""" + PCI.replace("cpu:", "ioapic:").replace("= cpu", "= lapic")
+"""
+WITH_APICS = ["cpu.irqchip=user", "uart0.irq=ioapic:4"]
 # kicks by eventfds, which KVM is to take over: it says so with --verbose
 BY_THREAD = ["slot1.kicks=thread", "slot2.kicks=thread"]
 TAKEN = r"KVM serves register 0x[0-9a-f]+ by an eventfd"
-WITH_APICS = ["cpu.irqchip=user", "uart0.irq=ioapic:4"]
-DEVICES = {"pci": PCI, "reset": PCI + KEYS, "acpi": PCI + KEYS + ACPI, "pic": PIC, "apics": APICS}
+POWER_OF_IOAPIC = POWER.replace("cpu:", "ioapic:")
+DEVICES = {"pci": PCI, "reset": PCI + KEYS, "acpi": PCI + KEYS + ACPI, "pic": PIC, "apics": APICS, "split": SPLIT,
+           "apics-acpi": APICS + POWER_OF_IOAPIC, "split-acpi": SPLIT + POWER_OF_IOAPIC}
 # with the shipped machine that has a BIOS: its disk and its messages; and settings that leave out the network, whose
 # library is not everywhere
 BIOS = """[block disk0]
@@ -149,8 +156,20 @@ PROGRAMS = [
     ("pci", [], 1, [], 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n(.*\n)*said by the virtio console\n"),
     ("pci", [], 1, BY_THREAD, 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n(.*\n)*said by the virtio console\n"),
     ("irq", [], 1, WITH_APICS, 0, r"serial port through the I/O APIC: ok\ndone\n"),
+    ("apic", [], 1, [], 0, r"timer with a deadline: ok\n(.*\n)*x2APIC mode: ok\n(.*\n)*done\n"),
+    ("apic", ["DEVICES"], 1, WITH_APICS, 0, r"no deadline is shown: ok\n(.*\n)*x2APIC mode is refused: ok\n(.*\n)*done\n"),
     ("smp", [], 2, WITH_APICS, 0, r"atomic sum: ok\ndone\n"),
     ("pci", [], 1, WITH_APICS, 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n"),
+    ("cpu", [], 2, ["cpu.irqchip=split", "uart0.irq="], 0, r"done\n"),
+    ("irq", [], 1, WITH_SPLIT, 0, r"serial port through the I/O APIC: ok\ndone\n"),
+    ("irq", [], 2, WITH_SPLIT, 0, r"serial port through the I/O APIC: ok\ndone\n"),
+    ("pic", [], 1, ["cpu.irqchip=split", "uart0.irq=pic:4"], 0, r"clock on IRQ 8: ok\n(.*\n)*masked no more: ok\ndone\n"),
+    ("pic", [], 2, WITH_SPLIT, 0, r"clock on IRQ 8: ok\n(.*\n)*masked no more: ok\ndone\n"),
+    ("apic", [], 1, WITH_SPLIT, 0, r"timer with a deadline: ok\n(.*\n)*x2APIC mode: ok\n(.*\n)*done\n"),
+    ("smp", [], 2, WITH_SPLIT, 0, r"atomic sum: ok\ndone\n"),
+    ("pci", [], 1, WITH_SPLIT, 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n"),
+    ("pci", [], 2, WITH_SPLIT, 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n"),
+    ("reset", [], 2, WITH_SPLIT, 0, r"resets 0x0\n(.*\n)*resets 0x3\ndone\n"),
     ("reset", [], 1, [], 0, r"resets 0x0\n(.*\n)*resets 0x3\ndone\n"),
     ("fail", ["HOW=1"], 1, [], 7, r"going\n"),
     ("fail", ["HOW=2"], 1, [], 1, r"vcpu0: triple fault: rip 0x"),
@@ -206,8 +225,8 @@ def files_of():
 
 
 def machine_of(program, settings):
-    if settings == WITH_APICS:
-        return "apics.ini"
+    if settings in (WITH_APICS, WITH_SPLIT):
+        return "apics.ini" if settings == WITH_APICS else "split.ini"
     return program + ".ini" if program in DEVICES else "x86.ini"
 
 
