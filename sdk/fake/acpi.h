@@ -58,10 +58,12 @@ static inline void fake_acpi_device(struct mt_acpi *a, const char *hid, const st
 /* What an instance says by its role, in `a` until the next call. Aborts when there is no such role, or it refuses. */
 static inline const char *fake_acpi_of(const struct mt_acpi_node *node, void *self, struct mt_acpi *a)
 {
-	static const struct mt_acpi_writer writer = {
-		.cpu = fake_acpi_cpu, .ioapic = fake_acpi_ioapic, .pic = fake_acpi_pic, .device = fake_acpi_device,
-	};
+	struct mt_acpi_writer writer;
 
+	writer.cpu = fake_acpi_cpu;
+	writer.ioapic = fake_acpi_ioapic;
+	writer.pic = fake_acpi_pic;
+	writer.device = fake_acpi_device;
 	a->len = 0;
 	a->text[0] = 0;
 	if (!node || node->describe(self, a, &writer, NULL) < 0)

@@ -21,6 +21,8 @@
 #include <mortise/draft/char.h>
 #include <mortise/draft/clock.h>
 #include <mortise/draft/cpu-debug.h>
+#include <mortise/draft/cpu-dirty.h>
+#include <mortise/draft/cpu-eventfd.h>
 #include <mortise/draft/cpu-sysreg.h>
 #include <mortise/draft/cpu-vector.h>
 #include <mortise/draft/cpu.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a boot loader plugin (kind MT_KIND_BOOT) uses beside DMA: memory layout, device tree, vCPU registers. Devices that
- * tell firmware of the machine ask for RAM blocks and the number of vCPUs too.
+ * What a boot loader plugin (kind MT_KIND_BOOT) uses beside DMA: memory layout, device tree, vCPU registers. Devices
+ * that tell firmware of the machine ask for RAM blocks and the number of vCPUs too.
  */
 #ifndef MORTISE_BOOT_H
 #define MORTISE_BOOT_H
