@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fake.h"
 
@@ -60,6 +61,7 @@ static inline const char *fake_acpi_of(const struct mt_acpi_node *node, void *se
 {
 	struct mt_acpi_writer writer;
 
+	memset(&writer, 0, sizeof(writer));
 	writer.cpu = fake_acpi_cpu;
 	writer.ioapic = fake_acpi_ioapic;
 	writer.pic = fake_acpi_pic;
@@ -73,7 +75,7 @@ static inline const char *fake_acpi_of(const struct mt_acpi_node *node, void *se
 
 static inline const char *fake_acpi_text(struct fake *f, struct mt_acpi *a)
 {
-	return fake_acpi_of(fake_role(f, MT_IFACE_ACPI_NODE), fake_self(f), a);
+	return fake_acpi_of((const struct mt_acpi_node *)fake_role(f, MT_IFACE_ACPI_NODE), fake_self(f), a);
 }
 
 #endif
