@@ -39,12 +39,12 @@ _mortise() {
     -D | --define) return ;;
   esac
   case $verb in
-    run) options="--set --define --machine-path --quiet --restore --gdb --wait --plugin-path --help" ;;
+    run) options="--set --define --machine-path --quiet --verbose --restore --gdb --wait --plugin-path --help" ;;
     check) options="--effective --restore --map --dts --set --define --machine-path --json --format --plugin-path --help" ;;
     plugins) options="--long --why --json --format --plugin-path --help" ;;
     describe) options="--man --json --format --plugin-path --help" ;;
     new) options="--list --machine-path --json --format --help" ;;
-    ctl) options="--json --format --help" ;;
+    ctl) options="--interval --count --json --format --help" ;;
     img) options="--help" ;;
     io) options="--format --cmd --read-only --nocache --cache --engine --quiet --force-share --allow-backing --through --plugin-path --help" ;;
     nbd) options="--format --port --bind --socket --shared --persistent --export-name --description --read-only --load-snapshot --offset --allocation-depth --nocache --cache --aio --discard --object --tls-creds --handshake-limit --fork --pid-file --quiet --force-share --allow-backing --through --plugin-path --help" ;;
@@ -64,7 +64,7 @@ _mortise() {
       if [ "$COMP_CWORD" = 2 ]; then
         COMPREPLY=($(compgen -W "$(_mortise_names ctl)" -- "$cur"))
       else
-        COMPREPLY=($(compgen -W "status pause resume reset powerdown snapshot resize stream commit jobs cancel quit cpus devices block commands events" -- "$cur"))
+        COMPREPLY=($(compgen -W "status pause resume reset powerdown snapshot resize stream commit jobs speed cancel quit cpus devices block stats commands events" -- "$cur"))
       fi ;;
     img)
       if [ "$COMP_CWORD" = 2 ]; then

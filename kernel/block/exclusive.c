@@ -29,17 +29,20 @@ static void thaw(struct mt_block *block, void *arg)
 	request_thaw(block);
 }
 
+/* A pass that was asked for before would wait for the instance's lock, and the operation's own flush for that pass. */
 int32_t exclusive_begin(struct bnode *node)
 {
 	int32_t rc;
 
 	node_each_front(node, freeze, NULL);
 	rc = node_settle(node);
-	if (rc < 0)
+	if (rc < 0) {
 		node_each_front(node, thaw, NULL);
-	else
-		node->exclusive = true;
-	return rc;
+		return rc;
+	}
+	node->exclusive = true;
+	node_jobs_wait(node);
+	return 0;
 }
 
 int32_t exclusive_end(struct bnode *node, int32_t result)

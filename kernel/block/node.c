@@ -50,12 +50,17 @@ void node_init(struct bnode *node)
 	node->caches = g_ptr_array_new();
 }
 
-void node_fini(struct bnode *node)
+void node_jobs_wait(struct bnode *node)
 {
 	pthread_mutex_lock(&node->mutex);
 	while (node->jobs)
 		pthread_cond_wait(&node->changed, &node->mutex);
 	pthread_mutex_unlock(&node->mutex);
+}
+
+void node_fini(struct bnode *node)
+{
+	node_jobs_wait(node);
 	cache_destroy_all(node);
 	codec_forget_all(node);
 	g_ptr_array_unref(node->caches);
@@ -171,7 +176,7 @@ void node_ready(struct bnode *node)
 	struct bpost *first;
 
 	pthread_mutex_lock(&node->mutex);
-	node->ready_count++;
+	__atomic_fetch_add(&node->ready_count, 1, __ATOMIC_SEQ_CST);      /* others look without the mutex */
 	first = waiters_take(&node->ready_waiters);
 	pthread_cond_broadcast(&node->changed);
 	pthread_mutex_unlock(&node->mutex);

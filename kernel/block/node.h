@@ -104,7 +104,7 @@ struct bnode {
 	struct bunits *units;
 	struct bwaiters unit_waiters;    /* for units of others */
 	struct bwaiters ready_waiters;   /* for metadata */
-	uint64_t ready_count;
+	uint64_t ready_count;            /* atomic; changes under mutex */
 	uint32_t jobs;                   /* on workers */
 	struct bretire retire;
 	struct bflush flush;
@@ -132,6 +132,8 @@ void node_leave(struct bnode *node);
 
 /* [any] Runs `fn(arg)` on a worker (or at once); node_fini waits for it. */
 void node_job(struct bnode *node, void (*fn)(void *arg), void *arg);
+/* [main] waits until none is left; not under the instance lock */
+void node_jobs_wait(struct bnode *node);
 
 /* [any] The node at the top, whose handles all I/O below comes from. */
 struct bnode *node_root(struct bnode *node);

@@ -8,54 +8,57 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "kernel/cli/cli.h"
+#include "kernel/cli/ctl.h"
 #include "kernel/config/json.h"
 #include "kernel/config/suggest.h"
 #include "kernel/config/value.h"
 #include "kernel/monitor/json.h"
 #include "kernel/monitor/place.h"
 
+enum word_kind {
+	WORD_ASKS,
+	WORD_BEGINS,               /* a job, which is waited for */
+	WORD_EVENTS, WORD_STATS,   /* it has a function of its own */
+};
+
 struct word {
 	const char *name, *alias;
-	const char *execute;       /* NULL: events */
-	const char *arguments;     /* what the words behind it are called, blank separated; NULL: there are none */
+	const char *execute;       /* NULL: others do that */
+	const char *arguments;     /* what the words behind it are called, blank separated, [so] if one may be left out */
 	const char *columns;       /* of the answer, blank separated; "" prints nothing */
-	bool job;                  /* it begins one, which is waited for */
+	enum word_kind kind;
 };
 
 static const struct word words[] = {
-	{ "status", NULL, "query-status", NULL, "status", false },
-	{ "pause", "stop", "stop", NULL, "", false },
-	{ "resume", "cont", "cont", NULL, "", false },
-	{ "reset", NULL, "system_reset", NULL, "", false },
-	{ "powerdown", NULL, "system_powerdown", NULL, "", false },
-	{ "snapshot", NULL, "snapshot", "dir", "", false },
-	{ "quit", NULL, "quit", NULL, "", false },
-	{ "cpus", NULL, "query-cpus", NULL, "index thread plugin pc", false },
-	{ "devices", NULL, "query-devices", NULL, "id kind plugin summary", false },
-	{ "resize", NULL, "block_resize", "device size", "", false },
-	{ "stream", NULL, "block-stream", "device", "", true },
-	{ "commit", NULL, "block-commit", "device", "", true },
-	{ "cancel", NULL, "block-job-cancel", "device", "", false },
-	{ "jobs", NULL, "query-block-jobs", NULL, "device type offset len speed", false },
-	{ "block", NULL, "query-block", NULL, "id plugin size read-only users file", false },
-	{ "commands", NULL, "query-commands", NULL, "name role", false },
-	{ "events", NULL, NULL, NULL, "", false },
+	{ "status", NULL, "query-status", NULL, "status", WORD_ASKS },
+	{ "pause", "stop", "stop", NULL, "", WORD_ASKS },
+	{ "resume", "cont", "cont", NULL, "", WORD_ASKS },
+	{ "reset", NULL, "system_reset", NULL, "", WORD_ASKS },
+	{ "powerdown", NULL, "system_powerdown", NULL, "", WORD_ASKS },
+	{ "snapshot", NULL, "snapshot", "dir", "", WORD_ASKS },
+	{ "quit", NULL, "quit", NULL, "", WORD_ASKS },
+	{ "cpus", NULL, "query-cpus", NULL, "index thread plugin pc", WORD_ASKS },
+	{ "devices", NULL, "query-devices", NULL, "id kind plugin summary", WORD_ASKS },
+	{ "resize", NULL, "block_resize", "device size", "", WORD_ASKS },
+	{ "stream", NULL, "block-stream", "device", "", WORD_BEGINS },
+	{ "commit", NULL, "block-commit", "device", "", WORD_BEGINS },
+	{ "cancel", NULL, "block-job-cancel", "device", "", WORD_ASKS },
+	{ "speed", NULL, "block-job-set-speed", "device speed", "", WORD_ASKS },
+	{ "jobs", NULL, "query-block-jobs", NULL, "device type offset len speed", WORD_ASKS },
+	{ "block", NULL, "query-block", NULL, "id plugin size read-only users file", WORD_ASKS },
+	{ "commands", NULL, "query-commands", NULL, "name role", WORD_ASKS },
+	{ "stats", NULL, NULL, "[device]", "", WORD_STATS },
+	{ "events", NULL, NULL, NULL, "", WORD_EVENTS },
 };
 
 /* The line to the machine */
 
-struct line {
-	FILE *in;
-	int fd;
-	char *text;
-	size_t room;
-};
-
 /* The next object that the machine sends, or NULL: it has gone. Free with json_free. */
-static struct json *line_read(struct line *l)
+static struct json *line_read(struct ctl_line *l)
 {
 	char fault[JSON_ERROR_BYTES];
 	ssize_t len = getline(&l->text, &l->room, l->in);
@@ -63,12 +66,12 @@ static struct json *line_read(struct line *l)
 	return len > 0 ? json_parse(l->text, (size_t)len, fault) : NULL;
 }
 
-static bool line_write(struct line *l, const char *text)
+static bool line_write(struct ctl_line *l, const char *text)
 {
 	size_t len = strlen(text);
 
 	while (len) {
-		ssize_t n = write(l->fd, text, len);
+		ssize_t n = send(l->fd, text, len, MSG_NOSIGNAL);      /* it may have gone */
 
 		if (n < 0 && errno != EINTR)
 			return false;
@@ -78,18 +81,18 @@ static bool line_write(struct line *l, const char *text)
 	return true;
 }
 
-static void line_close(struct line *l)
+static void line_close(struct ctl_line *l)
 {
 	if (l->in)
 		fclose(l->in);
 	free(l->text);
 }
 
-static bool line_open(struct line *l, const char *path)
+static bool line_open(struct ctl_line *l, const char *path)
 {
 	struct json *greeting;
 
-	*l = (struct line){ .fd = place_connect(path) };
+	*l = (struct ctl_line){ .fd = place_connect(path) };
 	if (l->fd < 0)
 		return false;
 	l->in = fdopen(l->fd, "r");
@@ -100,8 +103,7 @@ static bool line_open(struct line *l, const char *path)
 	return greeting != NULL;
 }
 
-/* The answer to a request; what comes in between are events. */
-static struct json *line_ask(struct line *l, const char *request)
+struct json *ctl_ask(struct ctl_line *l, const char *request)
 {
 	struct json *answer;
 
@@ -209,7 +211,7 @@ static bool argument_print(FILE *out, const char *name, const char *operand)
 	struct value_fault fault;
 	uint64_t bytes;
 
-	if (!strcmp(name, "size")) {
+	if (!strcmp(name, "size") || !strcmp(name, "speed")) {
 		if (!value_parse_size(operand, &bytes, &fault))
 			return cli_fail("%s", fault.message), false;
 		fprintf(out, "%" G_GUINT64_FORMAT, bytes);
@@ -282,7 +284,7 @@ static void job_show(const struct json *jobs, const char *id)
 	}
 }
 
-static int job_follow(struct line *l, const char *id)
+static int job_follow(struct ctl_line *l, const char *id)
 {
 	bool shown = isatty(STDERR_FILENO), ask = shown, ended = false;
 	int code = CLI_RUNTIME;
@@ -307,9 +309,9 @@ static int job_follow(struct line *l, const char *id)
 	return ended ? code : fail("the machine ended before the job '%s'", id);
 }
 
-static int word_run(struct line *l, const struct word *word, const char *request, char **operands, bool json)
+static int word_run(struct ctl_line *l, const struct word *word, const char *request, char **operands, bool json)
 {
-	struct json *answer = line_ask(l, request);
+	struct json *answer = ctl_ask(l, request);
 	const struct json *result = json_get(answer, "return"), *error = json_get(answer, "error");
 	int code = CLI_OK;
 
@@ -320,14 +322,14 @@ static int word_run(struct line *l, const struct word *word, const char *request
 	else
 		code = fail("the machine ended without an answer%s", "");
 	json_free(answer);
-	return code == CLI_OK && word->job ? job_follow(l, operands[0]) : code;
+	return code == CLI_OK && word->kind == WORD_BEGINS ? job_follow(l, operands[0]) : code;
 }
 
 /* A request as it is; the answer as it comes. */
-static int raw_run(struct line *l, const char *request)
+static int raw_run(struct ctl_line *l, const char *request)
 {
 	char *one_line = g_strdelimit(g_strdup(request), "\r\n", ' ');
-	struct json *answer = line_ask(l, one_line);
+	struct json *answer = ctl_ask(l, one_line);
 	int code = json_get(answer, "return") ? CLI_OK : CLI_RUNTIME;
 
 	g_free(one_line);
@@ -338,7 +340,7 @@ static int raw_run(struct line *l, const char *request)
 	return code;
 }
 
-static void print_event(const struct line *l, const struct json *event, bool json)
+static void print_event(const struct ctl_line *l, const struct json *event, bool json)
 {
 	const struct json *data = json_get(event, "data");
 	uint64_t seconds = 0, micro = 0;
@@ -365,7 +367,7 @@ static void print_event(const struct line *l, const struct json *event, bool jso
 }
 
 /* Until the machine ends, or nobody reads any more. */
-static int events_follow(struct line *l, bool json)
+static int events_follow(struct ctl_line *l, bool json)
 {
 	struct json *event;
 
@@ -435,13 +437,13 @@ static char *machine_path(const char *name)
 
 static char *status_of(const struct place_machine *m)
 {
-	struct line l;
+	struct ctl_line l;
 	struct json *answer;
 	char *status;
 
 	if (!line_open(&l, m->path))
 		return NULL;
-	answer = line_ask(&l, "{\"execute\": \"query-status\"}");
+	answer = ctl_ask(&l, "{\"execute\": \"query-status\"}");
 	status = g_strdup(json_text(json_get(json_get(answer, "return"), "status")));
 	json_free(answer);
 	line_close(&l);
@@ -484,19 +486,33 @@ static bool operands_fit(const struct word *word, const char *what, char **opera
 {
 	char **names = g_strsplit(word && word->arguments ? word->arguments : "", " ", -1);
 	unsigned wanted = g_strv_length(names), count = g_strv_length(operands);
+	bool enough = count >= wanted || *names[count] == '[';
 
 	if (count > wanted)
 		cli_fail("'%s' is one word too many: %s takes %s", operands[wanted], what, wanted ? word->arguments : "none");
-	else if (count < wanted)
+	else if (!enough)
 		cli_fail("%s needs a word more: %s", what, names[count]);
 	g_strfreev(names);
-	return count == wanted;
+	return enough && count <= wanted;
 }
 
-static int machine_ask(const char *name, const struct word *word, const char *request, char **operands, bool json)
+static int line_run(struct ctl_line *l, const struct word *word, const char *request, char **operands,
+		    const struct ctl_stats *how)
+{
+	if (!word)
+		return raw_run(l, request);
+	switch (word->kind) {
+	case WORD_EVENTS: return events_follow(l, how->json);
+	case WORD_STATS:  return ctl_stats_run(l, how);
+	default:          return word_run(l, word, request, operands, how->json);
+	}
+}
+
+static int machine_ask(const char *name, const struct word *word, const char *request, char **operands,
+		       const struct ctl_stats *how)
 {
 	char *path = machine_path(name);
-	struct line l;
+	struct ctl_line l;
 	int code;
 
 	if (!path)
@@ -504,15 +520,14 @@ static int machine_ask(const char *name, const struct word *word, const char *re
 	if (!line_open(&l, path)) {
 		code = fail("nothing answers at %s", path);
 	} else {
-		code = !word ? raw_run(&l, request) : word->execute ? word_run(&l, word, request, operands, json) :
-		       events_follow(&l, json);
+		code = line_run(&l, word, request, operands, how);
 		line_close(&l);
 	}
 	g_free(path);
 	return code;
 }
 
-static int ctl_machine(const char *name, const char *what, char **operands, bool json)
+static int ctl_machine(const char *name, const char *what, char **operands, const struct ctl_stats *how)
 {
 	const struct word *word = *what == '{' ? NULL : word_find(what);
 	char *request;
@@ -522,10 +537,12 @@ static int ctl_machine(const char *name, const char *what, char **operands, bool
 		return word_unknown(what);
 	if (!operands_fit(word, what, operands))
 		return CLI_CONFIG;
+	if (how->interval_us && (!word || word->kind != WORD_STATS))
+		return cli_fail("--interval is for stats");
 	request = word && word->execute ? request_of(word, operands) : strdup(what);
 	if (!request)
 		return CLI_CONFIG;
-	code = machine_ask(name, word, request, operands, json);
+	code = machine_ask(name, word, request, operands, how);
 	free(request);
 	return code;
 }
@@ -534,19 +551,27 @@ static int ctl_verb(const struct cli_args *args)
 {
 	const char *name = cli_operand(args, 0), *what = cli_operand(args, 1);
 	char *operands[3] = { (char *)cli_operand(args, 2) };
-	bool json;
+	struct ctl_stats how = { .device = operands[0] };
 	int code;
 
-	if (!cli_format(args, &json, &code))
+	if (!cli_format(args, &how.json, &code))
 		return code;
+	if (!ctl_stats_options(args, &how))
+		return CLI_CONFIG;
 	if (!name)
-		return machines_list(json);
+		return machines_list(how.json);
 	if (operands[0])
 		operands[1] = (char *)cli_operand(args, 3);
-	return ctl_machine(name, what ? what : "status", operands, json);
+	return ctl_machine(name, what ? what : "status", operands, &how);
 }
 
-static const struct cli_option *const ctl_tables[] = { cli_options_format, cli_options_common, NULL };
+static const struct cli_option ctl_options[] = {
+	{ 'i', "interval", "SECONDS", "(stats) show what was done since the last time, again and again" },
+	{ 'n', "count", "N", "(stats) so often, not until the machine ends" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static const struct cli_option *const ctl_tables[] = { ctl_options, cli_options_format, cli_options_common, NULL };
 
 const struct cli_verb cli_verb_ctl = {
 	.name = "ctl",

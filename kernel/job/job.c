@@ -88,6 +88,12 @@ enum job_result job_step(struct job *job, struct mt_error *err)
 	return rc < 0 ? JOB_FAILED : rc ? JOB_DONE : JOB_GOES_ON;
 }
 
+void job_speed_set(struct job *job, uint64_t speed)
+{
+	job->speed = speed;
+	job->next_ns = 0;
+}
+
 uint64_t job_wait_ns(const struct job *job)
 {
 	uint64_t now = loop_now_ns();

@@ -36,6 +36,8 @@ struct job *job_create(enum job_kind kind, const char *id, const char *device, s
 enum job_result job_step(struct job *job, struct mt_error *err);
 /* How long the next piece has to wait for the limit of speed. */
 uint64_t job_wait_ns(const struct job *job);
+/* Another limit from now on; 0: none. */
+void job_speed_set(struct job *job, uint64_t speed);
 void job_status(const struct job *job, struct job_status *out);
 /* Also ends one that goes on: the disk is as its guest sees it, and can be used by another job. */
 void job_free(struct job *job);

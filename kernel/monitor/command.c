@@ -252,6 +252,7 @@ static const struct command commands[] = {
 	{ "block-stream", MONITOR_ADMIN, "job-id device speed", run_block_stream },
 	{ "block-commit", MONITOR_ADMIN, "job-id device speed", run_block_commit },
 	{ "block-job-cancel", MONITOR_ADMIN, "device", run_job_cancel },
+	{ "block-job-set-speed", MONITOR_ADMIN, "device speed", run_job_speed },
 	{ "quit", MONITOR_ADMIN, "", run_quit },
 };
 

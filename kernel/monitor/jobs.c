@@ -209,19 +209,44 @@ int run_block_commit(struct monitor *mon, const struct json *arguments, FILE *ou
 	return job_begin(mon, JOB_COMMIT, arguments, err);
 }
 
-int run_job_cancel(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err)
+/* NULL with `err`. */
+static struct job *job_of(const struct monitor *mon, const struct json *arguments, struct mt_error *err)
 {
 	const char *id = json_text(json_get(arguments, "device"));
 	struct job *job = id ? job_called(mon, id) : NULL;
 
-	(void)out;
 	if (!id)
-		return fault_set(err, MT_EINVAL, "device", NULL, "'device' must be given, the name of a job");
+		fault_set(err, MT_EINVAL, "device", NULL, "'device' must be given, the name of a job");
+	else if (!job)
+		fault_set(err, MT_ENOENT, NULL, "query-block-jobs lists them", "there is no job '%s'", id);
+	return job;
+}
+
+int run_job_cancel(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err)
+{
+	struct job *job = job_of(mon, arguments, err);
+
+	(void)out;
 	if (!job)
-		return fault_set(err, MT_ENOENT, NULL, "query-block-jobs lists them", "there is no job '%s'", id);
+		return err->code;
 	job_tell(mon, job, "BLOCK_JOB_CANCELLED", NULL);
 	g_ptr_array_remove(mon->jobs->list, job);
 	job_free(job);
+	timer_arm(mon->jobs);
+	return 0;
+}
+
+int run_job_speed(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err)
+{
+	struct job *job = job_of(mon, arguments, err);
+	uint64_t speed;
+
+	(void)out;
+	if (!job)
+		return err->code;
+	if (!json_uint(json_get(arguments, "speed"), &speed))
+		return fault_set(err, MT_EINVAL, "speed", NULL, "'speed' must be a number of bytes a second");
+	job_speed_set(job, speed);
 	timer_arm(mon->jobs);
 	return 0;
 }

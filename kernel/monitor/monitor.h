@@ -100,6 +100,7 @@ struct mt_inst *query_disk(struct monitor *mon, const char *name);
 int run_block_stream(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int run_block_commit(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int run_job_cancel(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+int run_job_speed(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int query_block_jobs(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 /* 0, or MT_EBUSY with words: a job is under way. */
 int jobs_idle(const struct monitor *mon, struct mt_error *err);

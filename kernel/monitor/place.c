@@ -214,8 +214,12 @@ GPtrArray *place_list(void)
 	GPtrArray *list = g_ptr_array_new_with_free_func(machine_free);
 	char *dir = place_dir(false, NULL);
 	GDir *files = dir ? g_dir_open(dir, 0, NULL) : NULL;
+	int dir_fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	const char *file;
 
+	/* between its name and its listening a machine would be taken for none */
+	if (dir_fd >= 0)
+		flock(dir_fd, LOCK_SH);
 	while (files && (file = g_dir_read_name(files))) {
 		struct place_machine *m = machine_of(dir, file);
 
@@ -226,6 +230,8 @@ GPtrArray *place_list(void)
 	}
 	if (files)
 		g_dir_close(files);
+	if (dir_fd >= 0)
+		close(dir_fd);
 	g_free(dir);
 	g_ptr_array_sort(list, machine_compare);
 	return list;

@@ -176,6 +176,29 @@ START_TEST(outcome)
 }
 END_TEST
 
+/* A limit holds the next piece back until there is another one. */
+START_TEST(speeds)
+{
+	struct job *job;
+	struct job_status status;
+
+	disk_make(1);
+	job = begin(JOB_STREAM);
+	job_speed_set(job, 1);
+	do
+		ck_assert_int_eq(job_step(job, &err), JOB_GOES_ON);
+	while (!job_wait_ns(job));
+	ck_assert_uint_gt(job_wait_ns(job), 60000000000ull);
+	job_status(job, &status);
+	ck_assert_uint_eq(status.speed, 1);
+	job_speed_set(job, 0);
+	ck_assert_uint_eq(job_wait_ns(job), 0);
+	to_its_end(job);
+	disk_holds();
+	ck_assert_int_eq(image_close(top), 0);
+}
+END_TEST
+
 /* What cannot be is refused, and changes nothing. */
 
 static void refused(enum job_kind kind, const char *why)
@@ -214,6 +237,54 @@ START_TEST(longer_below)
 	reopen(false, FILE_UNSAFE);
 	to_its_end(begin(JOB_STREAM));
 	reopen(false, FILE_UNSAFE);
+	ck_assert_int_eq(image_close(top), 0);
+}
+END_TEST
+
+/* Exclusive operations */
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool open;
+} gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+
+static void gate_wait(void *arg)
+{
+	(void)arg;
+	pthread_mutex_lock(&gate.lock);
+	while (!gate.open)
+		pthread_cond_wait(&gate.changed, &gate.lock);
+	pthread_mutex_unlock(&gate.lock);
+}
+
+static void *gate_open(void *arg)
+{
+	(void)arg;
+	g_usleep(20000);
+	pthread_mutex_lock(&gate.lock);
+	gate.open = true;
+	pthread_cond_broadcast(&gate.changed);
+	pthread_mutex_unlock(&gate.lock);
+	return NULL;
+}
+
+/* A pass that was asked for before, and whose worker comes late, does not meet the operation. */
+START_TEST(late_pass)
+{
+	struct workers *workers;
+	pthread_t opener;
+
+	disk_make(3);
+	workers = loop_workers(top->inst->machine->loop);
+	for (int i = 0; i < 256; i++)
+		workers_push(workers, gate_wait, NULL);
+	node_flush_soon(top->node);
+	ck_assert_int_eq(pthread_create(&opener, NULL, gate_open, NULL), 0);
+	ck_assert_int_eq(exclusive_begin(top->node), 0);
+	ck_assert_uint_eq(top->node->jobs, 0);
+	ck_assert_int_eq(exclusive_end(top->node, 0), 0);
+	pthread_join(opener, NULL);
 	ck_assert_int_eq(image_close(top), 0);
 }
 END_TEST
@@ -330,8 +401,10 @@ int main(void)
 	tcase_add_loop_test(tc, live, 0, is_long() ? 12 : 6);
 	tcase_add_loop_test(tc, ended, 0, 4);
 	tcase_add_test(tc, outcome);
+	tcase_add_test(tc, speeds);
 	tcase_add_test(tc, refusals);
 	tcase_add_test(tc, longer_below);
+	tcase_add_test(tc, late_pass);
 	tcase_add_loop_test(tc, faulty, 0, is_long() ? 4 : 2);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

@@ -136,6 +136,34 @@ def words(folder, elf):
     m.check(re.findall(r"\d (\w+)", told) == ["STOP", "RESET", "RESUME", "SHUTDOWN"], f"events: {told}")
 
 
+def stats(folder, elf):
+    """Of disks that nobody uses."""
+    image = os.path.join(folder, "disk.img")
+    with open(image, "wb") as f:
+        f.truncate(1 << 20)
+    machine = Running(folder, elf, f"[block disk]\nplugin = block-raw\nfile = {image}\n[device vda]\n"
+                      "plugin = dev-virtio-blk\nbus = slot1\nblock = disk\n")
+    rows = ctl("lab", "stats").splitlines()
+    m.check(len(rows) == 2 and rows[0].split()[:3] == ["DEVICE", "READS", "READ"], f"the table: {rows}")
+    m.check(rows[1].split() == ["vda"] + ["0"] * 8 + ["-", "-"], f"the row: {rows[1]}")
+    rows = ctl("lab", "stats", "disk", "--interval", "0.05", "--count", "3").splitlines()
+    m.check(len(rows) == 6 and rows[4].split()[1] == "READS/s" and rows[5].split()[:3] == ["vda", "0.0", "0.0"], f"rates: {rows}")
+    told = json.loads(ctl("lab", "stats", "vda", "--json"))
+    m.check(told[0]["node-name"] == "disk" and told[0]["stats"]["rd_operations"] == 0, f"in JSON: {told}")
+    m.check("no disk 'vdb'" in ctl("lab", "stats", "vdb", status=1), "a disk that is not there")
+    m.check("it needs --interval" in ctl("lab", "stats", "-n", "3", status=2), "a count of nothing")
+    m.check("no interval" in ctl("lab", "stats", "-i", "often", status=2), "a wrong interval")
+    m.check("is for stats" in ctl("lab", "status", "-i", "1", status=2), "an interval of another command")
+    m.check("one word too many" in ctl("lab", "stats", "vda", "vdb", status=2), "a word too many")
+    # pylint: disable-next=consider-using-with
+    follower = subprocess.Popen([m.EMULATOR, "ctl", "lab", "stats", "-i", "0.05"], stdout=subprocess.PIPE)
+    follower.stdout.readline()
+    ctl("lab", "quit")
+    machine.ended(0)
+    follower.communicate(timeout=SECONDS)
+    m.check(follower.returncode == 0, "a follower ends with the machine")
+
+
 def wrong(folder, elf):
     """What is no request is told so; who asks stays connected, and the machine runs."""
     view, control = os.path.join(folder, "view"), os.path.join(folder, "control")
@@ -208,7 +236,7 @@ def test(folder):
     m.check(ctl() == f"{'NAME':24} {'PID':8} STATUS\n" and json.loads(ctl("--json")) == [], "nothing runs")
     m.check("nor any other" in ctl("lab", status=1), "nothing runs")
     elf = bare.build(folder, "FOREVER")
-    for part in (names, words, wrong):
+    for part in (names, words, stats, wrong):
         m.step(part.__name__)
         part(folder, elf)
 

@@ -179,6 +179,9 @@ def live(folder, program):
         told(guest, "job", "snapshot", f"{folder}/snap")
         told(guest, "job", "resize", "vda", "64M")
         m.check(re.search(r"^vda +stream", done(guest, "jobs"), re.M), "the job is not listed")
+        done(guest, "speed", "vda", "1K")
+        told(guest, "no job 'vdb'", "speed", "vdb", "1M")
+        m.check(re.search(r"^vda .* 1024$", done(guest, "jobs"), re.M), "the job has another speed")
         done(guest, "cancel", "vda")
         told(guest, "no job", "cancel", "vda")
         m.check("vda" not in done(guest, "jobs"), "a cancelled job is listed")
@@ -199,6 +202,8 @@ def live(folder, program):
         after(guest, "vdb", 128)
         told(guest, "no image lies below", "stream", "vda")
         told(guest, "no disk 'vdx'", "commit", "vdx")
+        row = dict(zip(*(line.split() for line in done(guest, "stats", "vda").splitlines())))
+        m.check(row["READS"] != "0" and row["WRITES"] != "0" and row["FAILED"] == "0", f"the numbers of vda: {row}")
         guest.type(b"touch /stop\n")
         counts = {}
         for _ in range(2):
