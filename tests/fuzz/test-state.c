@@ -276,6 +276,17 @@ static bool pvh_write(const char *tmp)
 	return good;
 }
 
+/* A BIOS of a page, with "jmp ." at the reset vector. */
+static bool bios_write(const char *tmp)
+{
+	static const char bios[4096] = { [4080] = (char)0xeb, [4081] = (char)0xfe };
+	char *path = g_build_filename(tmp, "bios", NULL);
+	bool good = g_file_set_contents(path, bios, sizeof(bios), NULL);
+
+	g_free(path);
+	return good;
+}
+
 int main(void)
 {
 	static const char loop[] = { 0x6f, 0x00, 0x00, 0x00 };         /* RISC-V: j . */
@@ -285,7 +296,8 @@ int main(void)
 	char *tmp = g_dir_make_tmp("mortise-state.XXXXXX", NULL), *firmware = g_build_filename(tmp, "firmware", NULL);
 	bool good;
 
-	good = g_file_set_contents(firmware, loop, sizeof(loop), NULL) && pvh_write(tmp) && classes_walk(registry, tmp, NULL);
+	good = g_file_set_contents(firmware, loop, sizeof(loop), NULL) && pvh_write(tmp) && bios_write(tmp) &&
+	       classes_walk(registry, tmp, NULL);
 	good &= files_check(TEST_SRCDIR "/plugins/*/fuzz.ini", tmp, covered);
 	good &= files_check(TEST_SRCDIR "/plugins/*/state.ini", tmp, covered);
 	good &= classes_walk(registry, tmp, covered);
