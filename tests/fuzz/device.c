@@ -15,8 +15,8 @@
 #define BEGIN_LAZY      1u
 #define BEGIN_ENUMERATE 2u
 #define BEGIN_VIRTIO    4u
-#define MUTATIONS       8u
-#define MUTATIONS_LONG  2000u
+#define MUTATIONS       2u
+#define MUTATIONS_LONG  250u
 
 static void virtio_start_all(struct guest *g, uint8_t how)
 {
