@@ -91,6 +91,8 @@ START_TEST(loader_fills_rom)
 	struct board b = board_create();
 	struct mt_inst *loader = bench_inst(b.m, "boot", "boot", 0, NULL, NULL);
 	struct mt_dma *dma;
+	struct mt_iov iov;
+	uint64_t mapped;
 	uint32_t word = 7;
 
 	((struct note_class *)loader->cls)->kind = MT_KIND_BOOT;
@@ -98,6 +100,9 @@ START_TEST(loader_fills_rom)
 	ck_assert_uint_eq(dma_host.write(dma, 0x90000000u, &word, 4), MT_BUS_OK);
 	ck_assert_uint_eq(b.rom->hva[0], 7);
 	ck_assert_uint_eq(dma_host.write(dma, 0x90000000u + BLOCK, &word, 4), MT_BUS_DECODE);
+	ck_assert_uint_eq(dma_host.map(dma, 0x90000000u, 4, MT_DMA_FROM_DEVICE, &iov, 1, &mapped), 1);
+	ck_assert_ptr_eq(iov.hva, b.rom->hva);
+	dma_host.unmap(dma, &iov, 1, MT_DMA_FROM_DEVICE, 4);
 	bench_destroy(b.m);
 }
 END_TEST

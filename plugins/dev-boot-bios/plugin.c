@@ -20,16 +20,10 @@
 
 #include <mortise/note-emit.h>
 
-#include <errno.h>
-#include <mortise/draft/boot.h>
+#include <lib/boot.h>
 #include <mortise/draft/device.h>
-#include <mortise/draft/dma.h>
-#include <mortise/draft/props.h>
 #include <mortise/draft/state.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <util/entry.h>
 #include <util/error.h>
 #include <util/minmax.h>
@@ -47,100 +41,62 @@ struct bios {
 	const struct mt_dma_host *dma_host;
 	const struct mt_props_host *props;
 	struct mt_dma *dma;
-	int fd;
-	const char *path;
+	struct mt_boot_file firmware;
 };
 
-static int image_measure(const struct bios *b, uint64_t *len_bytes, struct mt_error *err)
+static int image_check(const struct mt_boot_file *file, struct mt_error *err)
 {
-	struct stat st;
-
-	if (fstat(b->fd, &st))
-		return mt_error_set(err, MT_EIO, "firmware", "%s: %s", b->path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return mt_error_set(err, MT_EINVAL, "firmware", "%s: not a regular file", b->path);
-	*len_bytes = (uint64_t)st.st_size;
-	if (*len_bytes && *len_bytes <= IMAGE_BYTES && *len_bytes % IMAGE_UNIT == 0)
+	if (file->len_bytes && file->len_bytes <= IMAGE_BYTES && file->len_bytes % IMAGE_UNIT == 0)
 		return 0;
-	mt_error_set(err, MT_EINVAL, "firmware", "%s: has %llu bytes, which is no multiple of 4 KiB up to 16 MiB", b->path,
-		     (unsigned long long)*len_bytes);
+	mt_error_set(err, MT_EINVAL, file->key, "%s: has %llu bytes, which is no multiple of 4 KiB up to 16 MiB", file->path,
+		     (unsigned long long)file->len_bytes);
 	mt_error_hint(err, "SeaBIOS is /usr/share/seabios/bios-256k.bin (Debian: seabios)");
 	return MT_EINVAL;
 }
 
-static int image_read(const struct bios *b, uint8_t *image, uint64_t len_bytes, struct mt_error *err)
+/* The last `len_bytes` of the image, so that they end at `end`. */
+static int image_put(const struct bios *b, uint64_t end, uint64_t len_bytes, struct mt_error *err)
 {
-	uint64_t done = 0;
-
-	while (done < len_bytes) {
-		ssize_t got = pread(b->fd, image + done, len_bytes - done, (off_t)done);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return mt_error_set(err, MT_EIO, "firmware", "%s: %s", b->path, strerror(errno));
-		if (!got)
-			return mt_error_set(err, MT_EIO, "firmware", "%s became shorter while it was read", b->path);
-		done += (uint64_t)got;
-	}
-	return 0;
-}
-
-static int image_put(struct bios *b, const uint8_t *image, uint64_t len_bytes, struct mt_error *err)
-{
-	uint64_t low = mt_min_u64(len_bytes, LOW_BYTES);
-
-	if (b->dma_host->write(b->dma, LOW_END - low, image + len_bytes - low, low) != MT_BUS_OK) {
-		mt_error_set(err, MT_EINVAL, "firmware", "the machine has no RAM below 1 MiB");
-		mt_error_hint(err, "the first [memory] section needs at = 0 and size = 1M or more");
-		return MT_EINVAL;
-	}
-	if (b->dma_host->write(b->dma, FOUR_GIB - len_bytes, image, len_bytes) != MT_BUS_OK) {
-		mt_error_set(err, MT_EINVAL, "firmware", "there is no memory for %llu bytes of firmware below 4 GiB",
-			     (unsigned long long)len_bytes);
-		mt_error_hint(err, "it needs a section [memory bios] with at = 0x%llx, size = %lluK and type = rom",
-			      (unsigned long long)(FOUR_GIB - len_bytes), (unsigned long long)len_bytes >> 10);
-		return MT_EINVAL;
-	}
-	return 0;
+	return mt_boot_file_load(&b->firmware, b->dma_host, b->dma, b->firmware.len_bytes - len_bytes, end - len_bytes,
+				 len_bytes, err);
 }
 
 static int image_load(struct bios *b, struct mt_error *err)
 {
-	uint64_t len_bytes = 0;
-	uint8_t *image;
-	int rc = image_measure(b, &len_bytes, err);
+	uint64_t len_bytes;
+	int rc = mt_boot_file_measure(&b->firmware, err);
 
+	if (rc == 0)
+		rc = image_check(&b->firmware, err);
 	if (rc)
 		return rc;
-	image = malloc(len_bytes);
-	if (!image)
-		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
-	rc = image_read(b, image, len_bytes, err);
-	if (rc == 0)
-		rc = image_put(b, image, len_bytes, err);
-	free(image);
+	len_bytes = b->firmware.len_bytes;
+	rc = image_put(b, LOW_END, mt_min_u64(len_bytes, LOW_BYTES), err);
+	if (rc == MT_EINVAL) {
+		mt_error_set(err, MT_EINVAL, "firmware", "the machine has no RAM below 1 MiB");
+		mt_error_hint(err, "the first [memory] section needs at = 0 and size = 1M or more");
+	}
+	if (rc)
+		return rc;
+	rc = image_put(b, FOUR_GIB, len_bytes, err);
+	if (rc == MT_EINVAL) {
+		mt_error_set(err, MT_EINVAL, "firmware", "there is no memory for %llu bytes of firmware below 4 GiB",
+			     (unsigned long long)len_bytes);
+		mt_error_hint(err, "it needs a section [memory bios] with at = 0x%llx, size = %lluK and type = rom",
+			      (unsigned long long)(FOUR_GIB - len_bytes), (unsigned long long)len_bytes >> 10);
+	}
 	return rc;
 }
 
 /* Where an x86 CPU is after a reset: said here too, so that no accelerator need know of firmware. */
 static int start_set(const struct bios *b, struct mt_error *err)
 {
-	static const struct {
-		const char *name;
-		uint64_t value;
-	} regs[] = {
+	static const struct mt_boot_reg regs[] = {
 		{ "cr0", 0x60000010 }, { "eflags", 2 }, { "cs", 0xf000 }, { "cs.base", 0xffff0000 }, { "cs.limit", 0xffff },
 		{ "cs.attr", 0x9b }, { "rip", 0xfff0 },
 	};
 
-	for (size_t i = 0; i < sizeof(regs) / sizeof(regs[0]); i++) {
-		int rc = b->host->vcpu_set(b->inst, 0, regs[i].name, regs[i].value);
-
-		if (rc)
-			return mt_error_set(err, rc, NULL, "the accelerator has no register '%s' of x86-64", regs[i].name);
-	}
-	return 0;
+	return mt_boot_regs_set(b->host, b->inst, 0, regs, sizeof(regs) / sizeof(regs[0]), "x86-64", err);
 }
 
 static int create(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err)
@@ -153,7 +109,7 @@ static int create(const struct mt_host *host, struct mt_inst *inst, void **self,
 	b->host = host->get_interface(host, MT_IFACE_BOOT);
 	b->dma_host = host->get_interface(host, MT_IFACE_DMA);
 	b->props = host->get_interface(host, MT_IFACE_PROPS);
-	b->fd = -1;
+	b->firmware.fd = -1;
 	*self = b;
 	return 0;
 }
@@ -162,10 +118,8 @@ static int realize(void *self, struct mt_error *err)
 {
 	struct bios *b = self;
 
-	b->path = b->props->get_str(b->inst, "firmware");
-	b->fd = b->props->open_path(b->inst, "firmware", MT_OPEN_READ, err);
 	b->dma = b->dma_host->get(b->inst);
-	return b->fd < 0 ? b->fd : 0;
+	return mt_boot_file_open(&b->firmware, b->props, b->inst, "firmware", err);
 }
 
 static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
@@ -180,9 +134,7 @@ static void unrealize(void *self)
 {
 	struct bios *b = self;
 
-	if (b->fd >= 0)
-		close(b->fd);
-	b->fd = -1;
+	mt_boot_file_close(&b->firmware);
 }
 
 static void destroy(void *self)

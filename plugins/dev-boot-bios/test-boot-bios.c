@@ -26,14 +26,24 @@ static const void *(*real_get)(const struct mt_host *host, const char *id);
 static const struct mt_dma_host *real_dma;
 static struct mt_dma_host dma;
 
-static uint32_t dma_write(struct mt_dma *d, uint64_t addr, const void *buf, uint64_t len_bytes)
+static uint32_t dma_map(struct mt_dma *d, uint64_t addr, uint64_t len_bytes, uint32_t direction, struct mt_iov *iov,
+			uint32_t max, uint64_t *mapped_bytes)
 {
 	if (addr < FOUR_GIB / 2)
-		return real_dma->write(d, addr, buf, len_bytes);
+		return real_dma->map(d, addr, len_bytes, direction, iov, max, mapped_bytes);
+	*mapped_bytes = 0;
 	if (addr < FOUR_GIB - top_bytes || addr + len_bytes > FOUR_GIB)
-		return MT_BUS_DECODE;
-	memcpy(top + (addr - (FOUR_GIB - TOP_BYTES)), buf, len_bytes);
-	return MT_BUS_OK;
+		return 0;
+	*mapped_bytes = len_bytes;
+	iov[0] = (struct mt_iov){ .hva = top + (addr - (FOUR_GIB - TOP_BYTES)), .len_bytes = len_bytes };
+	return 1;
+}
+
+static void dma_unmap(struct mt_dma *d, const struct mt_iov *iov, uint32_t count, uint32_t direction,
+		      uint64_t written_bytes)
+{
+	if (iov[0].ram)
+		real_dma->unmap(d, iov, count, direction, written_bytes);
 }
 
 static const void *get(const struct mt_host *h, const char *id)
@@ -42,7 +52,8 @@ static const void *get(const struct mt_host *h, const char *id)
 		return real_get(h, id);
 	real_dma = real_get(h, id);
 	dma = *real_dma;
-	dma.write = dma_write;
+	dma.map = dma_map;
+	dma.unmap = dma_unmap;
 	return &dma;
 }
 

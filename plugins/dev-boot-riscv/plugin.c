@@ -54,22 +54,11 @@ struct boot {
 	const struct mt_dma_host *dma_host;
 	const struct mt_props_host *props;
 	struct mt_dma *dma;
-	struct boot_file firmware, kernel, initrd, dtb;
+	struct mt_boot_file firmware, kernel, initrd, dtb;
 	struct layout layout;
 	uint64_t entry;            /* of the firmware, where all harts start */
 	uint64_t next_entry;       /* of the kernel; 0: none */
 };
-
-static int open_one(struct boot *b, struct boot_file *file, const char *key, struct mt_error *err)
-{
-	file->key = key;
-	file->path = b->props->get_str(b->inst, key);
-	file->fd = -1;
-	if (!b->props->present(b->inst, key))
-		return 0;
-	file->fd = b->props->open_path(b->inst, key, MT_OPEN_READ, err);
-	return file->fd < 0 ? file->fd : 0;
-}
 
 static int check_combination(const struct boot *b, struct mt_error *err)
 {
@@ -90,7 +79,7 @@ static int check_combination(const struct boot *b, struct mt_error *err)
 /* Firmware at the bottom; without one the kernel takes its place, if it is a program of its own. */
 static int load_firmware(struct boot *b, struct mt_error *err)
 {
-	struct boot_file *file = b->firmware.fd >= 0 ? &b->firmware : &b->kernel;
+	struct mt_boot_file *file = b->firmware.fd >= 0 ? &b->firmware : &b->kernel;
 	struct image image;
 	uint64_t gpa;
 	int rc = file_parse(file, &image, err);
@@ -129,10 +118,11 @@ static int load_initrd(struct boot *b, uint64_t *gpa, uint64_t *len_bytes, struc
 	*gpa = *len_bytes = 0;
 	if (b->initrd.fd < 0)
 		return 0;
-	rc = file_size(&b->initrd, len_bytes, err);
+	rc = mt_boot_file_measure(&b->initrd, err);
+	*len_bytes = b->initrd.len_bytes;
 	if (!rc)
 		rc = layout_initrd(&b->layout, *len_bytes, b->initrd.path, gpa, err);
-	return rc ? rc : file_load(&b->initrd, b->dma_host, b->dma, 0, *gpa, *len_bytes, err);
+	return rc ? rc : mt_boot_file_load(&b->initrd, b->dma_host, b->dma, 0, *gpa, *len_bytes, err);
 }
 
 static int check_tree_room(const struct boot *b, uint64_t len_bytes, const char *what, struct mt_error *err)
@@ -145,14 +135,16 @@ static int check_tree_room(const struct boot *b, uint64_t len_bytes, const char 
 
 static int load_own_tree(struct boot *b, struct mt_error *err)
 {
-	uint64_t len_bytes;
-	int rc = file_size(&b->dtb, &len_bytes, err);
+	struct mt_boot_file *dtb = &b->dtb;
+	int rc = mt_boot_file_measure(dtb, err);
 
 	if (!rc)
-		rc = check_tree_room(b, len_bytes, b->dtb.path, err);
+		rc = check_tree_room(b, dtb->len_bytes, dtb->path, err);
 	if (!rc)
-		rc = file_check_tree(&b->dtb, len_bytes, err);
-	return rc ? rc : file_load(&b->dtb, b->dma_host, b->dma, 0, layout_tree_gpa(&b->layout), len_bytes, err);
+		rc = file_check_tree(dtb, err);
+	if (rc)
+		return rc;
+	return mt_boot_file_load(dtb, b->dma_host, b->dma, 0, layout_tree_gpa(&b->layout), dtb->len_bytes, err);
 }
 
 static int load_tree(struct boot *b, uint64_t initrd_gpa, uint64_t initrd_bytes, struct mt_error *err)
@@ -206,22 +198,17 @@ static int load_all(struct boot *b, struct mt_error *err)
 
 static int set_registers(struct boot *b, struct mt_error *err)
 {
-	const struct { const char *reg; uint64_t value; } all[] = {
-		{ "pc", b->entry },
-		{ "a1", layout_tree_gpa(&b->layout) },
-		{ "a2", b->layout.slot_gpa },
-	};
 	uint32_t count = b->host->vcpu_count(b->inst);
+	int rc = 0;
 
-	for (uint32_t vcpu = 0; vcpu < count; vcpu++) {
-		int rc = b->host->vcpu_set(b->inst, vcpu, "a0", vcpu);
+	for (uint32_t vcpu = 0; vcpu < count && !rc; vcpu++) {
+		const struct mt_boot_reg all[] = {
+			{ "a0", vcpu }, { "pc", b->entry }, { "a1", layout_tree_gpa(&b->layout) }, { "a2", b->layout.slot_gpa },
+		};
 
-		for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && !rc; i++)
-			rc = b->host->vcpu_set(b->inst, vcpu, all[i].reg, all[i].value);
-		if (rc)
-			return mt_error_set(err, rc, NULL, "the accelerator has no registers of a RISC-V hart");
+		rc = mt_boot_regs_set(b->host, b->inst, vcpu, all, sizeof(all) / sizeof(all[0]), "a RISC-V hart", err);
 	}
-	return 0;
+	return rc;
 }
 
 static int create(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err)
@@ -242,14 +229,14 @@ static int create(const struct mt_host *host, struct mt_inst *inst, void **self,
 static int realize(void *self, struct mt_error *err)
 {
 	struct boot *b = self;
-	int rc = open_one(b, &b->firmware, "firmware", err);
+	int rc = mt_boot_file_open(&b->firmware, b->props, b->inst, "firmware", err);
 
 	if (!rc)
-		rc = open_one(b, &b->kernel, "kernel", err);
+		rc = mt_boot_file_open(&b->kernel, b->props, b->inst, "kernel", err);
 	if (!rc)
-		rc = open_one(b, &b->initrd, "initrd", err);
+		rc = mt_boot_file_open(&b->initrd, b->props, b->inst, "initrd", err);
 	if (!rc)
-		rc = open_one(b, &b->dtb, "dtb", err);
+		rc = mt_boot_file_open(&b->dtb, b->props, b->inst, "dtb", err);
 	if (!rc)
 		rc = check_combination(b, err);
 	b->dma = b->dma_host->get(b->inst);
@@ -264,21 +251,14 @@ static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err
 	return phase == MT_RESET_EXIT ? set_registers(self, err) : 0;
 }
 
-static void close_one(struct boot_file *file)
-{
-	if (file->fd >= 0)
-		close(file->fd);
-	file->fd = -1;
-}
-
 static void unrealize(void *self)
 {
 	struct boot *b = self;
 
-	close_one(&b->firmware);
-	close_one(&b->kernel);
-	close_one(&b->initrd);
-	close_one(&b->dtb);
+	mt_boot_file_close(&b->firmware);
+	mt_boot_file_close(&b->kernel);
+	mt_boot_file_close(&b->initrd);
+	mt_boot_file_close(&b->dtb);
 }
 
 static void destroy(void *self)

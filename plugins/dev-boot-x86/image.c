@@ -33,11 +33,20 @@
 #define XLF_KERNEL_64  1u
 #define ENTRY_64       0x200u          /* behind the start of the protected-mode part */
 
+/* "PATH: WHY" */
+static int refuse(const struct mt_boot_file *file, struct mt_error *err, const char *why, const char *hint)
+{
+	mt_error_set(err, MT_EINVAL, file->key, "%s: %s", file->path, why);
+	if (hint)
+		mt_error_hint(err, "%s", hint);
+	return MT_EINVAL;
+}
+
 /* ELF */
 
 struct elf {
 	struct image *image;
-	const struct boot_file *file;
+	const struct mt_boot_file *file;
 	struct mt_error *err;
 	Elf64_Phdr ph[PHDRS_MAX];
 	uint32_t count;
@@ -51,11 +60,11 @@ static int segment_take(struct elf *e, const Elf64_Phdr *ph)
 	if (!ph->p_memsz)
 		return 0;
 	if (image->segment_count == IMAGE_SEGMENTS_MAX)
-		return file_refuse(e->file, e->err, "the ELF file has more than 32 segments to load", NULL);
+		return refuse(e->file, e->err, "the ELF file has more than 32 segments to load", NULL);
 	if (!mt_range_inside(ph->p_offset, ph->p_filesz, e->file->len_bytes))
-		return file_refuse(e->file, e->err, "an ELF segment lies beyond the end of the file", "the file is cut short");
+		return refuse(e->file, e->err, "an ELF segment lies beyond the end of the file", "the file is cut short");
 	if (ph->p_filesz > ph->p_memsz || !mt_add_u64(ph->p_paddr, ph->p_memsz, &end))
-		return file_refuse(e->file, e->err, "an ELF segment has sizes that cannot be", NULL);
+		return refuse(e->file, e->err, "an ELF segment has sizes that cannot be", NULL);
 	image->segments[image->segment_count++] =
 		(struct image_segment){ ph->p_offset, ph->p_filesz, ph->p_paddr, ph->p_memsz };
 	return 0;
@@ -92,7 +101,7 @@ static int notes_take(struct elf *e, const Elf64_Phdr *ph)
 	notes = malloc(ph->p_filesz + 1);
 	if (!notes)
 		return mt_error_set(e->err, MT_ENOMEM, e->file->key, "out of memory");
-	rc = file_read(e->file, notes, ph->p_filesz, ph->p_offset, e->err);
+	rc = mt_boot_file_read(e->file, notes, ph->p_filesz, ph->p_offset, e->err);
 	while (rc == 0 && (step = note_take(e->image, notes + at, ph->p_filesz - at)))
 		at += step;
 	free(notes);
@@ -105,20 +114,20 @@ static int elf_headers(struct elf *e)
 	int rc;
 
 	if (e->file->len_bytes < sizeof(eh))
-		return file_refuse(e->file, e->err, "the ELF header is cut short", NULL);
-	rc = file_read(e->file, &eh, sizeof(eh), 0, e->err);
+		return refuse(e->file, e->err, "the ELF header is cut short", NULL);
+	rc = mt_boot_file_read(e->file, &eh, sizeof(eh), 0, e->err);
 	if (rc)
 		return rc;
 	if (eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_ident[EI_DATA] != ELFDATA2LSB || eh.e_machine != EM_X86_64)
-		return file_refuse(e->file, e->err, "an ELF file, but not for x86-64", NULL);
+		return refuse(e->file, e->err, "an ELF file, but not for x86-64", NULL);
 	if (eh.e_phentsize != sizeof(Elf64_Phdr) || !eh.e_phnum || eh.e_phnum > PHDRS_MAX ||
 	    !mt_range_inside(eh.e_phoff, eh.e_phnum * sizeof(Elf64_Phdr), e->file->len_bytes))
-		return file_refuse(e->file, e->err, "the ELF file has no program headers, or too many", NULL);
+		return refuse(e->file, e->err, "the ELF file has no program headers, or too many", NULL);
 	e->count = eh.e_phnum;
-	return file_read(e->file, e->ph, e->count * sizeof(Elf64_Phdr), eh.e_phoff, e->err);
+	return mt_boot_file_read(e->file, e->ph, e->count * sizeof(Elf64_Phdr), eh.e_phoff, e->err);
 }
 
-static int elf_parse(struct image *image, const struct boot_file *file, struct mt_error *err)
+static int elf_parse(struct image *image, const struct mt_boot_file *file, struct mt_error *err)
 {
 	struct elf e = { .image = image, .file = file, .err = err };
 	int rc = elf_headers(&e);
@@ -132,10 +141,10 @@ static int elf_parse(struct image *image, const struct boot_file *file, struct m
 	if (rc)
 		return rc;
 	if (image->kind != IMAGE_PVH)
-		return file_refuse(file, err, "the ELF file has no PVH entry (a note of Xen's, type 18)",
+		return refuse(file, err, "the ELF file has no PVH entry (a note of Xen's, type 18)",
 				   "build the kernel with CONFIG_PVH, or use its bzImage");
 	if (!image->segment_count)
-		return file_refuse(file, err, "the ELF file has nothing to load", NULL);
+		return refuse(file, err, "the ELF file has nothing to load", NULL);
 	image->initrd_max = UINT32_MAX;
 	image->append_max = 4095;
 	return 0;
@@ -143,38 +152,38 @@ static int elf_parse(struct image *image, const struct boot_file *file, struct m
 
 /* bzImage */
 
-static int linux_place(struct image *image, const struct boot_file *file, const uint8_t *head, struct mt_error *err)
+static int linux_place(struct image *image, const struct mt_boot_file *file, const uint8_t *head, struct mt_error *err)
 {
 	uint32_t sects = head[SETUP_SECTS] ? head[SETUP_SECTS] : 4;
 	uint64_t start = (sects + 1) * 512ull, gpa = mt_get_le64(head + PREF_ADDRESS), end;
 
 	if (start >= file->len_bytes)
-		return file_refuse(file, err, "the kernel behind the setup part is missing", "the file is cut short");
+		return refuse(file, err, "the kernel behind the setup part is missing", "the file is cut short");
 	image->segments[0] = (struct image_segment){
 		start, file->len_bytes - start, gpa,
 		mt_max_u64(mt_get_le32(head + INIT_SIZE), file->len_bytes - start),
 	};
 	if (!mt_add_u64(gpa, image->segments[0].memory_bytes, &end) || end > UINT32_MAX)
-		return file_refuse(file, err, "the kernel wants to be above 4 GiB", NULL);
+		return refuse(file, err, "the kernel wants to be above 4 GiB", NULL);
 	image->segment_count = 1;
 	image->entry = gpa + ENTRY_64;
 	return 0;
 }
 
-static int linux_parse(struct image *image, const struct boot_file *file, struct mt_error *err)
+static int linux_parse(struct image *image, const struct mt_boot_file *file, struct mt_error *err)
 {
 	uint8_t head[LINUX_HEAD];
 	int rc;
 
 	if (file->len_bytes < LINUX_HEAD)
-		return file_refuse(file, err, "neither an ELF file nor a Linux bzImage", NULL);
-	rc = file_read(file, head, sizeof(head), 0, err);
+		return refuse(file, err, "neither an ELF file nor a Linux bzImage", NULL);
+	rc = mt_boot_file_read(file, head, sizeof(head), 0, err);
 	if (rc)
 		return rc;
 	if (memcmp(head + HEADER_MAGIC, "HdrS", 4))
-		return file_refuse(file, err, "neither an ELF file nor a Linux bzImage", "is it built for x86-64?");
+		return refuse(file, err, "neither an ELF file nor a Linux bzImage", "is it built for x86-64?");
 	if (mt_get_le16(head + VERSION) < VERSION_2_12 || !(mt_get_le16(head + XLOADFLAGS) & XLF_KERNEL_64))
-		return file_refuse(file, err, "the kernel has no 64-bit entry", "use Linux 3.8 or later, for x86-64");
+		return refuse(file, err, "the kernel has no 64-bit entry", "use Linux 3.8 or later, for x86-64");
 	image->kind = IMAGE_LINUX;
 	image->initrd_max = mt_get_le32(head + INITRD_MAX);
 	image->append_max = mt_get_le32(head + CMDLINE_SIZE);
@@ -184,13 +193,13 @@ static int linux_parse(struct image *image, const struct boot_file *file, struct
 	return linux_place(image, file, head, err);
 }
 
-int image_parse(struct image *image, const struct boot_file *file, struct mt_error *err)
+int image_parse(struct image *image, const struct mt_boot_file *file, struct mt_error *err)
 {
 	uint8_t magic[SELFMAG] = { 0 };
 	int rc;
 
 	memset(image, 0, sizeof(*image));
-	rc = file_read(file, magic, mt_min_u64(sizeof(magic), file->len_bytes), 0, err);
+	rc = mt_boot_file_read(file, magic, mt_min_u64(sizeof(magic), file->len_bytes), 0, err);
 	if (rc)
 		return rc;
 	if (!memcmp(magic, ELFMAG, SELFMAG))

@@ -6,7 +6,7 @@
 #ifndef IMAGE_H
 #define IMAGE_H
 
-#include "file.h"
+#include <lib/boot.h>
 
 #define IMAGE_SEGMENTS_MAX 32u
 #define IMAGE_PVH   1u
@@ -30,6 +30,6 @@ struct image {
 
 #define IMAGE_SETUP_AT 0x1f1u          /* of the setup header, in the file and in the zero page */
 
-int image_parse(struct image *image, const struct boot_file *file, struct mt_error *err);
+int image_parse(struct image *image, const struct mt_boot_file *file, struct mt_error *err);
 
 #endif

@@ -33,7 +33,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <util/checked.h>
 #include <util/endian.h>
 #include <util/entry.h>
@@ -66,7 +65,7 @@ struct boot {
 	const struct mt_props_host *props;
 	const struct mt_acpi_host *acpi;   /* NULL: this mortise has none */
 	struct mt_dma *dma;
-	struct boot_file kernel, initrd;
+	struct mt_boot_file kernel, initrd;
 	struct image image;
 	uint64_t ram_bytes;        /* of the first block, which begins at 0 */
 	uint64_t initrd_gpa;       /* 0: none */
@@ -115,7 +114,7 @@ static uint32_t memmap_fill(const struct boot *b, uint8_t *out, uint32_t stride)
 
 /* Loading */
 
-static int overlap_refuse(const struct boot_file *file, uint64_t gpa, uint64_t len_bytes, struct mt_error *err)
+static int overlap_refuse(const struct mt_boot_file *file, uint64_t gpa, uint64_t len_bytes, struct mt_error *err)
 {
 	mt_error_set(err, MT_ENOSPC, file->key, "%s: %llu bytes at 0x%llx do not fit into RAM", file->path,
 		     (unsigned long long)len_bytes, (unsigned long long)gpa);
@@ -129,7 +128,7 @@ static int segment_load(struct boot *b, const struct image_segment *s, struct mt
 
 	if (s->gpa < HIGH_START || !mt_range_inside(s->gpa, s->memory_bytes, b->ram_bytes))
 		return overlap_refuse(&b->kernel, s->gpa, s->memory_bytes, err);
-	rc = file_load(&b->kernel, b->dma_host, b->dma, s->file_offset, s->gpa, s->file_bytes, err);
+	rc = mt_boot_file_load(&b->kernel, b->dma_host, b->dma, s->file_offset, s->gpa, s->file_bytes, err);
 	if (rc || s->memory_bytes == s->file_bytes)
 		return rc;
 	if (b->dma_host->fill(b->dma, s->gpa + s->file_bytes, 0, s->memory_bytes - s->file_bytes) == MT_BUS_OK)
@@ -158,7 +157,7 @@ static int initrd_load(struct boot *b, struct mt_error *err)
 	if (len > end || ((end - len) & ~(uint64_t)(PAGE - 1)) < kernel_end(b))
 		return overlap_refuse(&b->initrd, kernel_end(b), len, err);
 	b->initrd_gpa = (end - len) & ~(uint64_t)(PAGE - 1);
-	return file_load(&b->initrd, b->dma_host, b->dma, 0, b->initrd_gpa, len, err);
+	return mt_boot_file_load(&b->initrd, b->dma_host, b->dma, 0, b->initrd_gpa, len, err);
 }
 
 static int append_load(struct boot *b, struct mt_error *err)
@@ -257,6 +256,13 @@ static int gdt_write(struct boot *b, struct mt_error *err)
 	return put(b, GDT_AT, gdt, sizeof(gdt), err);
 }
 
+static int measure(struct mt_boot_file *file, struct mt_error *err)
+{
+	int rc = mt_boot_file_measure(file, err);
+
+	return rc || file->len_bytes ? rc : mt_error_set(err, MT_EINVAL, file->key, "%s: the file is empty", file->path);
+}
+
 static int load_all(struct boot *b, struct mt_error *err)
 {
 	uint64_t gpa = 1;
@@ -267,13 +273,13 @@ static int load_all(struct boot *b, struct mt_error *err)
 		mt_error_hint(err, "the first [memory] section needs at = 0 and size = 2M or more");
 		return MT_EINVAL;
 	}
-	rc = file_measure(&b->kernel, err);
+	rc = measure(&b->kernel, err);
 	if (rc == 0)
 		rc = image_parse(&b->image, &b->kernel, err);
 	for (uint32_t i = 0; rc == 0 && i < b->image.segment_count; i++)
 		rc = segment_load(b, &b->image.segments[i], err);
 	if (rc == 0 && b->initrd.fd >= 0)
-		rc = file_measure(&b->initrd, err);
+		rc = measure(&b->initrd, err);
 	if (rc == 0)
 		rc = initrd_load(b, err);
 	if (rc == 0)
@@ -291,26 +297,15 @@ static int load_all(struct boot *b, struct mt_error *err)
 
 /* Registers: attributes of segments as in VMX, by the names of the schema of x86-64 */
 
-struct reg {
-	const char *name;
-	uint64_t value;
-};
-
-static int regs_set(struct boot *b, const struct reg *regs, size_t count, struct mt_error *err)
+static int regs_set(struct boot *b, const struct mt_boot_reg *regs, uint32_t count, struct mt_error *err)
 {
-	for (size_t i = 0; i < count; i++) {
-		int rc = b->host->vcpu_set(b->inst, 0, regs[i].name, regs[i].value);
-
-		if (rc)
-			return mt_error_set(err, rc, NULL, "the accelerator has no register '%s' of x86-64", regs[i].name);
-	}
-	return 0;
+	return mt_boot_regs_set(b->host, b->inst, 0, regs, count, "x86-64", err);
 }
 
 static int segments_set(struct boot *b, uint64_t code_attr, struct mt_error *err)
 {
 	static const char *const data[] = { "ds", "es", "ss", "fs", "gs" };
-	const struct reg code[] = {
+	const struct mt_boot_reg code[] = {
 		{ "cs", 0x10 }, { "cs.base", 0 }, { "cs.limit", UINT32_MAX }, { "cs.attr", code_attr },
 		{ "tr", 0 }, { "tr.base", 0 }, { "tr.limit", 0x67 }, { "tr.attr", 0x8b },
 		{ "gdt.base", GDT_AT }, { "gdt.limit", 31 }, { "idt.base", 0 }, { "idt.limit", 0 }, { "eflags", 2 },
@@ -323,7 +318,7 @@ static int segments_set(struct boot *b, uint64_t code_attr, struct mt_error *err
 		snprintf(names[0], sizeof(names[0]), "%s.base", data[i]);
 		snprintf(names[1], sizeof(names[1]), "%s.limit", data[i]);
 		snprintf(names[2], sizeof(names[2]), "%s.attr", data[i]);
-		const struct reg flat[] = {
+		const struct mt_boot_reg flat[] = {
 			{ data[i], 0x18 }, { names[0], 0 }, { names[1], UINT32_MAX }, { names[2], 0xc093 },
 		};
 
@@ -334,11 +329,11 @@ static int segments_set(struct boot *b, uint64_t code_attr, struct mt_error *err
 
 static int start_set(struct boot *b, struct mt_error *err)
 {
-	const struct reg pvh[] = {
+	const struct mt_boot_reg pvh[] = {
 		{ "cr0", 0x11 }, { "cr4", 0 }, { "efer", 0 }, { "rip", b->image.entry }, { "rbx", INFO_AT },
 	};
 	/* long mode, paging by the tables above */
-	const struct reg lin[] = {
+	const struct mt_boot_reg lin[] = {
 		{ "cr3", TABLES_AT }, { "cr4", 0x20 }, { "efer", 0x500 }, { "cr0", 0x80000011 },
 		{ "rip", b->image.entry }, { "rsi", ZERO_AT },
 	};
@@ -352,16 +347,6 @@ static int start_set(struct boot *b, struct mt_error *err)
 }
 
 /* Life */
-
-static int open_one(struct boot *b, struct boot_file *file, const char *key, struct mt_error *err)
-{
-	file->key = key;
-	file->path = b->props->get_str(b->inst, key);
-	if (!b->props->present(b->inst, key))
-		return 0;
-	file->fd = b->props->open_path(b->inst, key, MT_OPEN_READ, err);
-	return file->fd < 0 ? file->fd : 0;
-}
 
 static int create(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err)
 {
@@ -382,10 +367,10 @@ static int create(const struct mt_host *host, struct mt_inst *inst, void **self,
 static int realize(void *self, struct mt_error *err)
 {
 	struct boot *b = self;
-	int rc = open_one(b, &b->kernel, "kernel", err);
+	int rc = mt_boot_file_open(&b->kernel, b->props, b->inst, "kernel", err);
 
 	if (rc == 0)
-		rc = open_one(b, &b->initrd, "initrd", err);
+		rc = mt_boot_file_open(&b->initrd, b->props, b->inst, "initrd", err);
 	b->dma = b->dma_host->get(b->inst);
 	return rc;
 }
@@ -398,19 +383,12 @@ static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err
 	return phase == MT_RESET_EXIT ? start_set(self, err) : 0;
 }
 
-static void close_one(struct boot_file *file)
-{
-	if (file->fd >= 0)
-		close(file->fd);
-	file->fd = -1;
-}
-
 static void unrealize(void *self)
 {
 	struct boot *b = self;
 
-	close_one(&b->kernel);
-	close_one(&b->initrd);
+	mt_boot_file_close(&b->kernel);
+	mt_boot_file_close(&b->initrd);
 }
 
 static void destroy(void *self)
