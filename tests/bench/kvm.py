@@ -65,7 +65,7 @@ def commands(guest, floor, peer):
     own = [m.EMULATOR, "run", "-q", "exits.ini", "-s", "boot.kernel=" + guest]
     found = {peers.SELF: own, peers.SELF + THREAD: own + ["-s", "slot1.kicks=thread"], FLOOR: [floor, guest]}
     if peer:
-        words = [peer, "-M", "q35", "-accel", "kvm", "-cpu", "host", "-m", "64M", "-nodefaults", "-display", "none", "-serial",
+        words = [peer, "-M", "q35", "-accel", "kvm", "-cpu", "host,-arch-capabilities", "-m", "64M", "-nodefaults", "-display", "none", "-serial",
                  "stdio", "-no-reboot", "-kernel", guest, "-drive", "if=none,id=d,format=raw,file=disk,cache=writeback,aio=io_uring",
                  "-object", "iothread,id=io", "-device"]
         name = "qemu-" + peers.version(peer)

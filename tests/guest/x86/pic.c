@@ -144,6 +144,15 @@ static void polled(void)
 	check("end of a polled one", in_service(0x20) == 0);
 }
 
+/* Some hosts look for an interrupt only every thousand instructions that they interpret. */
+static void let_in(uint32_t before)
+{
+	__asm__ volatile("sti" : : : "memory");
+	for (uint32_t i = 0; i < 5000 && IRQ(0) == before; i++)
+		__asm__ volatile("nop" : : : "memory");
+	__asm__ volatile("cli" : : : "memory");
+}
+
 static void masked(void)
 {
 	uint32_t before;
@@ -153,10 +162,10 @@ static void masked(void)
 	do
 		outb(0x20, 0x0a);
 	while (!(inb(0x20) & 1));
-	__asm__ volatile("sti; nop; nop; cli" : : : "memory");
+	let_in(before);
 	check("masked", IRQ(0) == before);
 	allow(0x01, 0);
-	__asm__ volatile("sti; nop; nop; cli" : : : "memory");
+	let_in(before);
 	check("masked no more", IRQ(0) > before);
 }
 

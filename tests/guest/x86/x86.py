@@ -190,7 +190,11 @@ def need_kvm():
     except OSError as reason:
         raise m.Skip("/dev/kvm: " + {errno.ENOENT: "this host has none",
                                      errno.EACCES: "no permission"}.get(reason.errno, reason.strerror)) from None
-    # a host that is a guest itself, without nested virtualization: ring 3 runs, all else is interpreted
+
+
+def need_native_ring0():
+    """A host that is a guest itself, without nested virtualization, may run only ring 3: the rest is interpreted, in part."""
+    need_kvm()
     if os.path.isdir("/sys/module/kvm_pvm"):
         raise m.Skip("/dev/kvm: ring 0 is interpreted on this host (kvm_pvm)")
 
