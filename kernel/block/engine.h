@@ -56,6 +56,11 @@ struct bengine_ops {
 
 /* NULL: this host does not offer it (the reason in errno). */
 struct bengine *uring_create(void);
+/*
+ * For the start of a process, while it has one thread: what uring_create() asks the kernel for is at once then, and
+ * takes 10 to 30 ms when there are others (membarrier(2) waits until all processors have been seen).
+ */
+void uring_prepare(void);
 struct bengine *threads_create(void);
 /* [any] does an operation in this thread; bytes or -errno */
 int32_t engine_do(const struct bop *op);

@@ -144,6 +144,11 @@ static int barrier(int command)
 	return (int)syscall(SYS_membarrier, command, 0, 0);
 }
 
+void uring_prepare(void)
+{
+	barrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+}
+
 /*
  * Race with a completion between the last look and the toggle: so one more look after it. The kernel's threads write
  * the tail and read the toggle with no barrier in between: each side could miss the other's write, and the end of the

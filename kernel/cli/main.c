@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kernel/block/engine.h"
 #include "kernel/cli/cli.h"
 #include "kernel/config/suggest.h"
 
@@ -132,6 +133,7 @@ int main(int argc, char **argv)
 	const struct cli_verb *verb = word ? verb_find(word) : NULL;
 
 	standard_fill();
+	uring_prepare();
 	if (!word) {
 		help_all(stderr);
 		return CLI_CONFIG;
