@@ -62,10 +62,9 @@ static uint32_t level_of(const char *model)
 	return 0;
 }
 
-static int lacks(struct mt_error *err, const char *culprit, const struct feature *f, const char *whose)
+static int lacks(struct mt_error *err, const char *culprit, const struct feature *f, const char *who)
 {
-	mt_error_set(err, MT_EHOST, culprit, "KVM of this host has no '%s', which %s has", f->name, whose);
-	mt_error_hint(err, "use a lower model, or turn it off by features-off = %s", f->name);
+	mt_error_set(err, MT_EHOST, culprit, "KVM of this host has no '%s', which %s", f->name, who);
 	return MT_EHOST;
 }
 
@@ -112,13 +111,16 @@ static int model_apply(struct kvm *k, struct cpuid *c, struct mt_error *err)
 
 	if (level == LEVEL_HOST)
 		return 0;
-	snprintf(whose, sizeof(whose), "model %s", model);
+	snprintf(whose, sizeof(whose), "model %s has", model);
 	for (uint32_t i = 0; i < feature_count; i++) {
 		const struct feature *f = &features[i];
 		bool wanted = f->level && f->level <= level && !is_listed(k, "features-off", f->name);
 
-		if (wanted && !has(c, f))
-			return lacks(err, "model", f, whose);
+		if (wanted && !has(c, f)) {
+			lacks(err, "model", f, whose);
+			mt_error_hint(err, "use a lower model, or turn it off by features-off = %s", f->name);
+			return MT_EHOST;
+		}
 	}
 	words_mask(c, level);
 	return 0;
@@ -139,7 +141,7 @@ static int list_apply(struct kvm *k, struct cpuid *c, struct cpuid *host, const 
 			return MT_EINVAL;
 		}
 		if (on && !has(host, f))
-			return lacks(err, prop, f, "the machine's file asks for and");
+			return lacks(err, prop, f, "the file asks for");
 		give(c, f, on);
 	}
 	return 0;
