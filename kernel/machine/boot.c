@@ -38,9 +38,15 @@ static int boot_vcpu_set(struct mt_inst *inst, uint32_t vcpu, const char *reg, u
 	return inst->machine->vcpus ? vcpus_reg_set(inst->machine->vcpus, vcpu, reg, value) : MT_ENOENT;
 }
 
+static int boot_vcpu_get(struct mt_inst *inst, uint32_t vcpu, const char *reg, uint64_t *value)
+{
+	return inst->machine->vcpus ? vcpus_reg_get(inst->machine->vcpus, vcpu, reg, value) : MT_ENOENT;
+}
+
 const struct mt_boot_host boot_host = {
 	.ram_block = boot_ram_block,
 	.fdt_build = boot_fdt_build,
 	.vcpu_count = boot_vcpu_count,
 	.vcpu_set = boot_vcpu_set,
+	.vcpu_get = boot_vcpu_get,
 };

@@ -77,11 +77,15 @@ static const struct mt_device_class dev_class = {
 static int boot_reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
 {
 	struct mt_inst *inst = self;
+	uint64_t value = 0;
 
 	for (uint32_t i = 0; phase == MT_RESET_EXIT && i < boot_host.vcpu_count(inst); i++) {
 		ck_assert_int_eq(boot_host.vcpu_set(inst, i, "pc", 0x80000000u), 0);
 		ck_assert_int_eq(boot_host.vcpu_set(inst, i, "a0", i), 0);
 		ck_assert_int_eq(boot_host.vcpu_set(inst, i, "nothing", 0), MT_ENOENT);
+		ck_assert_int_eq(boot_host.vcpu_get(inst, i, "pc", &value), 0);
+		ck_assert_uint_eq(value, 0x80000000u);
+		ck_assert_int_eq(boot_host.vcpu_get(inst, i, "nothing", &value), MT_ENOENT);
 	}
 	return dev_reset(self, kind, phase, err);
 }

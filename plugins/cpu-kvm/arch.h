@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What each kind of host CPU brings; x86/ is the one for x86-64. All [main] unless it says [vcpu]. */
+/* What each kind of host CPU brings, in a folder of its own, with note.h beside it. All [main] unless it says [vcpu]. */
 #ifndef KVM_ARCH_H
 #define KVM_ARCH_H
 
 #include "kvm.h"
 
+/* In create, without side effects: who serves the interrupt controllers. */
+void arch_choose(struct kvm *k);
 /* Before the first vCPU: interrupt controllers, CPU model. The VM is open. `arch_vm_fini` follows in any case. */
 int arch_vm_init(struct kvm *k, struct mt_error *err);
 void arch_vm_fini(struct kvm *k);
@@ -28,6 +30,7 @@ void arch_debug_exit(struct kvm_vcpu *v);
 /* [vcpu] Where the vCPU is, with some registers, for messages. */
 void arch_place(struct kvm_vcpu *v, char *text, size_t bytes);
 
+/* A host's note names those that it has. */
 extern const struct mt_cpu_regs arch_regs;
 extern const struct mt_cpu_debug arch_debug;
 extern const struct mt_state_class arch_state;
@@ -35,5 +38,7 @@ extern const struct mt_cpu_vector arch_vector;
 extern const struct mt_acpi_node arch_acpi;
 extern const struct mt_irq_sink arch_irq_sink;
 extern const struct mt_msi_target arch_msi_target;
+extern const struct mt_cpu_pins arch_pins;
+extern const struct mt_fdt_node arch_fdt;
 
 #endif

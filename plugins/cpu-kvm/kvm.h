@@ -9,10 +9,12 @@
 
 #include <linux/kvm.h>
 #include <mortise/draft/acpi.h>
+#include <mortise/draft/clock.h>
 #include <mortise/draft/cpu-debug.h>
 #include <mortise/draft/cpu-dirty.h>
 #include <mortise/draft/cpu-eventfd.h>
 #include <mortise/draft/cpu-vector.h>
+#include <mortise/draft/fdt.h>
 #include <mortise/draft/irq.h>
 #include <mortise/draft/log.h>
 #include <mortise/draft/loop.h>
@@ -45,6 +47,7 @@ struct kvm {
 	const struct mt_props_host *props;
 	const struct mt_vcpu_host *host;
 	const struct mt_log_host *log;
+	const struct mt_clock_host *clock;
 	const struct mt_loop_host *loop;
 	const struct mt_mmio_host *mmio;
 	const struct mt_msi_host *msi;

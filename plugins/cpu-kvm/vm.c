@@ -11,6 +11,7 @@
 #include <util/error.h>
 
 #include "arch.h"
+#include "host.h"
 
 #define DEVICE "/dev/kvm"
 #define KVM_API 12
@@ -71,12 +72,10 @@ static int refuse_device(struct mt_error *err, int error)
 		mt_error_hint(err, "become a member of the device's group (often: kvm), or run as a user who is");
 		break;
 	case ENOENT:
-		mt_error_hint(err, "load the module of this host's CPU (modprobe kvm_intel, or kvm_amd); in a container: "
-			      "pass the device on");
+		mt_error_hint(err, KVM_REMEDY "; in a container: pass the device on");
 		break;
 	case ENODEV: case ENXIO:
-		mt_error_hint(err, "the module that serves it is missing: enable virtualization in the firmware, then "
-			      "modprobe kvm_intel or kvm_amd");
+		mt_error_hint(err, "what serves it is missing: " KVM_REMEDY);
 		break;
 	case EBUSY:
 		mt_error_hint(err, "another hypervisor of this host uses the CPU's virtualization: end it first");

@@ -12,7 +12,7 @@
 #define MT_NOTE_LICENCE  "MIT"
 #define MT_NOTE_SUMMARY  "RISC-V boot loader: firmware, Linux Image or ELF kernel, initial RAM disk, device tree"
 #define MT_NOTE_REQUIRES "mortise.boot/1 mortise.dma/1 mortise.props/1"
-#define MT_NOTE_OPTIONAL ""
+#define MT_NOTE_OPTIONAL "mortise.log/1"
 #define MT_NOTE_CAPS     0
 #define BOOT_PROPS(P, c) \
 	P(c, firmware, "firmware", MT_PROP_PATH, "", "", "", 0, "M-mode firmware: flat binary or ELF file") \
@@ -28,8 +28,10 @@
 #include <mortise/draft/boot.h>
 #include <mortise/draft/device.h>
 #include <mortise/draft/dma.h>
+#include <mortise/draft/log.h>
 #include <mortise/draft/props.h>
 #include <mortise/draft/state.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,11 +55,13 @@ struct boot {
 	const struct mt_boot_host *host;
 	const struct mt_dma_host *dma_host;
 	const struct mt_props_host *props;
+	const struct mt_log_host *log;     /* NULL: none */
 	struct mt_dma *dma;
 	struct mt_boot_file firmware, kernel, initrd, dtb;
 	struct layout layout;
-	uint64_t entry;            /* of the firmware, where all harts start */
-	uint64_t next_entry;       /* of the kernel; 0: none */
+	bool supervisor;           /* harts start in S-mode, with an SBI below them: no firmware */
+	uint64_t entry;            /* where all harts start */
+	uint64_t next_entry;       /* of the kernel behind firmware; 0: none */
 };
 
 static int check_combination(const struct boot *b, struct mt_error *err)
@@ -94,6 +98,35 @@ static int load_firmware(struct boot *b, struct mt_error *err)
 		rc = layout_firmware(&b->layout, &image, file->key, file->path, &gpa, &b->entry, err);
 	}
 	return rc ? rc : file_load_image(file, b->dma_host, b->dma, &image, gpa, err);
+}
+
+/*
+ * An accelerator that runs no machine mode is the firmware itself. Its register tells (the number of GDB's "priv": 1
+ * is supervisor mode, 3 machine mode).
+ */
+static bool starts_in_supervisor(const struct boot *b)
+{
+	uint64_t mode;
+
+	return b->host->vcpu_get(b->inst, 0, "priv", &mode) == 0 && mode == 1;
+}
+
+static int load_supervisor(struct boot *b, struct mt_error *err)
+{
+	struct image image;
+	uint64_t gpa;
+	int rc;
+
+	b->next_entry = 0;
+	if (b->kernel.fd < 0)
+		return mt_error_set(err, MT_EINVAL, "kernel", "there is no kernel, and firmware is of no use to this "
+				    "accelerator: harts start in supervisor mode, with an SBI of its own");
+	if (b->firmware.fd >= 0 && b->log)
+		b->log->message(b->inst, MT_LOG_INFO, "firmware is left out: harts start in supervisor mode");
+	rc = file_parse(&b->kernel, &image, err);
+	if (!rc)
+		rc = layout_kernel(&b->layout, &image, b->kernel.path, &gpa, &b->entry, err);
+	return rc ? rc : file_load_image(&b->kernel, b->dma_host, b->dma, &image, gpa, err);
 }
 
 static int load_kernel(struct boot *b, struct mt_error *err)
@@ -184,8 +217,9 @@ static int load_all(struct boot *b, struct mt_error *err)
 	if (b->host->ram_block(b->inst, 0, &ram_gpa, &ram_bytes))
 		return mt_error_set(err, MT_EINVAL, NULL, "the machine has no [memory]");
 	layout_init(&b->layout, ram_gpa, ram_bytes);
-	rc = load_firmware(b, err);
-	if (!rc)
+	b->supervisor = starts_in_supervisor(b);
+	rc = b->supervisor ? load_supervisor(b, err) : load_firmware(b, err);
+	if (!rc && !b->supervisor)
 		rc = load_kernel(b, err);
 	if (!rc)
 		rc = layout_slot(&b->layout, err);
@@ -193,7 +227,7 @@ static int load_all(struct boot *b, struct mt_error *err)
 		rc = load_initrd(b, &initrd_gpa, &initrd_bytes, err);
 	if (!rc)
 		rc = load_tree(b, initrd_gpa, initrd_bytes, err);
-	return rc ? rc : write_info(b, err);
+	return rc || b->supervisor ? rc : write_info(b, err);
 }
 
 static int set_registers(struct boot *b, struct mt_error *err)
@@ -203,7 +237,8 @@ static int set_registers(struct boot *b, struct mt_error *err)
 
 	for (uint32_t vcpu = 0; vcpu < count && !rc; vcpu++) {
 		const struct mt_boot_reg all[] = {
-			{ "a0", vcpu }, { "pc", b->entry }, { "a1", layout_tree_gpa(&b->layout) }, { "a2", b->layout.slot_gpa },
+			{ "a0", vcpu }, { "pc", b->entry }, { "a1", layout_tree_gpa(&b->layout) },
+			{ "a2", b->supervisor ? 0 : b->layout.slot_gpa },
 		};
 
 		rc = mt_boot_regs_set(b->host, b->inst, vcpu, all, sizeof(all) / sizeof(all[0]), "a RISC-V hart", err);
@@ -221,6 +256,7 @@ static int create(const struct mt_host *host, struct mt_inst *inst, void **self,
 	b->host = host->get_interface(host, MT_IFACE_BOOT);
 	b->dma_host = host->get_interface(host, MT_IFACE_DMA);
 	b->props = host->get_interface(host, MT_IFACE_PROPS);
+	b->log = host->get_interface(host, MT_IFACE_LOG);
 	b->firmware.fd = b->kernel.fd = b->initrd.fd = b->dtb.fd = -1;
 	*self = b;
 	return 0;

@@ -244,6 +244,44 @@ START_TEST(image_without_firmware)
 }
 END_TEST
 
+START_TEST(supervisor_mode_needs_no_firmware)
+{
+	uint8_t head[64];
+
+	fake_vcpus(f, 2);
+	ck_assert_int_eq(fake_boot_reg_set(f, 0, "priv", 1), 0);
+	linux_image(head, 0x200000, 3 * MIB);
+	file("firmware", "FIRMWARE", 8, 8);
+	file("kernel", head, 64, 4096);
+	ck_assert_int_eq(go(), 0);
+	ck_assert_mem_eq(fake_ram_at(f, RAM), "\0\0\0\0\0\0\0\0", 8);
+	ck_assert_mem_eq(fake_ram_at(f, RAM + 2 * MIB), head, 64);
+	for (uint32_t i = 0; i < 2; i++) {
+		ck_assert_uint_eq(reg(i, "pc"), RAM + 2 * MIB);
+		ck_assert_uint_eq(reg(i, "a0"), i);
+		ck_assert_uint_eq(reg(i, "a2"), 0);
+	}
+	ck_assert_uint_eq(ram64(reg(0, "a1")) & 0xffffffff, 0xedfe0dd0);
+}
+END_TEST
+
+START_TEST(supervisor_mode_needs_a_kernel)
+{
+	ck_assert_int_eq(fake_boot_reg_set(f, 0, "priv", 1), 0);
+	file("firmware", "FIRMWARE", 8, 8);
+	expect_error("kernel", "supervisor mode");
+}
+END_TEST
+
+START_TEST(machine_mode_takes_firmware)
+{
+	ck_assert_int_eq(fake_boot_reg_set(f, 0, "priv", 3), 0);
+	file("firmware", "FIRMWARE", 8, 8);
+	ck_assert_int_eq(go(), 0);
+	ck_assert_mem_eq(fake_ram_at(f, RAM), "FIRMWARE", 8);
+}
+END_TEST
+
 START_TEST(missing_file)
 {
 	fake_prop(f, "firmware", "/nonexistent/fw.bin");
@@ -461,7 +499,8 @@ int main(void)
 {
 	CHECK_RUN("boot-riscv", start, stop, linux_under_firmware, reset_loads_again,
 		  elf_kernel_at_its_physical_address, elf_kernel_alone_is_firmware, big_firmware_moves_the_kernel,
-		  small_ram, nothing_to_boot, image_without_firmware, missing_file, gzip_is_refused,
+		  small_ram, nothing_to_boot, image_without_firmware,
+		  supervisor_mode_needs_no_firmware, supervisor_mode_needs_a_kernel, machine_mode_takes_firmware, missing_file, gzip_is_refused,
 		  foreign_kernel_is_refused, kernel_too_big, kernel_under_the_tree, initrd_too_big,
 		  initrd_bigger_than_all_ram, elf_outside_ram, elf_header_below_ram, elf_cut_short,
 		  elf_of_another_machine, tree_too_big, own_tree, own_tree_damaged, own_tree_excludes_append,

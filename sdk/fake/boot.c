@@ -44,9 +44,8 @@ static uint32_t vcpu_count(struct mt_inst *inst)
 	return inst->fake->vcpu_count;
 }
 
-static int vcpu_set(struct mt_inst *inst, uint32_t vcpu, const char *reg, uint64_t value)
+int fake_boot_reg_set(struct fake *f, uint32_t vcpu, const char *reg, uint64_t value)
 {
-	struct fake *f = inst->fake;
 	uint32_t i = 0;
 
 	if (vcpu >= f->vcpu_count)
@@ -63,11 +62,22 @@ static int vcpu_set(struct mt_inst *inst, uint32_t vcpu, const char *reg, uint64
 	return 0;
 }
 
+static int vcpu_set(struct mt_inst *inst, uint32_t vcpu, const char *reg, uint64_t value)
+{
+	return fake_boot_reg_set(inst->fake, vcpu, reg, value);
+}
+
+static int vcpu_get(struct mt_inst *inst, uint32_t vcpu, const char *reg, uint64_t *value)
+{
+	return fake_boot_reg(inst->fake, vcpu, reg, value) ? 0 : MT_ENOENT;
+}
+
 const struct mt_boot_host fake_boot_host = {
 	.ram_block = ram_block,
 	.fdt_build = fdt_build,
 	.vcpu_count = vcpu_count,
 	.vcpu_set = vcpu_set,
+	.vcpu_get = vcpu_get,
 };
 
 void fake_boot_fdt_bytes(struct fake *f, uint64_t bytes)

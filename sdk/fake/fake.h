@@ -174,6 +174,8 @@ const char *fake_fdt(struct fake *f);
 void fake_boot_fdt_bytes(struct fake *f, uint64_t bytes);    /* size of the tree that fdt_build makes; default 4096 */
 const char *fake_boot_args(struct fake *f);                  /* NULL: none */
 void fake_boot_initrd(struct fake *f, uint64_t *gpa, uint64_t *len_bytes);
+/* As an accelerator has it after a reset, for the boot loader to read; MT_ENOENT: no such vCPU. */
+int fake_boot_reg_set(struct fake *f, uint32_t vcpu, const char *reg, uint64_t value);
 int fake_boot_reg(struct fake *f, uint32_t vcpu, const char *reg, uint64_t *value);   /* 0: was not set */
 
 /* Messages. */

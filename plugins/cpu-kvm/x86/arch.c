@@ -58,6 +58,15 @@ static int irqchip_check(const struct kvm *k, struct mt_error *err)
 	return MT_EINVAL;
 }
 
+void arch_choose(struct kvm *k)
+{
+	const char *irqchip = k->props->get_str(k->inst, "irqchip");
+
+	k->irqchip = !strcmp(irqchip, "kernel");
+	k->lapics = k->irqchip || !strcmp(irqchip, "split");
+	k->devices = !strcmp(irqchip, "split") || !strcmp(irqchip, "user");
+}
+
 int arch_vm_init(struct kvm *k, struct mt_error *err)
 {
 	int code;

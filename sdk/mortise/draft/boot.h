@@ -23,6 +23,8 @@ struct mt_boot_host {
 	uint32_t (*vcpu_count)(struct mt_inst *inst);
 	/* [main] in MT_RESET_EXIT: a register by the accelerator's name for it ("pc", "a0"); MT_ENOENT: no such */
 	int (*vcpu_set)(struct mt_inst *inst, uint32_t vcpu, const char *reg, uint64_t value);
+	/* [main] in MT_RESET_HOLD and later: what a register has after the reset; MT_ENOENT: no such */
+	int (*vcpu_get)(struct mt_inst *inst, uint32_t vcpu, const char *reg, uint64_t *value);
 };
 
 #endif
