@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What each kind of host CPU brings, in a folder of its own, with note.h beside it. All [main] unless it says [vcpu]. */
+/* What each kind of host CPU brings, in a folder with note.h beside it. All [main] unless it says [vcpu]. */
 #ifndef KVM_ARCH_H
 #define KVM_ARCH_H
 

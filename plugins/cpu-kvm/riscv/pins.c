@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The pin of a vCPU: "seip", the supervisor's external interrupt, which an interrupt controller drives. [any].
- * There is none of machine mode, and timers and messages between harts are KVM's: a controller that asks for those pins is
- * told that there are none.
+ * There is none of machine mode, and timers and messages between harts are KVM's: a controller that asks for those
+ * pins is told that there are none.
  */
 #include <string.h>
 #include <util/error.h>

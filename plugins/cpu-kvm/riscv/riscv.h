@@ -3,8 +3,8 @@
  * The riscv64 part of cpu-kvm: what the CPU is (isa.c) and the device tree's words for it (fdt.c), registers by name
  * (regs.c), interrupt pins (pins.c), exits (exit.c), snapshots (save.c) and what ties them to arch.h (arch.c).
  *
- * KVM is the guest's machine mode: a hart starts in S-mode, and KVM serves the SBI's timer, interrupts between harts, HSM
- * and reset calls, and WFI. Interrupt controllers are devices, which drive a pin.
+ * KVM is the guest's machine mode: a hart starts in S-mode, and KVM serves the SBI's timer, interrupts between harts,
+ * HSM and reset calls, and WFI. Interrupt controllers are devices, which drive a pin.
  */
 #ifndef KVM_RISCV_H
 #define KVM_RISCV_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* See shim.h: the accelerator on the fake host, with a vCPU host of the bench's own. */
+/* See bench.h: the accelerator on the fake host, with a vCPU host of the bench's own. */
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
 
-#include "shim.h"
+#include "bench.h"
 
 #define RAM_BYTES 0x100000u
 
