@@ -64,7 +64,7 @@ _mortise() {
       if [ "$COMP_CWORD" = 2 ]; then
         COMPREPLY=($(compgen -W "$(_mortise_names ctl)" -- "$cur"))
       else
-        COMPREPLY=($(compgen -W "status pause resume reset powerdown snapshot resize stream commit jobs speed cancel quit cpus devices block stats commands events" -- "$cur"))
+        COMPREPLY=($(compgen -W "status pause resume reset powerdown snapshot resize overlay disk-snapshot disk-snapshot-delete stream commit jobs speed cancel quit cpus devices block stats commands events" -- "$cur"))
       fi ;;
     img)
       if [ "$COMP_CWORD" = 2 ]; then

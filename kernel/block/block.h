@@ -3,6 +3,7 @@
 #ifndef KERNEL_BLOCK_BLOCK_H
 #define KERNEL_BLOCK_BLOCK_H
 
+#include <glib.h>
 #include <mortise/draft/block-cache.h>
 #include <mortise/draft/block-format.h>
 #include <mortise/draft/block-protocol.h>
@@ -28,6 +29,18 @@ struct block_stats;
 
 /* [main] What a node says of itself, filters too. False: `inst` is none, or is not open. */
 bool block_info(struct mt_inst *inst, struct mt_block_info *out);
+/*
+ * [main] The instance that has the image of the disk `inst`: it itself, or what came to lie over or below the image
+ * that its section names. Anything that is no disk is itself.
+ */
+struct mt_inst *block_image(struct mt_inst *inst);
+/* [main] The disk whose image `inst` has, or that below its filters. */
+struct mt_inst *block_disk(struct mt_inst *inst);
+/* [main] The file of the disk's image; NULL: none, or not one. And those of the images below it, g_ptr_array_unref. */
+const char *block_file(struct mt_inst *inst);
+GPtrArray *block_files_below(struct mt_inst *inst);
+/* [main] The folders that names in its images reach; g_ptr_array_unref. */
+GPtrArray *block_folders(struct mt_inst *inst);
 /*
  * [main] Gives the disk of the node `inst`, or that below its filters, another size, of whole sectors. `flags`:
  * MT_BLOCK_RESIZE_*. 0, or a negative code with `err`, and the disk is as it was.

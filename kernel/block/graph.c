@@ -156,9 +156,20 @@ struct bnode *node_of_inst(struct mt_inst *inst)
 	return node;
 }
 
-struct bnode *graph_node(struct mt_inst *inst)
+struct bnode *node_own(struct mt_inst *inst)
 {
 	return inst_data_get(inst, &node_key);
+}
+
+void node_end(struct bnode *node)
+{
+	inst_disown(node->inst, node);
+	node_release(node);
+}
+
+struct file_options node_options(struct bnode *node)
+{
+	return node->origin->opened ? node->origin->options : options_of(node->inst);
 }
 
 int node_info(struct bnode *node, struct mt_error *err)
@@ -260,7 +271,7 @@ static int32_t child_open(struct mt_inst *inst, const char *prop, struct mt_bloc
 {
 	const struct note_prop *note = note_prop_find(inst->cls, prop);
 	struct bnode *node = node_of_inst(inst);
-	struct file_options options = node->origin->opened ? node->origin->options : options_of(inst);
+	struct file_options options = node_options(node);
 	struct bchild *child = child_next(node, prop, err);
 	int rc;
 
@@ -280,6 +291,11 @@ static int32_t child_open(struct mt_inst *inst, const char *prop, struct mt_bloc
 		if (!child->file)
 			return err && err->code ? err->code : MT_EIO;
 		child->file->through = node->through;
+		rc = node->origin->opened || options.readonly ? 0 : newest_check(node, child->file, err);
+		if (rc < 0) {
+			file_close(child->file);
+			return rc;
+		}
 	}
 	child_info_fill(out, child->file, child->node);
 	return (int32_t)node->child_count++;
@@ -289,7 +305,7 @@ static int32_t child_open_name(struct mt_inst *inst, const char *name, struct mt
 			       struct mt_error *err)
 {
 	struct bnode *node = node_of_inst(inst);
-	struct file_options options = node->origin->opened ? node->origin->options : options_of(inst);
+	struct file_options options = node_options(node);
 	struct bchild *child = child_next(node, "file", err);
 	struct name_found found;
 	int rc = child ? names_find(node, name, NAME_PART, &found, err) : MT_ERANGE;
@@ -318,7 +334,7 @@ static int below_named(struct bnode *node, const char *name, const char *format,
 	if (rc < 0)
 		return rc;
 	spec.path = found.path;
-	spec.options = node->origin->opened ? node->origin->options : options_of(node->inst);
+	spec.options = node_options(node);
 	spec.options.readonly = !node->origin->backing_write && !node->origin->below_write;
 	spec.options.folder = found.folder;
 	spec.options.fd = 0;
@@ -328,7 +344,7 @@ static int below_named(struct bnode *node, const char *name, const char *format,
 	node->origin->below_failed = !inst;
 	if (!inst)
 		return err && err->code ? err->code : MT_EIO;
-	node->backing = graph_node(inst);
+	node->backing = node_own(inst);
 	node->backing->above = node;
 	if (!node->origin->below_name) {
 		node->origin->below_name = g_strdup(name);

@@ -22,7 +22,7 @@ static bool shows_more(const struct bnode *node, uint64_t disk_bytes)
 static int resizable(const struct bnode *node, const struct mt_block_image *role, uint64_t disk_bytes,
 		     struct mt_error *err)
 {
-	const char *id = node->inst->id;
+	const char *id = disk_of(node)->id;
 
 	if (!role || !role->resize)
 		return fault_set(err, MT_ENOTSUP, NULL, NULL, "%s: an image of this format keeps its size", id);
@@ -46,12 +46,12 @@ int block_resize(struct mt_inst *inst, uint64_t disk_bytes, uint32_t flags, stru
 		return rc;
 	rc = exclusive_begin(node);
 	if (rc < 0)
-		return fault_set(err, rc, NULL, NULL, "%s: what was written before cannot be stored", node->inst->id);
+		return fault_set(err, rc, NULL, NULL, "%s: what was written before cannot be stored", disk_of(node)->id);
 	node_enter(node);
 	rc = role->resize(node->self, disk_bytes, flags, MT_BLOCK_PREALLOC_OFF, err);
 	node_leave(node);
 	rc = exclusive_end(node, rc);
 	if (rc < 0 && !*err->message)
-		fault_set(err, rc, NULL, NULL, "%s cannot be resized (%d)", node->inst->id, rc);
+		fault_set(err, rc, NULL, NULL, "%s cannot be resized (%d)", disk_of(node)->id, rc);
 	return rc;
 }

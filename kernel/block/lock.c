@@ -12,9 +12,9 @@
 
 static const char *const bit_names[PERM_BITS] = { "reading", "writing", "rewriting", "resizing" };
 
-static int byte_lock(int fd, off_t at)
+static int byte_set(int fd, off_t at, short type)
 {
-	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
 
 	return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
 }
@@ -41,7 +41,7 @@ static int row_take(int fd, off_t base, uint32_t mask)
 
 	for (uint32_t bit = 0; bit < PERM_BITS && rc == 0; bit++) {
 		if (mask & 1u << bit)
-			rc = byte_lock(fd, base + (off_t)bit);
+			rc = byte_set(fd, base + (off_t)bit, F_RDLCK);
 	}
 	return rc;
 }
@@ -62,4 +62,16 @@ int lock_take(int fd, const char *path, uint32_t needed, uint32_t unshared, stru
 			return refused(path, bit, 0, err);
 	}
 	return 0;
+}
+
+void lock_share(int fd)
+{
+	(void)byte_set(fd, NEEDED_BASE + PERM_WRITE, F_UNLCK);
+	(void)byte_set(fd, NEEDED_BASE + PERM_RESIZE, F_UNLCK);
+}
+
+void lock_own(int fd)
+{
+	(void)byte_set(fd, NEEDED_BASE + PERM_WRITE, F_RDLCK);
+	(void)byte_set(fd, NEEDED_BASE + PERM_RESIZE, F_RDLCK);
 }

@@ -23,4 +23,11 @@
  */
 int lock_take(int fd, const char *path, uint32_t needed, uint32_t unshared, struct mt_error *err);
 
+/*
+ * lock_share: the locks for writing and resizing go, so that a second, read-only open gets its own while others still
+ * may not write. lock_own: they are back; to be called while nothing can have come in between but readers.
+ */
+void lock_share(int fd);
+void lock_own(int fd);
+
 #endif

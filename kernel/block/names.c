@@ -39,6 +39,7 @@ void names_rule_fini(struct name_rule *rule)
 	g_free(rule->folder);
 	g_free(rule->parts_folder);
 	g_free(rule->stem);
+	g_free(rule->known);
 	g_strfreev(rule->allow);
 	*rule = (struct name_rule){ 0 };
 }
@@ -110,6 +111,8 @@ static char *allowed_folder(const struct name_rule *rule, const char *name, cons
 
 	if (own_folder(rule, own, name, path, kind))
 		return g_strdup(own);
+	if (kind == NAME_BACKING && !g_strcmp0(rule->known, path))
+		return g_path_get_dirname(path);
 	for (int i = 0; rule->allow && rule->allow[i]; i++) {
 		if (beneath(path, rule->allow[i]))
 			return g_strdup(rule->allow[i]);

@@ -119,6 +119,7 @@ struct bnode {
 	uint32_t writers, readers;       /* instances with handles on it, and nodes above it */
 	struct mt_block *fronts;         /* handles, linked by next_front */
 	struct bnode *above;             /* the node that has it as a child or backing disk; NULL: none */
+	struct mt_inst *disk;            /* whose image it is, where that is not `inst`: disk.c */
 };
 
 /* [main] */
@@ -194,6 +195,12 @@ int32_t node_sync_files(struct bnode *node);
 /* [main] in realize: `file` is the next child, or closed with `err`. Its number or MT_ERANGE. */
 int32_t node_child_add(struct bnode *node, struct file *file, struct mt_error *err);
 struct bnode *node_of_inst(struct mt_inst *inst);
+/* [main] the same, where it was made; else NULL */
+struct bnode *node_own(struct mt_inst *inst);
+/* [main] Closes the node of an instance whose plugin's part is unrealized. */
+void node_end(struct bnode *node);
+/* [main] how its files are opened */
+struct file_options node_options(struct bnode *node);
 /* [main] what the format says of itself, checked; from then on the node can be used. 0 or a code with `err` */
 int node_info(struct bnode *node, struct mt_error *err);
 const char *node_name(const struct bnode *node);
@@ -217,5 +224,30 @@ void node_each_front(struct bnode *node, void (*fn)(struct mt_block *block, void
  */
 void node_backing_close(struct bnode *node);
 int node_backing_reopen(struct bnode *node, bool write, struct mt_error *err);
+
+/*
+ * disk.c, [main]. A disk is an instance as its users know it: its fronts refer to it, jobs, statistics and saved state
+ * are by its id. Its image is first the instance's own, and may be another one later.
+ */
+/* The disk whose image the node is; the node's own instance where it lies below one. */
+struct mt_inst *disk_of(const struct bnode *node);
+/*
+ * In exclusive operations on `from`, which ends here, and `to`, which may lie below it and is as long: all users of
+ * the image `from` go on with `to`, and `from` is closed with what lies between. The caller ends the one on `to`.
+ */
+void disk_move(struct bnode *from, struct bnode *to);
+/* The image at the end of an origin; NULL: it does not lie in one file, whole. */
+const char *disk_path(const struct bnode *node);
+/* `path` means the file of the image. */
+bool disk_path_is(const struct bnode *node, const char *path);
+
+/*
+ * newest.c, [main]. An image that an overlay was made over while a machine ran bears a mark with the overlay's name:
+ * the machine file may name it yet, and writing to it would ruin the overlay. The file system may not keep marks.
+ */
+void newest_mark(const struct bnode *node, const char *overlay);
+void newest_unmark(const struct bnode *node);
+/* MT_EBUSY with `err`: the file, to be written as the disk of a section, is the one below an overlay. */
+int newest_check(struct bnode *node, struct file *file, struct mt_error *err);
 
 #endif

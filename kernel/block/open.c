@@ -66,6 +66,17 @@ const struct note_class *open_format(struct machine *m, const char *format, cons
 	return cls;
 }
 
+const void *open_role(struct machine *m, const char *format, const char *iface_id, struct mt_error *err)
+{
+	const struct mt_plugin *plugin;
+	const struct note_class *cls;
+
+	err->code = 0;
+	cls = open_format(m, format, &plugin, err);
+	open_rest(m);
+	return cls ? plugin->get_class(cls->name, iface_id) : NULL;
+}
+
 char *open_format_name(const struct note_class *cls)
 {
 	char **roles = g_strsplit(cls->roles, " ", -1), *name = NULL;
@@ -230,6 +241,7 @@ static void rule_make(struct name_rule *rule, const struct open_spec *spec)
 	static const struct name_rule none;
 
 	names_rule_copy(rule, spec->rule ? spec->rule : &none, spec->path);
+	rule->known = g_strdup(spec->known);
 	rule->parts_folder = g_canonicalize_filename(spec->parts_folder ? spec->parts_folder : rule->folder, NULL);
 	if (spec->names_folder) {
 		g_free(rule->folder);
@@ -281,6 +293,23 @@ void open_close(struct mt_inst *inst)
 	inst_end(inst);
 }
 
+void open_hollow(struct mt_inst *inst)
+{
+	static const struct mt_device_class nothing;
+
+	inst_enter(inst);
+	if (inst->dev->unrealize)
+		inst->dev->unrealize(inst->self);
+	inst_leave(inst);
+	node_end(node_own(inst));
+	inst_enter(inst);
+	if (inst->dev->destroy)
+		inst->dev->destroy(inst->self);
+	inst->self = NULL;
+	inst->dev = &nothing;
+	inst_leave(inst);
+}
+
 static int inst_begin(struct mt_inst *inst, bool is_disk, struct mt_error *err)
 {
 	int rc = inst->dev ? inst->dev->create(host_get(), inst, &inst->self, err) : MT_ENOTSUP;
@@ -321,7 +350,7 @@ static struct mt_inst *inst_make(struct machine *m, const struct open_spec *spec
 	const struct bnode *node;
 	int rc;
 
-	inst->rank = spec->above ? spec->above->inst->rank - 1 : INST_RANK_STEP;
+	inst->rank = spec->above ? spec->above->inst->rank - 1 : spec->rank ? spec->rank : INST_RANK_STEP;
 	inst_data_set(inst, &origin_key, (void *)spec);
 	inst_enter(inst);
 	rc = inst_begin(inst, true, err);
@@ -331,7 +360,7 @@ static struct mt_inst *inst_make(struct machine *m, const struct open_spec *spec
 		inst_move(&inst->state, INST_REALIZED);
 		return inst;
 	}
-	node = graph_node(inst);
+	node = node_own(inst);
 	if (!node || !node->origin->below_failed)
 		open_blame(err, rc, spec->path);
 	inst_release_all(inst);

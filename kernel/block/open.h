@@ -19,6 +19,8 @@ struct open_spec {
 	const char *parts_folder;        /* where its extents lie; NULL: in its folder */
 	const char *names_folder;        /* where names of backing disks start; NULL: in its folder */
 	bool backing_off, backing_write;
+	const char *known;               /* real path of the image below, which the rule need not allow; NULL: none */
+	unsigned rank;                   /* of the instance's lock, where none is above; 0: any */
 	const char *through;             /* id of a filter before its files; NULL: none */
 };
 
@@ -33,6 +35,8 @@ struct mt_inst *open_filter(struct machine *m, const char *name, char *const *wo
 			    struct mt_error *err);
 /* Handles are gone. What was written is flushed before. */
 void open_close(struct mt_inst *inst);
+/* The same of the image of an instance that stays, without a plugin's part. */
+void open_hollow(struct mt_inst *inst);
 
 /* It is the URI of a disk, not a path. */
 bool open_is_uri(const char *path);
@@ -40,6 +44,8 @@ bool open_is_uri(const char *path);
 /* The class that serves a format, and its plugin; NULL with `err`. */
 const struct note_class *open_format(struct machine *m, const char *format, const struct mt_plugin **plugin,
 				     struct mt_error *err);
+/* A role of the class that serves a format. NULL with `err`: there is no such format; without: it has no such role. */
+const void *open_role(struct machine *m, const char *format, const char *iface_id, struct mt_error *err);
 /* After the last of open_format and open_probe. */
 void open_rest(struct machine *m);
 /* The name of the first format that a class serves; g_free. */

@@ -254,6 +254,15 @@ static void catch_up(struct mt_block *block)
 	block->seen_below = below;
 }
 
+void place_forget(struct mt_block *block)
+{
+	const struct bnode *node = block->node;
+
+	forget_all(block);
+	block->seen_generation = __atomic_load_n(&node->generation, __ATOMIC_SEQ_CST);
+	block->seen_below = generation_below(node);
+}
+
 int32_t place_find(struct mt_block *block, struct bnode *node, uint64_t offset, uint64_t len_bytes, uint32_t purpose,
 		   struct bplace *place)
 {

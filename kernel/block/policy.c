@@ -59,7 +59,7 @@ static bool error_put(struct mt_block *block, const struct mt_block_req *req, ui
 	if (room) {
 		g_array_set_size(block->errors, block->errors->len + 1);
 		error = &g_array_index(block->errors, struct block_error, block->errors->len - 1);
-		*error = (struct block_error){ block->front_inst->id, block->node->inst->id, req->op, action, req->result };
+		*error = (struct block_error){ block->front_inst->id, disk_of(block->node)->id, req->op, action, req->result };
 	}
 	pthread_mutex_unlock(&block->post_lock);
 	return room;

@@ -626,6 +626,14 @@ struct mt_block *request_open(struct bnode *node, bool write, struct mt_error *e
 	return block;
 }
 
+void request_move(struct mt_block *block, struct bnode *node)
+{
+	block->node = node;
+	block->place_shift = place_shift(node->info.unit_bytes);
+	for (struct breq *req = block->held.first; req; req = req->next)
+		req->node = node;
+}
+
 static void requests_free(struct breq *req)
 {
 	for (struct breq *next; req; req = next) {

@@ -169,6 +169,8 @@ void request_wait(struct mt_block *block);
 /* Requests from now on are kept until thaw; drain first. */
 void request_freeze(struct mt_block *block);
 void request_thaw(struct mt_block *block);
+/* Frozen: it goes on with another node of the same size. */
+void request_move(struct mt_block *block, struct bnode *node);
 
 /* A try of an operation has ended. */
 void request_finish(struct mt_block *block, struct bop *op);
@@ -184,6 +186,8 @@ struct breq *request_own(struct mt_block *block, struct bnode *node, uint64_t of
 /* place.c: 0, MT_EAGAIN or another error. Remembered in the handle where the request is about its node. */
 int32_t place_find(struct mt_block *block, struct bnode *node, uint64_t offset, uint64_t len_bytes, uint32_t purpose,
 		   struct bplace *place);
+/* Nothing is remembered any more: the handle has another node, or nodes below it are others. */
+void place_forget(struct mt_block *block);
 /* The same without memory of earlier ones, and with the flags of the layer that has it; `*depth` counts layers. */
 int32_t place_resolve(struct bnode *node, uint64_t offset, uint64_t len_bytes, uint32_t purpose,
 		      struct bplace *place, uint32_t *depth);

@@ -44,12 +44,15 @@ static const struct word words[] = {
 	{ "cpus", NULL, "query-cpus", NULL, "index thread plugin pc", WORD_ASKS },
 	{ "devices", NULL, "query-devices", NULL, "id kind plugin summary", WORD_ASKS },
 	{ "resize", NULL, "block_resize", "device size", "", WORD_ASKS },
+	{ "overlay", NULL, "blockdev-snapshot-sync", "device snapshot-file", "machine-file", WORD_ASKS },
+	{ "disk-snapshot", NULL, "blockdev-snapshot-internal-sync", "device name", "", WORD_ASKS },
+	{ "disk-snapshot-delete", NULL, "blockdev-snapshot-delete-internal-sync", "device name", "", WORD_ASKS },
 	{ "stream", NULL, "block-stream", "device", "", WORD_BEGINS },
 	{ "commit", NULL, "block-commit", "device", "", WORD_BEGINS },
 	{ "cancel", NULL, "block-job-cancel", "device", "", WORD_ASKS },
 	{ "speed", NULL, "block-job-set-speed", "device speed", "", WORD_ASKS },
 	{ "jobs", NULL, "query-block-jobs", NULL, "device type offset len speed", WORD_ASKS },
-	{ "block", NULL, "query-block", NULL, "id plugin size read-only users file", WORD_ASKS },
+	{ "block", NULL, "query-block", NULL, "id plugin size read-only users file below", WORD_ASKS },
 	{ "commands", NULL, "query-commands", NULL, "name role", WORD_ASKS },
 	{ "stats", NULL, NULL, "[device]", "", WORD_STATS },
 	{ "events", NULL, NULL, NULL, "", WORD_EVENTS },
@@ -215,7 +218,7 @@ static bool argument_print(FILE *out, const char *name, const char *operand)
 		if (!value_parse_size(operand, &bytes, &fault))
 			return cli_fail("%s", fault.message), false;
 		fprintf(out, "%" G_GUINT64_FORMAT, bytes);
-	} else if (!strcmp(name, "dir")) {
+	} else if (!strcmp(name, "dir") || !strcmp(name, "snapshot-file")) {
 		char *path = g_canonicalize_filename(operand, NULL);
 
 		json_print_string(out, path);

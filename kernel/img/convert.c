@@ -112,7 +112,7 @@ static int target_open(struct job *job)
 	if (!old && target_make(job) < 0)
 		return img_fault(img), MT_EINVAL;
 	if (job->maker)
-		maker_options(job->maker, &options);
+		maker_folders(job->maker, &options.parts_folder, &options.names_folder);
 	job->target = img_open_write(img, job->maker ? maker_path(job->maker) : job->out_path, job->out_format, &options);
 	if (!job->target)
 		return img_fault(img), MT_EINVAL;

@@ -71,7 +71,7 @@ struct mt_block_maker *img_make_begin(struct img *img, const struct img_make *gi
 		.backing = make.backing, .backing_format = make.backing ? make.backing_format : NULL,
 		.value_count = make.values->len, .values = (const struct mt_block_value *)make.values->data,
 	};
-	maker = maker_begin(img->tool, &want, &img->err);
+	maker = maker_begin(tool_machine(img->tool), &want, &img->err);
 	g_free(backing_path);
 	return maker;
 }

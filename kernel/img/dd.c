@@ -72,7 +72,7 @@ static int copy_range(struct img *img, struct image *in, const char *format, con
 	g_array_unref(values);
 	if (!maker)
 		return -1;
-	maker_options(maker, &options);
+	maker_folders(maker, &options.parts_folder, &options.names_folder);
 	options.cache = FILE_UNSAFE;
 	out = img_open_write(img, maker_path(maker), format, &options);
 	rc = out ? 0 : -1;

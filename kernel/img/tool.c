@@ -463,13 +463,12 @@ int image_bitmap_write(struct image *image, uint32_t index, const uint8_t *bits,
 
 const void *tool_role(struct tool *tool, const char *format, const char *iface_id, struct mt_error *err)
 {
-	const struct mt_plugin *plugin;
-	const struct note_class *cls;
+	return open_role(&tool->m, format, iface_id, err);
+}
 
-	err->code = 0;
-	cls = open_format(&tool->m, format, &plugin, err);
-	open_rest(&tool->m);
-	return cls ? plugin->get_class(cls->name, iface_id) : NULL;
+struct machine *tool_machine(struct tool *tool)
+{
+	return &tool->m;
 }
 
 char *tool_probe(struct tool *tool, const char *path, struct mt_error *err)

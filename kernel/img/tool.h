@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "kernel/block/file.h"
+#include "kernel/block/maker.h"
 #include "kernel/load/registry.h"
 
 struct tool;
@@ -98,27 +99,6 @@ const void *tool_role(struct tool *tool, const char *format, const char *iface_i
 /* The format that a file looks like, g_free; NULL with `err`: it looks like none. */
 char *tool_probe(struct tool *tool, const char *path, struct mt_error *err);
 
-/* Making an image: maker.c. */
-struct image_want {
-	const char *path, *format;
-	struct mt_block_create_want create;
-	const char *backing_path;        /* the backing file itself, for formats that link to it by its contents; NULL */
-};
-
-struct mt_block_maker;
-
-/*
- * An empty image in a new folder beside its place. Nothing of an older image at `path` is touched before
- * maker_finish; a block device is written at once. NULL with `err`.
- */
-struct mt_block_maker *maker_begin(struct tool *tool, const struct image_want *want, struct mt_error *err);
-/* Where file 0 is now, and the folders to open it with. */
-const char *maker_path(const struct mt_block_maker *maker);
-/* It is a block device, which has its old contents yet. */
-bool maker_in_place(const struct mt_block_maker *maker);
-void maker_options(const struct mt_block_maker *maker, struct image_options *options);
-/* Puts the files into place, over older ones; on an error nothing has changed. Frees `maker` in any case. */
-int maker_finish(struct mt_block_maker *maker, struct mt_error *err);
-void maker_abort(struct mt_block_maker *maker);
+struct machine *tool_machine(struct tool *tool);
 
 #endif

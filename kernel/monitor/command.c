@@ -105,27 +105,26 @@ static void reply_fault(FILE *out, const struct mt_error *err, const struct json
 	g_free(text);
 }
 
-static bool argument_known(const struct command *c, const char *name)
+static bool argument_known(const char *list, const char *name)
 {
-	char **names = g_strsplit(c->arguments, " ", -1);
+	char **names = g_strsplit(list, " ", -1);
 	bool known = *name && g_strv_contains((const char *const *)names, name);
 
 	g_strfreev(names);
 	return known;
 }
 
-/* What is wrong with the arguments, or NULL; free with g_free. */
-static char *arguments_fault(const struct command *c, const struct json *arguments)
+char *command_arguments_fault(const char *name, const char *known, const struct json *arguments)
 {
 	if (!arguments)
 		return NULL;
 	if (arguments->type != JSON_OBJECT)
 		return g_strdup("\"arguments\" must be an object");
 	for (unsigned i = 0; i < arguments->names->len; i++) {
-		const char *name = g_ptr_array_index(arguments->names, i);
+		const char *argument = g_ptr_array_index(arguments->names, i);
 
-		if (!argument_known(c, name))
-			return g_strdup_printf("%s has no argument '%s'", c->name, name);
+		if (!argument_known(known, argument))
+			return g_strdup_printf("%s has no argument '%s'", name, argument);
 	}
 	return NULL;
 }
@@ -134,7 +133,7 @@ static void command_run(struct monitor *mon, const struct command *c, const stru
 {
 	struct mt_error err = { .size = sizeof(err) };
 	const struct json *arguments = json_get(request, "arguments"), *id = json_get(request, "id");
-	char *fault = arguments_fault(c, arguments), *text = NULL;
+	char *fault = command_arguments_fault(c->name, c->arguments, arguments), *text = NULL;
 	size_t len;
 	FILE *result;
 	int code;
@@ -249,6 +248,10 @@ static const struct command commands[] = {
 	{ "system_powerdown", MONITOR_ADMIN, "", run_powerdown },
 	{ "snapshot", MONITOR_ADMIN, "dir", run_snapshot },
 	{ "block_resize", MONITOR_ADMIN, "device node-name size shrink", run_block_resize },
+	{ "blockdev-snapshot-sync", MONITOR_ADMIN, OVERLAY_ARGUMENTS, run_snapshot_sync },
+	{ "blockdev-snapshot-internal-sync", MONITOR_ADMIN, "device name", run_snapshot_internal },
+	{ "blockdev-snapshot-delete-internal-sync", MONITOR_ADMIN, "device id name", run_snapshot_delete },
+	{ "transaction", MONITOR_ADMIN, "actions", run_transaction },
 	{ "block-stream", MONITOR_ADMIN, "job-id device speed", run_block_stream },
 	{ "block-commit", MONITOR_ADMIN, "job-id device speed", run_block_commit },
 	{ "block-job-cancel", MONITOR_ADMIN, "device", run_job_cancel },

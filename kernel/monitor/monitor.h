@@ -78,6 +78,9 @@ struct command {
 	int (*run)(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 };
 
+/* What is wrong with the arguments of `name`, which has the `known` ones, or NULL; free with g_free. */
+char *command_arguments_fault(const char *name, const char *known, const struct json *arguments);
+
 /* query.c */
 int query_status(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int query_version(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
@@ -95,6 +98,13 @@ int query_blockstats(struct monitor *mon, const struct json *arguments, FILE *ou
 
 /* The node that the device or the block section `name` has; NULL: none. */
 struct mt_inst *query_disk(struct monitor *mon, const char *name);
+
+/* snap.c */
+#define OVERLAY_ARGUMENTS "device node-name snapshot-file format mode"
+int run_snapshot_sync(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+int run_snapshot_internal(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+int run_snapshot_delete(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+int run_transaction(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 
 /* jobs.c */
 int run_block_stream(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);

@@ -24,20 +24,30 @@ static void print_users(FILE *out, const struct mt_inst *inst)
 	putc(']', out);
 }
 
-static void print_block(FILE *out, const struct mt_inst *inst, const struct mt_block_info *info)
+static void print_below(FILE *out, struct mt_inst *inst)
 {
-	const struct config_key *file = section_get(inst->section, "file");
-	char *path = file ? key_path(file) : NULL;
+	GPtrArray *files = block_files_below(inst);
 
+	fputs(", \"below\": [", out);
+	for (unsigned i = 0; i < files->len; i++) {
+		fputs(i ? ", " : "", out);
+		json_print_string(out, g_ptr_array_index(files, i));
+	}
+	putc(']', out);
+	g_ptr_array_unref(files);
+}
+
+static void print_block(FILE *out, struct mt_inst *inst, const struct mt_block_info *info)
+{
 	fputs("{\"id\": ", out);
 	json_print_string(out, inst->id);
-	query_member(out, "plugin", inst->cls->name);
-	query_member(out, "file", path);
+	query_member(out, "plugin", block_image(inst)->cls->name);
+	query_member(out, "file", block_file(inst));
+	print_below(out, inst);
 	fprintf(out, ", \"size\": %" G_GUINT64_FORMAT ", \"read-only\": %s", info->disk_bytes,
 		info->flags & MT_BLOCK_INFO_READONLY ? "true" : "false");
 	print_users(out, inst);
 	putc('}', out);
-	g_free(path);
 }
 
 int query_block(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err)

@@ -8,10 +8,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "kernel/block/block.h"
 #include "kernel/machine/fault.h"
 #include "kernel/machine/services.h"
 
 #define NS_PER_S 1000000000u
+#define BELOW    "below"               /* in place of a key: a file that an image names */
 
 /* Block devices have no time that tells of writes, and no length here. */
 static bool look_at(const char *path, struct manifest_disk *now)
@@ -27,30 +29,50 @@ static bool look_at(const char *path, struct manifest_disk *now)
 	return true;
 }
 
-static void key_note(const struct mt_inst *inst, const struct config_key *key, struct manifest *man)
+/* Takes `path`. */
+static void path_note(const struct mt_inst *inst, const char *key, char *path, struct manifest *man)
 {
-	const struct note_prop *prop = note_prop_find(inst->cls, key->name);
 	struct manifest_disk now = { 0 }, *disk;
-	char *path = prop && prop->type == MT_PROP_PATH ? key_path(key) : NULL;
 
 	if (!look_at(path, &now)) {
 		g_free(path);
 		return;
 	}
-	disk = manifest_add_disk(man, inst->id, key->name);
+	disk = manifest_add_disk(man, inst->id, key);
 	now.id = disk->id;
 	now.key = disk->key;
 	now.path = path;
 	*disk = now;
 }
 
+static void key_note(const struct mt_inst *inst, const struct config_key *key, struct manifest *man)
+{
+	const struct note_prop *prop = note_prop_find(inst->cls, key->name);
+
+	if (prop && prop->type == MT_PROP_PATH)
+		path_note(inst, key->name, key_path(key), man);
+}
+
+static void disk_note(struct mt_inst *inst, struct manifest *man)
+{
+	GPtrArray *below = block_files_below(inst);
+
+	for (unsigned k = 0; block_image(inst) == inst && k < inst->section->keys->len; k++)
+		key_note(inst, g_ptr_array_index(inst->section->keys, k), man);
+	if (block_image(inst) != inst)
+		path_note(inst, "file", g_strdup(block_file(inst)), man);
+	for (unsigned i = 0; i < below->len; i++)
+		path_note(inst, BELOW, g_strdup(g_ptr_array_index(below, i)), man);
+	g_ptr_array_unref(below);
+}
+
 void disks_note(const struct machine *m, struct manifest *man)
 {
 	for (unsigned i = 0; i < m->insts->len; i++) {
-		const struct mt_inst *inst = g_ptr_array_index(m->insts, i);
+		struct mt_inst *inst = g_ptr_array_index(m->insts, i);
 
-		for (unsigned k = 0; inst->cls->kind == MT_KIND_BLOCK && k < inst->section->keys->len; k++)
-			key_note(inst, g_ptr_array_index(inst->section->keys, k), man);
+		if (inst->cls->kind == MT_KIND_BLOCK)
+			disk_note(inst, man);
 	}
 }
 
@@ -71,6 +93,31 @@ int disk_unchanged(const struct manifest_disk *disk, const char *path, bool *oth
 			 path, disk->id);
 }
 
+/* What lies below the file of the snapshot; another file may lie over others. */
+static char *below_path(const struct mt_inst *inst, const struct manifest *man, const struct manifest_disk *below)
+{
+	const struct config_key *key = section_get(inst->section, "file");
+	char *path = key ? key_path(key) : NULL, *found = NULL;
+
+	for (unsigned i = 0; path && i < man->disks->len; i++) {
+		const struct manifest_disk *disk = g_ptr_array_index(man->disks, i);
+
+		if (!strcmp(disk->id, below->id) && !strcmp(disk->key, "file") && !strcmp(disk->path, path))
+			found = g_strdup(below->path);
+	}
+	g_free(path);
+	return found;
+}
+
+static char *path_now(const struct mt_inst *inst, const struct manifest *man, const struct manifest_disk *disk)
+{
+	const struct config_key *key = inst ? section_get(inst->section, disk->key) : NULL;
+
+	if (inst && !strcmp(disk->key, BELOW))
+		return below_path(inst, man, disk);
+	return key ? key_path(key) : NULL;
+}
+
 int disks_check(struct machine *m, const struct manifest *man, struct mt_error *err)
 {
 	int code = 0;
@@ -78,8 +125,7 @@ int disks_check(struct machine *m, const struct manifest *man, struct mt_error *
 	for (unsigned i = 0; code == 0 && i < man->disks->len; i++) {
 		const struct manifest_disk *disk = g_ptr_array_index(man->disks, i);
 		const struct mt_inst *inst = machine_find(m, disk->id);
-		const struct config_key *key = inst ? section_get(inst->section, disk->key) : NULL;
-		char *path = key ? key_path(key) : NULL;
+		char *path = path_now(inst, man, disk);
 		bool other = false;
 
 		if (path)

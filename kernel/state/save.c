@@ -64,7 +64,7 @@ static int insts_may_save(struct machine *m, struct mt_error *err)
 	int code = 0;
 
 	for (unsigned i = 0; code == 0 && i < m->insts->len; i++)
-		code = inst_may_save(g_ptr_array_index(m->insts, i), err);
+		code = inst_may_save(block_image(g_ptr_array_index(m->insts, i)), err);
 	return code;
 }
 
@@ -138,6 +138,14 @@ static int vcpus_save(struct save *s)
 	return code;
 }
 
+/* A disk is saved as its image has it, which may be another instance's. */
+static int image_save(struct save *s, struct mt_inst *inst)
+{
+	struct mt_inst *image = block_image(inst);
+
+	return class_save(s, image, image->self, manifest_add(s->man, MANIFEST_INSTANCE, inst->id));
+}
+
 static int insts_save(struct save *s)
 {
 	int code = 0;
@@ -146,7 +154,7 @@ static int insts_save(struct save *s)
 		struct mt_inst *inst = g_ptr_array_index(s->m->insts, i);
 
 		if (inst->cls->kind != MT_KIND_CPU)
-			code = class_save(s, inst, inst->self, manifest_add(s->man, MANIFEST_INSTANCE, inst->id));
+			code = image_save(s, inst);
 	}
 	return code == 0 ? vcpus_save(s) : code;
 }

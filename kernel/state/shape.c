@@ -4,13 +4,14 @@
 
 #include <string.h>
 
+#include "kernel/block/block.h"
 #include "kernel/config/ini.h"
 #include "kernel/machine/fault.h"
 
-static const struct mt_inst *inst_of(const struct machine *m, const struct config_section *section)
+static struct mt_inst *inst_of(const struct machine *m, const struct config_section *section)
 {
 	for (unsigned i = 0; i < m->insts->len; i++) {
-		const struct mt_inst *inst = g_ptr_array_index(m->insts, i);
+		struct mt_inst *inst = g_ptr_array_index(m->insts, i);
 
 		if (inst->section == section)
 			return inst;
@@ -39,29 +40,77 @@ static void key_print(const struct mt_inst *inst, const struct config_key *key, 
 }
 
 /* A later plugin may have other defaults. Classes cannot tell a default from the same value in the file. */
-static void defaults_print(const struct mt_inst *inst, FILE *out)
+static void defaults_print(const struct note_class *cls, const struct config_section *section, FILE *out)
 {
-	for (size_t i = 0; i < inst->cls->prop_count; i++) {
-		const struct note_prop *prop = &inst->cls->props[i];
+	for (size_t i = 0; i < cls->prop_count; i++) {
+		const struct note_prop *prop = &cls->props[i];
 		char *form = ini_quote(prop->deflt);
 
-		if (*prop->deflt && form && prop->type != MT_PROP_LIST && !section_get(inst->section, prop->name))
+		if (*prop->deflt && form && prop->type != MT_PROP_LIST && !section_get(section, prop->name))
 			fprintf(out, "%s = %s\n", prop->name, form);
 		g_free(form);
 	}
+}
+
+static void value_print(const char *name, const char *value, FILE *out)
+{
+	char *form = ini_quote(value);
+
+	fprintf(out, "%s = %s\n", name, form ? form : "");
+	g_free(form);
+}
+
+void shape_print_disk(struct mt_inst *inst, FILE *out)
+{
+	GPtrArray *folders = block_folders(inst);
+	char name[32];
+
+	value_print("plugin", block_image(inst)->cls->name, out);
+	value_print("file", block_file(inst), out);
+	for (unsigned i = 0; note_prop_find(block_image(inst)->cls, "allow") && i < folders->len; i++) {
+		g_snprintf(name, sizeof(name), "allow.%u", i + 1);
+		value_print(name, g_ptr_array_index(folders, i), out);
+	}
+	g_ptr_array_unref(folders);
+}
+
+/* A disk with another image than its section says: what else the section sets holds for that one too. */
+static void moved_print(struct mt_inst *inst, FILE *out)
+{
+	const struct mt_inst *image = block_image(inst);
+	static const char *const said[] = { "plugin", "file", "allow", "backing", NULL };
+
+	shape_print_disk(inst, out);
+	for (unsigned k = 0; k < inst->section->keys->len; k++) {
+		const struct config_key *key = g_ptr_array_index(inst->section->keys, k);
+		char *name = g_strndup(key->name, strcspn(key->name, "."));
+
+		if (!g_strv_contains(said, name) && (type_of(image, name) || !strncmp(name, "x-", 2)))
+			key_print(image, key, out);
+		g_free(name);
+	}
+	defaults_print(image->cls, inst->section, out);
+}
+
+static void section_print(const struct config_section *section, struct mt_inst *inst, FILE *out)
+{
+	for (unsigned k = 0; k < section->keys->len; k++)
+		key_print(inst, g_ptr_array_index(section->keys, k), out);
+	if (inst)
+		defaults_print(inst->cls, section, out);
 }
 
 void shape_print(const struct machine *m, FILE *out)
 {
 	for (size_t i = 0; i < config_section_count(m->config); i++) {
 		const struct config_section *section = config_section_at(m->config, i);
-		const struct mt_inst *inst = inst_of(m, section);
+		struct mt_inst *inst = inst_of(m, section);
 
 		fprintf(out, "%s[%s]\n", i ? "\n" : "", section->label);
-		for (unsigned k = 0; k < section->keys->len; k++)
-			key_print(inst, g_ptr_array_index(section->keys, k), out);
-		if (inst)
-			defaults_print(inst, out);
+		if (inst && block_image(inst) != inst)
+			moved_print(inst, out);
+		else
+			section_print(section, inst, out);
 	}
 }
 

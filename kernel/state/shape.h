@@ -18,4 +18,7 @@ void shape_print(const struct machine *m, FILE *out);
  */
 int shape_check(const struct machine *m, const struct config *saved, struct mt_error *err);
 
+/* What the section of a disk has to say for the images that it has now: plugin, file, folders. */
+void shape_print_disk(struct mt_inst *inst, FILE *out);
+
 #endif

@@ -100,7 +100,7 @@ static inline void layer_make(int layer, const char *unit)
 			    .backing_format = layer > LOW ? "qcow2" : NULL },
 	};
 	struct mt_error err = { .size = sizeof(err) };
-	struct mt_block_maker *maker = maker_begin(tool, &want, &err);
+	struct mt_block_maker *maker = maker_begin(tool_machine(tool), &want, &err);
 
 	ck_assert_msg(maker != NULL && maker_finish(maker, &err) == 0, "%s", err.message);
 	g_free(path);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef KERNEL_IMG_SCRATCH_H
-#define KERNEL_IMG_SCRATCH_H
+#ifndef KERNEL_BLOCK_SCRATCH_H
+#define KERNEL_BLOCK_SCRATCH_H
 
 /*
  * A new folder in `parent` for what is to become `name` there, and its descriptor, which keeps it from those who come

@@ -5,7 +5,7 @@
  * Easy to break: a folder is nobody's between being made and being locked too, so its maker looks whether it is still
  * there, and makes another one.
  */
-#include "kernel/img/scratch.h"
+#include "kernel/block/scratch.h"
 
 #include <dirent.h>
 #include <errno.h>

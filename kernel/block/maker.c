@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernel/block/maker.h"
 #include "kernel/block/open.h"
-#include "kernel/img/scratch.h"
-#include "kernel/img/tool.h"
+#include "kernel/block/scratch.h"
 #include "kernel/machine/fault.h"
 
 struct mt_block_maker {
@@ -247,9 +247,9 @@ static int backing_take(struct mt_block_maker *maker, const char *path, struct m
 	return maker->backing ? 0 : MT_EIO;
 }
 
-struct mt_block_maker *maker_begin(struct tool *tool, const struct image_want *want, struct mt_error *err)
+struct mt_block_maker *maker_begin(struct machine *m, const struct image_want *want, struct mt_error *err)
 {
-	const struct mt_block_create *role = tool_role(tool, want->format, MT_IFACE_BLOCK_CREATE, err);
+	const struct mt_block_create *role = open_role(m, want->format, MT_IFACE_BLOCK_CREATE, err);
 	struct mt_block_maker *maker;
 	int rc;
 
@@ -286,10 +286,10 @@ bool maker_in_place(const struct mt_block_maker *maker)
 	return !maker->folder;
 }
 
-void maker_options(const struct mt_block_maker *maker, struct image_options *options)
+void maker_folders(const struct mt_block_maker *maker, const char **parts, const char **names)
 {
-	options->parts_folder = maker->folder;
-	options->names_folder = maker->final_folder;
+	*parts = maker->folder;
+	*names = maker->final_folder;
 }
 
 int maker_finish(struct mt_block_maker *maker, struct mt_error *err)
