@@ -7,6 +7,8 @@
 #include "x86/note.h"
 #elif defined(__riscv) && __riscv_xlen == 64
 #include "riscv/note.h"
+#elif defined(__aarch64__)
+#include "arm64/note.h"
 #else
 #error "cpu-kvm has no part for this host's CPU"
 #endif

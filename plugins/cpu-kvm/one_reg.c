@@ -120,17 +120,7 @@ int one_regs_write(const struct kvm_vcpu *v, const struct one_regs *regs, const 
 	return 0;
 }
 
-/* Saved state */
-
-void one_regs_save(const struct one_regs *regs, const uint8_t *values, struct mt_state_out *out,
-		   const struct mt_state_writer *w)
-{
-	w->put(out, "reg.number", MT_STATE_U64, 0, regs->id, regs->count);
-	w->put(out, "reg.value", MT_STATE_BYTES, 0, values, (uint32_t)regs->bytes);
-}
-
-/* Where a register's value lies, or NULL. */
-static uint8_t *place_of(const struct one_regs *regs, uint8_t *values, uint64_t id)
+uint8_t *one_regs_place(const struct one_regs *regs, uint8_t *values, uint64_t id)
 {
 	for (uint32_t i = 0; i < regs->count; i++) {
 		if (regs->id[i] == id)
@@ -140,11 +130,20 @@ static uint8_t *place_of(const struct one_regs *regs, uint8_t *values, uint64_t 
 	return NULL;
 }
 
+/* Saved state */
+
+void one_regs_save(const struct one_regs *regs, const uint8_t *values, struct mt_state_out *out,
+		   const struct mt_state_writer *w)
+{
+	w->put(out, "reg.number", MT_STATE_U64, 0, regs->id, regs->count);
+	w->put(out, "reg.value", MT_STATE_BYTES, 0, values, (uint32_t)regs->bytes);
+}
+
 static int lists_load(const struct one_regs *regs, uint8_t *values, struct mt_state_in *in,
 		      const struct mt_state_reader *r, const uint64_t *id, uint32_t count, const uint8_t *value)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		uint8_t *place = place_of(regs, values, id[i]);
+		uint8_t *place = one_regs_place(regs, values, id[i]);
 
 		if (!place)
 			return r->refuse(in, "reg.number", "has one that the CPU of this host lacks");

@@ -33,6 +33,9 @@ int one_regs_read(const struct kvm_vcpu *v, const struct one_regs *regs, uint8_t
 int one_regs_write(const struct kvm_vcpu *v, const struct one_regs *regs, const uint8_t *values,
 		   bool (*is_kept)(uint64_t id), uint64_t *failed);
 
+/* Where a register's value lies, or NULL. */
+uint8_t *one_regs_place(const struct one_regs *regs, uint8_t *values, uint64_t id);
+
 /* Fields "reg.number" and "reg.value". Loading keeps in `values` what the state does not have; MT_* result. */
 void one_regs_save(const struct one_regs *regs, const uint8_t *values, struct mt_state_out *out,
 		   const struct mt_state_writer *w);

@@ -20,14 +20,11 @@ static int refuse_told(struct mt_error *err, const char *what, uint64_t failed, 
 static void time_put_back(struct kvm_vcpu *v, uint8_t *values)
 {
 	struct arch_vm *vm = v->kvm->arch;
-	const struct one_regs *regs = &v->arch->regs;
+	uint8_t *place = one_regs_place(&v->arch->regs, values, RV_TIME);
 
 	pthread_mutex_lock(&vm->lock);
-	for (uint32_t i = 0; vm->time_held && i < regs->count; i++) {
-		if (regs->id[i] == RV_TIME)
-			memcpy(values, &vm->time, sizeof(vm->time));
-		values += one_reg_bytes(regs->id[i]);
-	}
+	if (vm->time_held && place)
+		memcpy(place, &vm->time, sizeof(vm->time));
 	pthread_mutex_unlock(&vm->lock);
 }
 
@@ -56,34 +53,25 @@ static int state_save(void *vcpu, struct mt_state_out *out, const struct mt_stat
 	return code < 0 ? mt_error_set(err, MT_EIO, NULL, "KVM does not tell whether a vCPU runs: %s", strerror(-code)) : 0;
 }
 
-static uint64_t time_in(const struct one_regs *regs, const uint8_t *values)
-{
-	uint64_t time = 0;
-
-	for (uint32_t i = 0; i < regs->count; i++) {
-		if (regs->id[i] == RV_TIME)
-			memcpy(&time, values, sizeof(time));
-		values += one_reg_bytes(regs->id[i]);
-	}
-	return time;
-}
-
 /*
  * The time is set with the rest, so that KVM arms the timer for it, and again before the first run: it stands until
  * then.
  */
-static int hart_set(struct kvm_vcpu *v, const uint8_t *values, uint32_t state, uint64_t *failed)
+static int hart_set(struct kvm_vcpu *v, uint8_t *values, uint32_t state, uint64_t *failed)
 {
 	struct arch_vm *vm = v->kvm->arch;
+	const uint8_t *time;
 	int code = one_regs_write(v, &v->arch->regs, values, NULL, failed);
 
 	if (code == 0)
 		code = run_state_set(v, state);
 	if (code < 0)
 		return code;
+	time = one_regs_place(&v->arch->regs, values, RV_TIME);
 	pthread_mutex_lock(&vm->lock);
-	vm->time = time_in(&v->arch->regs, values);
-	vm->time_held = true;
+	vm->time_held = time != NULL;
+	if (time)
+		memcpy(&vm->time, time, sizeof(vm->time));
 	pthread_mutex_unlock(&vm->lock);
 	return 0;
 }

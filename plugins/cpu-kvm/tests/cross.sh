@@ -39,4 +39,5 @@ part() { # folder of the part, compiler, emulator, test
 }
 
 part riscv riscv64-linux-gnu-gcc qemu-riscv64 test-riscv
+part arm64 aarch64-linux-gnu-gcc qemu-aarch64 test-arm64
 [ -z "$missing" ] || { echo "missing:$missing"; exit 77; }

@@ -275,6 +275,11 @@ START_TEST(the_pin_after_a_reset)
 	ck_assert_uint_eq(hart(0)->interrupt, KVM_INTERRUPT_SET);
 	ck_assert_int_eq(run_and_leave(0), 0);
 	ck_assert_uint_eq(hart(0)->interrupts, 2);
+	pins()->set(b.vcpu[0], 9, 0);
+	b.cls->vcpu_reset(b.vcpu[0], MT_RESET_WARM);
+	ck_assert_int_eq(run_and_leave(0), 0);
+	ck_assert_uint_eq(hart(0)->interrupts, 4);
+	ck_assert_uint_eq(hart(0)->interrupt, KVM_INTERRUPT_UNSET);
 }
 END_TEST
 

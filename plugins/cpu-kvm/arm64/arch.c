@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* arm64 behind arch.h: bringing up the VM and its vCPUs, reset, and what is given to KVM before a run. [main]. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <util/error.h>
+
+#include "arm64.h"
+
+void arch_choose(struct kvm *k)
+{
+	k->irqchip = true;
+}
+
+/* The VM */
+
+static int abilities_check(struct kvm *k, struct mt_error *err)
+{
+	if (!vm_capability(k, KVM_CAP_ONE_REG) || !vm_capability(k, KVM_CAP_MP_STATE) ||
+	    !vm_capability(k, KVM_CAP_VCPU_EVENTS))
+		return mt_error_set(err, MT_EHOST, "plugin", "KVM of this host does not give away the state of its vCPUs");
+	if (!vm_capability(k, KVM_CAP_ARM_PSCI_0_2) || !vm_capability(k, KVM_CAP_DEVICE_CTRL))
+		return mt_error_set(err, MT_EHOST, "plugin", "KVM of this host has no PSCI 0.2 or no devices");
+	return 0;
+}
+
+static void feature_on(struct arch_vm *a, uint32_t feature)
+{
+	a->init.features[feature / 32] |= 1u << feature % 32;
+}
+
+static bool has_feature(const struct arch_vm *a, uint32_t feature)
+{
+	return a->init.features[feature / 32] >> feature % 32 & 1;
+}
+
+static int cpu_choose(struct kvm *k, struct mt_error *err)
+{
+	struct arch_vm *a = k->arch;
+	int code = vm_ioctl(k, KVM_ARM_PREFERRED_TARGET, &a->init);
+
+	if (code < 0)
+		return vm_refuse(err, "plugin", "learn the kind of the CPU", code);
+	memset(a->init.features, 0, sizeof(a->init.features));
+	feature_on(a, KVM_ARM_VCPU_PSCI_0_2);
+	/* both or neither */
+	if (vm_capability(k, KVM_CAP_ARM_PTRAUTH_ADDRESS) && vm_capability(k, KVM_CAP_ARM_PTRAUTH_GENERIC)) {
+		feature_on(a, KVM_ARM_VCPU_PTRAUTH_ADDRESS);
+		feature_on(a, KVM_ARM_VCPU_PTRAUTH_GENERIC);
+	}
+	if (!k->props->get_u64(k->inst, "sve"))
+		return 0;
+	if (!vm_capability(k, KVM_CAP_ARM_SVE))
+		return mt_error_set(err, MT_EHOST, "sve", "the CPU of this host has no scalable vectors");
+	feature_on(a, KVM_ARM_VCPU_SVE);
+	return 0;
+}
+
+/* Accesses whose registers the CPU does not tell come out, and do not fail the entry with no address. Old: no. */
+static void accesses_come_out(struct kvm *k)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_ARM_NISV_TO_USER };
+
+	if (vm_capability(k, KVM_CAP_ARM_NISV_TO_USER))
+		vm_ioctl(k, KVM_ENABLE_CAP, &cap);
+}
+
+int arch_vm_init(struct kvm *k, struct mt_error *err)
+{
+	int code;
+
+	k->arch = calloc(1, sizeof(*k->arch));
+	if (!k->arch)
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	k->arch->gic_fd = -1;
+	pthread_mutex_init(&k->arch->lock, NULL);
+	code = abilities_check(k, err);
+	if (code == 0)
+		code = cpu_choose(k, err);
+	if (code == 0)
+		code = gic_create(k, err);
+	if (code == 0)
+		accesses_come_out(k);
+	return code;
+}
+
+void arch_vm_fini(struct kvm *k)
+{
+	if (!k->arch)
+		return;
+	gic_close(k);
+	pthread_mutex_destroy(&k->arch->lock);
+	free(k->arch);
+	k->arch = NULL;
+}
+
+/* vCPUs */
+
+int run_state_get(const struct kvm_vcpu *v, uint32_t *state)
+{
+	struct kvm_mp_state mp = { 0 };
+	int code = vcpu_ioctl(v, KVM_GET_MP_STATE, &mp);
+
+	*state = mp.mp_state;
+	return code < 0 ? code : 0;
+}
+
+int run_state_set(const struct kvm_vcpu *v, uint32_t state)
+{
+	struct kvm_mp_state mp = { .mp_state = state };
+	int code = vcpu_ioctl(v, KVM_SET_MP_STATE, &mp);
+
+	return code < 0 ? code : 0;
+}
+
+/* Power on, and again at each reset: the first vCPU runs, the others wait to be started by it (PSCI CPU_ON). */
+static int vcpu_init(const struct kvm_vcpu *v)
+{
+	struct kvm_vcpu_init init = v->kvm->arch->init;
+	int code;
+
+	if (v->index)
+		init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
+	code = vcpu_ioctl(v, KVM_ARM_VCPU_INIT, &init);
+	return code < 0 ? code : 0;
+}
+
+static int vectors_settle(const struct kvm_vcpu *v)
+{
+	int feature = KVM_ARM_VCPU_SVE, code;
+
+	if (!has_feature(v->kvm->arch, KVM_ARM_VCPU_SVE))
+		return 0;
+	code = vcpu_ioctl(v, KVM_ARM_VCPU_FINALIZE, &feature);
+	return code < 0 ? code : 0;
+}
+
+static int registers_learn(struct kvm_vcpu *v, struct mt_error *err)
+{
+	struct arch_vcpu *a = v->arch;
+	uint64_t failed = 0;
+	int code = one_regs_learn(v, NULL, &a->regs);
+
+	if (code < 0)
+		return vm_refuse(err, "plugin", "list the registers of a vCPU", code);
+	a->first = calloc(1, a->regs.bytes + 1);
+	if (!a->first)
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	code = one_regs_read(v, &a->regs, a->first, &failed);
+	return code < 0 ? mt_error_set(err, MT_EIO, NULL, "KVM does not tell register 0x%llx of a vCPU: %s",
+				       (unsigned long long)failed, strerror(-code)) : 0;
+}
+
+/* The GIC can be set up when the last vCPU is there. */
+int arch_vcpu_init(struct kvm_vcpu *v, struct mt_error *err)
+{
+	struct arch_vm *vm = v->kvm->arch;
+	int code;
+
+	v->arch = calloc(1, sizeof(*v->arch));
+	if (!v->arch || v->index >= sizeof(vm->mpidr) / sizeof(vm->mpidr[0]))
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	code = vcpu_init(v);
+	if (code == 0)
+		code = vectors_settle(v);
+	if (code == 0)
+		code = one_reg_get(v, ARM_MPIDR, &vm->mpidr[v->index]);
+	if (code < 0)
+		return vm_refuse(err, "plugin", "set up a vCPU", code);
+	code = registers_learn(v, err);
+	if (code < 0)
+		return code;
+	vm->vcpus = v->index + 1;
+	return vm->vcpus == v->kvm->vcpu_count ? gic_start(v->kvm, err) : 0;
+}
+
+void arch_vcpu_fini(struct kvm_vcpu *v)
+{
+	if (v->arch) {
+		one_regs_forget(&v->arch->regs);
+		free(v->arch->first);
+	}
+	free(v->arch);
+	v->arch = NULL;
+}
+
+/* At a reset the counter goes on. */
+static bool is_kept(uint64_t id)
+{
+	return id == KVM_REG_ARM_TIMER_CNT;
+}
+
+/* The GIC goes with the first vCPU. */
+void arch_vcpu_reset(struct kvm_vcpu *v, uint32_t kind)
+{
+	struct arch_vcpu *a = v->arch;
+	uint64_t failed;
+	int code = vcpu_init(v);
+
+	(void)kind;
+	if (code == 0)
+		code = one_regs_write(v, &a->regs, a->first, is_kept, &failed);
+	if (code == 0 && v->index == 0)
+		code = gic_set(v->kvm, v->kvm->arch->first);
+	a->reset_error = code;
+}
+
+/* One counter serves all vCPUs: the first that runs after a load sets it. */
+static int time_tell(struct kvm_vcpu *v)
+{
+	struct arch_vm *vm = v->kvm->arch;
+	int code = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	if (vm->time_held)
+		code = one_reg_set(v, KVM_REG_ARM_TIMER_CNT, vm->time);
+	if (code == 0)
+		vm->time_held = false;
+	pthread_mutex_unlock(&vm->lock);
+	return code;
+}
+
+int arch_before_run(struct kvm_vcpu *v, const char **what)
+{
+	*what = "the state at power on";
+	if (v->arch->reset_error < 0)
+		return v->arch->reset_error;
+	*what = "the time";
+	return time_tell(v);
+}
+
+int arch_enter(struct kvm_vcpu *v, struct mt_exit *exit)
+{
+	(void)v, (void)exit;
+	return SERVED_GO_ON;
+}
+
+void arch_left(struct kvm_vcpu *v)
+{
+	(void)v;
+}
+
+/* Nobody asks KVM for one: there are no points, and no steps. */
+void arch_debug_exit(struct kvm_vcpu *v)
+{
+	v->stop = (struct mt_debug_stop){ .size = sizeof(v->stop), .cause = MT_DEBUG_STOP_BREAK };
+	one_reg_get(v, ARM_PC, (uint64_t *)&v->stop.pc);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arm64 part of cpu-kvm: KVM's GICv3 (gic.c), registers by name (regs.c), exits (exit.c), snapshots (save.c) and
+ * what ties them to arch.h (arch.c). KVM serves PSCI, the timers and the interrupt controller; the [cpu] section is
+ * that controller: `irq = cpu:4` is shared interrupt 4, number 36 of the GIC.
+ *
+ * There is no board for it yet: nothing loads an arm64 kernel or writes the nodes of GIC, PSCI and timer.
+ */
+#ifndef KVM_ARM64_H
+#define KVM_ARM64_H
+
+#include "../arch.h"
+#include "../one_reg.h"
+
+#define ARM_CORE(name) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
+#define ARM_X(n)       (ARM_CORE(regs.regs[0]) + (uint64_t)(n) * 2)
+#define ARM_SP         ARM_CORE(regs.sp)
+#define ARM_SP_EL1     ARM_CORE(sp_el1)
+#define ARM_PC         ARM_CORE(regs.pc)
+#define ARM_PSTATE     ARM_CORE(regs.pstate)
+#define ARM_MPIDR      ARM64_SYS_REG(3, 0, 0, 0, 5)
+#define ARM_ESR_EL1    ARM64_SYS_REG(3, 0, 5, 2, 0)
+#define ARM_FAR_EL1    ARM64_SYS_REG(3, 0, 6, 0, 0)
+
+struct arch_vm {
+	struct kvm_vcpu_init init;     /* of each vCPU, but for its being off at first */
+	int gic_fd;                    /* -1: none */
+	uint32_t spis;
+	uint64_t mpidr[512];           /* of the vCPUs that there are */
+	uint32_t vcpus;
+	uint64_t *first;               /* of the GIC, at power on: gic_count values */
+	pthread_mutex_t lock;          /* of what follows */
+	bool time_held;                /* loaded and not run since: what all vCPUs' counter shall be then */
+	uint64_t time;
+};
+
+struct arch_vcpu {
+	struct one_regs regs;
+	uint8_t *first;                /* their values at power on */
+	int reset_error;               /* -errno of a reset that failed: told by `run` */
+};
+
+/* gic.c. [main]. gic_start: when all vCPUs are there. */
+int gic_create(struct kvm *k, struct mt_error *err);
+int gic_start(struct kvm *k, struct mt_error *err);
+void gic_close(struct kvm *k);
+/* All of its registers as values in a fixed order, which depends on numbers of vCPUs and inputs alone. 0 or -errno. */
+uint32_t gic_count(const struct kvm *k);
+int gic_get(const struct kvm *k, uint64_t *values);
+int gic_set(const struct kvm *k, const uint64_t *values);
+
+/* arch.c. The run state: 0 or -errno */
+int run_state_get(const struct kvm_vcpu *v, uint32_t *state);
+int run_state_set(const struct kvm_vcpu *v, uint32_t state);
+
+#endif
