@@ -168,17 +168,25 @@ int bindings_bind(struct mt_region *region, uint64_t offset, uint32_t width, uin
 
 /* Lines */
 
+/* Of a sink of the accelerator's own file; NULL: it takes nothing over, or there is no accelerator now. */
+static const struct mt_cpu_eventfd *line_role(const struct mt_inst *sink)
+{
+	const struct mt_inst *cpu = sink->machine->cpu;
+
+	return cpu && cpu->plugin == sink->plugin && accelerator(sink->machine) ? inst_role(sink, MT_IFACE_CPU_EVENTFD) : NULL;
+}
+
 bool bind_line_take(struct mt_inst *sink, uint32_t input, int fd, int resample_fd)
 {
-	const struct mt_cpu_eventfd *role = sink == sink->machine->cpu ? accelerator(sink->machine) : NULL;
+	const struct mt_cpu_eventfd *role = line_role(sink);
 
-	return role && role->line_take(sink->self, input, fd, resample_fd) == 0;
+	return role && role->line_take && role->line_take(sink->self, input, fd, resample_fd) == 0;
 }
 
 void bind_line_give(struct mt_inst *sink, uint32_t input, int fd, int resample_fd)
 {
-	const struct mt_cpu_eventfd *role = accelerator(sink->machine);
+	const struct mt_cpu_eventfd *role = line_role(sink);
 
-	if (role)
+	if (role && role->line_give)
 		role->line_give(sink->self, input, fd, resample_fd);
 }

@@ -93,12 +93,25 @@ static const char *describe_or(const char *text, const char *other)
 	return *text ? text : other;
 }
 
+/* What an accelerator brings in place of other plugins: "dev-lapic (irqchip = kernel|split), ...", or "". */
+static char *describe_stand_ins(const struct describe *what)
+{
+	GString *text = g_string_new(NULL);
+	char prop[64], values[128];
+
+	for (size_t i = 0; what->cls->kind == MT_KIND_CPU && i < what->note->class_count; i++)
+		if (note_stands_in(&what->note->classes[i], prop, values))
+			g_string_append_printf(text, "%s%s (%s = %s)", text->len ? ", " : "", what->note->classes[i].name, prop,
+					       values);
+	return g_string_free(text, FALSE);
+}
+
 /* Text */
 
 static int describe_print(const struct describe *what)
 {
 	const struct note_class *cls = what->cls;
-	char *example = describe_example(cls);
+	char *example = describe_example(cls), *stand_ins = describe_stand_ins(what);
 
 	printf("%s - %s\n", cls->name, cls->summary);
 	printf("%s plugin, version %s, %s, %s\n", note_kind_name(cls->kind), what->note->version,
@@ -106,6 +119,9 @@ static int describe_print(const struct describe *what)
 	printf("roles: %s\nrequires: %s\noptional: %s\nremarks: %s\n", describe_or(cls->roles, "none"),
 	       describe_or(what->note->requires_ids, "none"), describe_or(what->note->optional_ids, "none"),
 	       describe_flags(cls->flags));
+	if (*stand_ins)
+		printf("stands in for: %s\n", stand_ins);
+	g_free(stand_ins);
 	printf(cls->prop_count ? "\nproperties:\n" : "\nno properties\n");
 	for (size_t i = 0; i < cls->prop_count; i++) {
 		char *text = describe_prop(&cls->props[i]);
@@ -143,7 +159,7 @@ static void describe_json_prop(const struct note_prop *prop)
 static int describe_print_json(const struct describe *what)
 {
 	const struct note_class *cls = what->cls;
-	char *example = describe_example(cls);
+	char *example = describe_example(cls), *stand_ins = describe_stand_ins(what);
 
 	putchar('{');
 	describe_json_pair("name", cls->name);
@@ -156,6 +172,8 @@ static int describe_print_json(const struct describe *what)
 	describe_json_pair("requires", what->note->requires_ids);
 	describe_json_pair("optional", what->note->optional_ids);
 	describe_json_pair("remarks", describe_flags(cls->flags));
+	describe_json_pair("stands_in_for", stand_ins);
+	g_free(stand_ins);
 	describe_json_pair("example", example);
 	fputs("\"properties\": [", stdout);
 	for (size_t i = 0; i < cls->prop_count; i++) {
@@ -213,7 +231,7 @@ static void describe_man_prop(const struct note_prop *prop)
 static int describe_print_man(const struct describe *what)
 {
 	const struct note_class *cls = what->cls;
-	char *example = describe_example(cls);
+	char *example = describe_example(cls), *stand_ins = describe_stand_ins(what);
 
 	fputs(".TH MORTISE-", stdout);
 	describe_man_upper(cls->name);
@@ -234,6 +252,9 @@ static int describe_print_man(const struct describe *what)
 	fputs(".\nRemarks: ", stdout);
 	describe_roff(describe_flags(cls->flags));
 	fputs(".\n", stdout);
+	if (*stand_ins)
+		fputs("Stands in for: ", stdout), describe_roff(stand_ins), fputs(".\n", stdout);
+	g_free(stand_ins);
 	if (cls->prop_count)
 		fputs(".SH PROPERTIES\n", stdout);
 	for (size_t i = 0; i < cls->prop_count; i++)

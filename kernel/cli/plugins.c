@@ -68,8 +68,10 @@ static void plugins_print_entry(const struct plugins_list *list, const struct re
 	for (size_t i = 0; entry->note && i < entry->note->class_count; i++) {
 		const struct note_class *cls = &entry->note->classes[i];
 
-		printf("%-24s %-7s %-8s %s\n", cls->name, note_kind_name(cls->kind), entry->note->version,
-		       code ? "cannot be loaded:" : cls->summary);
+		printf("%-24s %-7s %-8s %s%s%s\n", cls->name, note_kind_name(cls->kind), entry->note->version,
+		       code ? "cannot be loaded:" : cls->summary,
+		       note_stands_in(cls, NULL, NULL) ? ", with " : "",
+		       note_stands_in(cls, NULL, NULL) ? entry->note->name : "");
 	}
 	if (entry->note && list->details)
 		plugins_print_details(entry);

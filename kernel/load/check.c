@@ -92,7 +92,7 @@ static const struct note_class *check_find_class(struct check *c, const struct c
 	const struct config_key *key = section_get(sec, "plugin");
 	uint32_t kind = check_plugin_kind(sec->kind);
 	struct mt_error err = { .size = sizeof(err) };
-	const struct registry_class *found = key ? registry_find(c->reg, key->value, &err) : NULL;
+	const struct registry_class *found = key ? registry_find_for(c->reg, c->cfg, key->value, &err) : NULL;
 
 	if (found && found->cls->kind == kind)
 		return found->cls;
@@ -381,7 +381,7 @@ bool check_gate(const struct config *cfg, struct registry *reg, struct loader *l
 	for (size_t i = 0; i < config_section_count(cfg); i++) {
 		const struct config_section *sec = config_section_at(cfg, i);
 		const struct config_key *key = check_plugin_kind(sec->kind) ? section_get(sec, "plugin") : NULL;
-		const struct registry_class *found = key ? registry_find(reg, key->value, NULL) : NULL;
+		const struct registry_class *found = key ? registry_find_for(reg, cfg, key->value, NULL) : NULL;
 		struct mt_error err = { .size = sizeof(err) };
 
 		if (!found || !g_hash_table_add(seen, (void *)found->entry))

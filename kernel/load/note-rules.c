@@ -170,6 +170,35 @@ static int note_check_class(const struct note_class *cls, struct mt_error *err)
 	return 0;
 }
 
+/* The condition is on a property of the accelerator, which is of this file. */
+static bool note_condition_is_right(const struct note *note, const struct note_class *cls)
+{
+	char name[64], values[128];
+	const struct note_prop *prop = NULL;
+	char **words;
+	bool right;
+
+	if (!note_stands_in(cls, name, values))
+		return true;
+	for (size_t i = 0; i < note->class_count && !prop; i++)
+		if (note->classes[i].kind == MT_KIND_CPU)
+			prop = note_prop_find(&note->classes[i], name);
+	words = g_strsplit(values, "|", -1);
+	right = prop && prop->type == MT_PROP_ENUM && words[0];
+	for (int i = 0; right && words[i]; i++)
+		right = value_enum_index(prop->range, words[i]) >= 0;
+	g_strfreev(words);
+	return right;
+}
+
+static bool note_name_is_new(const struct note *note, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (!strcmp(note->classes[i].name, note->classes[index].name))
+			return false;
+	return true;
+}
+
 int note_rules_check(const struct note *note, struct mt_error *err)
 {
 	if (!note_name_is_legal(note->name))
@@ -183,9 +212,13 @@ int note_rules_check(const struct note *note, struct mt_error *err)
 
 		if (code)
 			return code;
-		if (note_class_find(note, note->classes[i].name) != &note->classes[i])
+		if (!note_name_is_new(note, i))
 			return note_rule(err, &note->classes[i], "class name", "each class once",
 					 note->classes[i].name);
+		if (!note_condition_is_right(note, &note->classes[i]))
+			return note_rule(err, &note->classes[i], "class roles",
+					 "stands-in/PROPERTY=VALUE|VALUE of an accelerator of this file",
+					 note->classes[i].roles);
 	}
 	return 0;
 }

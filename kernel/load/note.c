@@ -18,6 +18,7 @@
 #define NOTE_PROPS_MAX 4096u
 #define NOTE_LEN_MAX (1u << 20)
 #define NOTE_ENTRY "mortise_plugin_entry"
+#define NOTE_STANDS_IN "stands-in/"
 
 struct note_reader {
 	char *bytes;                   /* the copy that the strings point into */
@@ -354,9 +355,26 @@ struct note *note_read_bytes(const void *bytes, size_t len, struct mt_error *err
 const struct note_class *note_class_find(const struct note *note, const char *name)
 {
 	for (size_t i = 0; i < note->class_count; i++)
-		if (!strcmp(note->classes[i].name, name))
+		if (!strcmp(note->classes[i].name, name) && !note_stands_in(&note->classes[i], NULL, NULL))
 			return &note->classes[i];
 	return NULL;
+}
+
+bool note_stands_in(const struct note_class *cls, char prop[64], char values[128])
+{
+	const char *word = strstr(cls->roles, NOTE_STANDS_IN), *equals, *end;
+
+	/* a word of its own */
+	if (!word || (word != cls->roles && word[-1] != ' '))
+		return false;
+	word += strlen(NOTE_STANDS_IN);
+	end = word + strcspn(word, " ");
+	equals = memchr(word, '=', (size_t)(end - word));
+	if (prop)
+		g_strlcpy(prop, word, MIN(64, (size_t)((equals ? equals : end) - word) + 1));
+	if (values)
+		g_strlcpy(values, equals ? equals + 1 : "", equals ? MIN(128, (size_t)(end - equals)) : 1);
+	return true;
 }
 
 const struct note_prop *note_prop_find(const struct note_class *cls, const char *name)

@@ -45,7 +45,13 @@ struct note *note_read(const char *path, struct mt_error *err);
 struct note *note_read_bytes(const void *bytes, size_t len, struct mt_error *err);
 void note_free(struct note *note);
 
+/* Not those that stand in for another file's. */
 const struct note_class *note_class_find(const struct note *note, const char *name);
+/*
+ * A class that stands in for the one of its name in another file, on a machine whose accelerator is of its own file, as
+ * long as the property `prop` of [cpu] has one of `values` ("a|b"). False: it is a class as any.
+ */
+bool note_stands_in(const struct note_class *cls, char prop[64], char values[128]);
 const struct note_prop *note_prop_find(const struct note_class *cls, const char *name);
 
 /* Parses a descriptor (the bytes after the note's owner name). For note_read and the fuzzers. */

@@ -18,6 +18,7 @@ struct registry {
 	char **dirs;
 	GHashTable *by_path;           /* path -> struct registry_entry */
 	GHashTable *by_class;          /* class name -> struct registry_class */
+	GHashTable *stand_ins;         /* struct note_class of those in use -> struct registry_class */
 	/* The whole path, as far as it has been read: folders that are left, files of the one that is open, entries */
 	GQueue folders, files;
 	GPtrArray *seen;
@@ -41,6 +42,7 @@ struct registry *registry_create(const char *const *dirs)
 	reg->dirs = g_strdupv((char **)dirs);
 	reg->by_path = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, registry_entry_free);
 	reg->by_class = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+	reg->stand_ins = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	reg->seen = g_ptr_array_new();
 	return reg;
 }
@@ -54,6 +56,7 @@ void registry_destroy(struct registry *reg)
 	g_ptr_array_unref(reg->seen);
 	g_queue_clear_full(&reg->folders, g_free);
 	g_queue_clear_full(&reg->files, g_free);
+	g_hash_table_unref(reg->stand_ins);
 	g_hash_table_unref(reg->by_class);
 	g_hash_table_unref(reg->by_path);
 	g_strfreev(reg->dirs);
@@ -212,7 +215,8 @@ static bool registry_read_next(struct registry *reg)
 	entry = registry_open(reg, g_queue_pop_head(&reg->files));
 	g_ptr_array_add(reg->seen, entry);
 	for (size_t k = 0; entry->note && k < entry->note->class_count; k++)
-		registry_add_class(reg, entry, &entry->note->classes[k]);
+		if (!note_stands_in(&entry->note->classes[k], NULL, NULL))
+			registry_add_class(reg, entry, &entry->note->classes[k]);
 	return true;
 }
 
@@ -291,4 +295,49 @@ const struct registry_class *registry_find(struct registry *reg, const char *cla
 	if (!found)
 		registry_not_found(reg, class_name, err);
 	return found;
+}
+
+/* Classes that stand in for others */
+
+static bool registry_stands_in(const struct note_class *cls, const char *name, const struct config_section *cpu,
+			       const struct note_class *cpu_class)
+{
+	char prop[64], values[128];
+	const struct note_prop *of;
+
+	if (strcmp(cls->name, name) || !note_stands_in(cls, prop, values))
+		return false;
+	of = note_prop_find(cpu_class, prop);
+	return of && value_enum_index(values, section_get_text(cpu, prop, of->deflt)) >= 0;
+}
+
+static const struct registry_class *registry_stand_in(struct registry *reg, const struct config *cfg, const char *name)
+{
+	const struct config_section *cpu = config_section_next(cfg, CONFIG_CPU, NULL);
+	const struct config_key *key = cpu ? section_get(cpu, "plugin") : NULL;
+	const struct registry_class *of = key ? registry_find(reg, key->value, NULL) : NULL;
+	struct registry_class *found;
+
+	for (size_t i = 0; of && i < of->entry->note->class_count; i++) {
+		const struct note_class *cls = &of->entry->note->classes[i];
+
+		if (!registry_stands_in(cls, name, cpu, of->cls))
+			continue;
+		found = g_hash_table_lookup(reg->stand_ins, cls);
+		if (!found) {
+			found = g_new0(struct registry_class, 1);
+			*found = (struct registry_class){ of->entry, cls };
+			g_hash_table_insert(reg->stand_ins, (void *)cls, found);
+		}
+		return found;
+	}
+	return NULL;
+}
+
+const struct registry_class *registry_find_for(struct registry *reg, const struct config *cfg, const char *class_name,
+					       struct mt_error *err)
+{
+	const struct registry_class *found = registry_stand_in(reg, cfg, class_name);
+
+	return found ? found : registry_find(reg, class_name, err);
 }

@@ -9,6 +9,7 @@
 
 #include <glib.h>
 
+#include "kernel/config/config.h"
 #include "kernel/load/note.h"
 
 struct registry_entry {
@@ -34,6 +35,13 @@ void registry_destroy(struct registry *reg);
 /* The class, or NULL with `err` filled: not found (MT_ENOENT), or a bad file of that name. */
 const struct registry_class *registry_find(struct registry *reg, const char *class_name,
 					   struct mt_error *err);
+
+/*
+ * The class that `plugin = class_name` means in this machine: one of the accelerator's file that stands in for it, else
+ * as registry_find.
+ */
+const struct registry_class *registry_find_for(struct registry *reg, const struct config *cfg, const char *class_name,
+					       struct mt_error *err);
 
 /*
  * Says which file an error of a plugin file is about: "FILE: FIELD: message". Returns err->code.

@@ -64,6 +64,32 @@ START_TEST(note_says_what_was_written)
 }
 END_TEST
 
+/* A condition that no accelerator of the file has is refused. The role put in is as long as the one it replaces. */
+START_TEST(stand_in_needs_its_accelerator)
+{
+	static const char role[] = "mortise.char/1", other[] = "stands-in/x=yz";
+	struct mt_error err = { .size = sizeof(err) };
+	struct note_class cls = { .roles = "a/1 stands-in/irqchip=kernel|split b/1" };
+	char prop[64], values[128];
+	size_t len;
+	char *bytes = good_bytes(&len), *at = memmem(bytes, len, role, sizeof(role));
+
+	ck_assert_ptr_nonnull(at);
+	memcpy(at, other, sizeof(other));
+	ck_assert_ptr_null(note_read_bytes(bytes, len, &err));
+	ck_assert_str_eq(err.culprit, "class roles");
+	g_free(bytes);
+	ck_assert(note_stands_in(&cls, prop, values));
+	ck_assert_str_eq(prop, "irqchip");
+	ck_assert_str_eq(values, "kernel|split");
+	cls.roles = "it-stands-in/x=y";
+	ck_assert(!note_stands_in(&cls, prop, values));
+	cls.roles = "stands-in/";
+	ck_assert(note_stands_in(&cls, prop, values));
+	ck_assert(!*prop && !*values);
+}
+END_TEST
+
 /* What a reader of the note may do with it: touch every string. */
 static size_t use(const struct note *note)
 {
@@ -202,6 +228,7 @@ int main(void)
 	build_dir();
 	tcase_set_timeout(tcase, 3600);
 	tcase_add_test(tcase, note_says_what_was_written);
+	tcase_add_test(tcase, stand_in_needs_its_accelerator);
 	tcase_add_test(tcase, truncated_files_are_refused);
 	tcase_add_test(tcase, spoilt_files_do_no_harm);
 	tcase_add_test(tcase, spoilt_notes_do_no_harm);

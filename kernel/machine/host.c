@@ -21,11 +21,22 @@
 #include "kernel/pci/pci.h"
 #include "kernel/virtio/virtio.h"
 
+/* Of the same file only: nobody else knows what it points to. */
+static void *accelerator_self(struct mt_inst *inst)
+{
+	const struct mt_inst *cpu = inst->machine->cpu;
+
+	return cpu && cpu->plugin == inst->plugin ? cpu->self : NULL;
+}
+
+static const struct mt_accelerator_host accelerator_host = { .self = accelerator_self };
+
 static const struct mt_thread_check thread_check = {
 	.current = inst_thread_current,
 };
 
 #define HOST_INTERFACES(I) \
+	I(MT_IFACE_ACCELERATOR, &accelerator_host) \
 	I(MT_IFACE_ACPI_HOST, &acpi_host) \
 	I(MT_IFACE_BLOCK, &block_host) \
 	I(MT_IFACE_BLOCK_CACHE, &block_cache_host) \

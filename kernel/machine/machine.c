@@ -32,16 +32,20 @@ struct found {
 	const struct mt_plugin *plugin;
 };
 
-static int class_find(struct machine_source *source, const struct config_section *section,
-		      GHashTable *classes, struct mt_error *err)
+static int class_find(struct machine *m, const struct config_section *section, GHashTable *classes,
+		      struct mt_error *err)
 {
 	const struct config_key *key = section_get(section, "plugin");
+	struct machine_source *source = m->source;
 	struct found *found;
 
 	if (!key)
 		return 0;
 	found = g_new0(struct found, 1);
-	found->plugin = source->find(source, key->value, &found->cls, err);
+	if (source->find_for)
+		found->plugin = source->find_for(source, m->config, key->value, &found->cls, err);
+	else
+		found->plugin = source->find(source, key->value, &found->cls, err);
 	if (!found->plugin) {
 		struct mt_inst place = { .section = section };
 
@@ -56,7 +60,7 @@ static int class_find(struct machine_source *source, const struct config_section
 static int classes_find(struct machine *m, GHashTable *classes, struct mt_error *err)
 {
 	for (size_t i = 0; i < config_section_count(m->config); i++) {
-		int code = class_find(m->source, config_section_at(m->config, i), classes, err);
+		int code = class_find(m, config_section_at(m->config, i), classes, err);
 
 		if (code < 0)
 			return code;

@@ -87,6 +87,12 @@ struct machine_source {
 	const struct mt_plugin *(*find)(struct machine_source *source, const char *class_name,
 					const struct note_class **cls, struct mt_error *err);
 	/*
+	 * [main] The class that a section of the machine means by this name: one of the accelerator's may stand in for it.
+	 * NULL with `err` filled. May be NULL: `find` says it.
+	 */
+	const struct mt_plugin *(*find_for)(struct machine_source *source, const struct config *config,
+					    const char *class_name, const struct note_class **cls, struct mt_error *err);
+	/*
 	 * [main] The class number `index` of those with a role, in the order of their files, without loading it. NULL:
 	 * there are no more. May be NULL.
 	 */

@@ -22,6 +22,19 @@ static const struct mt_plugin *source_find(struct machine_source *base, const ch
 	return loader_load(source->loader, found->entry, err);
 }
 
+static const struct mt_plugin *source_find_for(struct machine_source *base, const struct config *config,
+					       const char *class_name, const struct note_class **cls,
+					       struct mt_error *err)
+{
+	struct file_source *source = (struct file_source *)base;
+	const struct registry_class *found = registry_find_for(source->registry, config, class_name, err);
+
+	if (!found)
+		return NULL;
+	*cls = found->cls;
+	return loader_load(source->loader, found->entry, err);
+}
+
 static const struct note_class *source_find_role(struct machine_source *base, const char *role, uint32_t index)
 {
 	struct registry *registry = ((struct file_source *)base)->registry;
@@ -29,7 +42,8 @@ static const struct note_class *source_find_role(struct machine_source *base, co
 
 	for (unsigned i = 0; (entry = registry_nth(registry, i)); i++)
 		for (size_t k = 0; entry->note && k < entry->note->class_count; k++)
-			if (value_word_in(entry->note->classes[k].roles, role) && index-- == 0)
+			if (value_word_in(entry->note->classes[k].roles, role) &&
+			    !note_stands_in(&entry->note->classes[k], NULL, NULL) && index-- == 0)
 				return &entry->note->classes[k];
 	return NULL;
 }
@@ -52,6 +66,7 @@ struct machine_source *machine_source_create(struct registry *registry)
 	struct file_source *source = g_new0(struct file_source, 1);
 
 	source->base.find = source_find;
+	source->base.find_for = source_find_for;
 	source->base.find_role = source_find_role;
 	source->base.rest = source_rest;
 	source->base.destroy = source_destroy;

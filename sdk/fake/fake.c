@@ -30,7 +30,20 @@ static uint32_t thread_current(void)
 
 static const struct mt_thread_check thread_check = { .current = thread_current };
 
+static void *accelerator_self(struct mt_inst *inst)
+{
+	return inst->fake->accelerator;
+}
+
+static const struct mt_accelerator_host accelerator_host = { .self = accelerator_self };
+
+void fake_accelerator(struct fake *f, void *self)
+{
+	f->accelerator = self;
+}
+
 static const struct { const char *id; const void *table; } services[] = {
+	{ MT_IFACE_ACCELERATOR, &accelerator_host },
 	{ MT_IFACE_PROPS, &fake_props_host },
 	{ MT_IFACE_MMIO, &fake_mmio_host },
 	{ MT_IFACE_IRQ, &fake_irq_host },
@@ -77,6 +90,7 @@ struct fake *fake_new(const char *class_name)
 	f->host = (struct mt_host){ sizeof(f->host), MT_ABI_MAJOR, "fake", get_interface };
 	f->inst.fake = f;
 	snprintf(f->class_name, sizeof(f->class_name), "%s", class_name);
+	snprintf(f->id, sizeof(f->id), "dut");
 	f->vcpu_count = 1;
 	f->timebase_hz = 10000000;
 	f->guest_time.running = 1;
@@ -93,6 +107,11 @@ struct fake *fake_new(const char *class_name)
 		fake_die("mortise_plugin_entry: %s", err.message);
 	f->dev = fake_role(f, MT_IFACE_DEVICE);
 	return f;
+}
+
+void fake_id(struct fake *f, const char *id)
+{
+	snprintf(f->id, sizeof(f->id), "%s", id);
 }
 
 void fake_free(struct fake *f)

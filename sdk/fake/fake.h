@@ -13,6 +13,7 @@
 #include <mortise/draft/boot.h>
 #include <mortise/draft/char.h>
 #include <mortise/draft/clock.h>
+#include <mortise/draft/cpu.h>
 #include <mortise/draft/cpu-sysreg.h>
 #include <mortise/draft/cpu-vector.h>
 #include <mortise/draft/device.h>
@@ -40,6 +41,7 @@ struct mt_inst *fake_inst(struct fake *f);
 void *fake_self(struct fake *f);
 const void *fake_role(struct fake *f, const char *iface_id);   /* vtable of the class, or NULL */
 void fake_hide(struct fake *f, const char *iface_id);          /* before create: the host lacks this service */
+void fake_id(struct fake *f, const char *id);        /* as the machine file's section; default "dut" */
 /* Before create: a property as in the machine file. REF and IRQ need no target. "" unsets. */
 void fake_prop(struct fake *f, const char *name, const char *value);
 int fake_create(struct fake *f, struct mt_error *err);
@@ -69,6 +71,7 @@ uint32_t fake_line_changes(struct fake *f, const char *prop, uint32_t index);
 uint32_t fake_pin(struct fake *f, uint32_t vcpu, const char *pin);
 void fake_input(struct fake *f, uint32_t input, uint32_t level);             /* to a sink */
 uint32_t fake_ends_of_interrupt(struct fake *f, uint32_t input);
+void fake_accelerator(struct fake *f, void *self);                           /* before create; of the same file */
 void fake_vcpus(struct fake *f, uint32_t count);                             /* before create; default 1 */
 /* Before create: the REF property `prop` names a target of messages with this window. */
 void fake_msi_target(struct fake *f, const char *prop, const struct mt_msi_window *window);

@@ -153,8 +153,9 @@ struct fake {
 	struct mt_inst inst;
 	const struct mt_plugin *plugin;
 	const struct mt_device_class *dev;
-	char class_name[64];
+	char class_name[64], id[32];
 	void *self;
+	void *accelerator;
 	enum fake_life state;
 	char hidden[8][48];
 	uint32_t hidden_count;

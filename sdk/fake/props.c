@@ -235,8 +235,7 @@ static int open_path(struct mt_inst *inst, const char *name, uint32_t mode, stru
 
 static const char *id(struct mt_inst *inst)
 {
-	(void)inst;
-	return "dut";
+	return inst->fake->id;
 }
 
 const struct mt_props_host fake_props_host = {

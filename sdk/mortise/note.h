@@ -23,6 +23,9 @@
  * Columns of a class: C identifier, name (as in `plugin =`), kind, flags, summary, roles, property macro.
  *   roles: interface ids that others may refer to ("mortise.char/1 mortise.irq-sink/1"), blank separated; a class of
  *   the cpu kind names each instruction set that it runs as "arch/NAME", by which `check` knows [machine] arch.
+ *   "stands-in/PROP=VALUE|VALUE" is a class that a machine gets in place of the one of its name that another file has,
+ *   when its accelerator is of this file and [cpu] has one of these values of an ENUM property: for what an
+ *   accelerator can serve better than a device. It has the properties, roles and state schema of the other.
  * Columns of a property: class, C identifier, name, type, default ("" = none), range, unit, flags, help.
  *   range by type: INT "MIN..MAX"; SIZE "MIN..MAX" with K M G T; ENUM "a|b|c"; REF the role that the target
  *   must have; IRQ "N" the number of elements expected ("" = one); ADDR the length of the region in bytes,

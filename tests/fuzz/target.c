@@ -18,7 +18,7 @@ static struct {
 static const struct mt_plugin *files_find(struct machine_source *source, const char *class_name,
 					  const struct note_class **cls, struct mt_error *err)
 {
-	const struct registry_class *found = registry_find(target.registry, class_name, err);
+	const struct registry_class *found = registry_find_for(target.registry, target.config, class_name, err);
 
 	(void)source;
 	if (!found)

@@ -38,7 +38,8 @@ struct mt_cpu_eventfd {
 	/* [any] After it returns nothing is added by it any more. Only what was taken. */
 	void (*write_give)(void *self, const struct mt_write_match *match, int fd);
 	/*
-	 * [main] For an accelerator that is a sink ("mortise.irq-sink/1"): a signal of `fd` pulses `input`;
+	 * [main] Of a sink ("mortise.irq-sink/1") of the accelerator's file, which has the role with these two
+	 * alone, and whose `self` it is (the accelerator's own class may be one): a signal of `fd` pulses `input`;
 	 * with `resample_fd` >= 0 it raises it until the end of the interrupt, which lowers it and signals
 	 * resample_fd. An input that pulses has no other source meanwhile. 0, or a negative code.
 	 */

@@ -18,6 +18,7 @@
 #define MT_IFACE_CPU_PINS  "mortise.cpu.pins/1"
 #define MT_IFACE_CPU_REGS  "mortise.cpu.regs/1"
 #define MT_IFACE_VCPU_HOST "mortise.vcpu-host/1"
+#define MT_IFACE_ACCELERATOR "mortise.accelerator/1"
 
 /* The kernel's handle of one vCPU. */
 struct mt_vcpu;
@@ -112,6 +113,15 @@ struct mt_vcpu_host {
 	/* [any] The view that the next `run` would get, for what must look at memory outside `run` (registers by
 	 * virtual address, disassembly). Valid until the caller returns to the kernel. */
 	const struct mt_flat_view *(*view)(struct mt_vcpu *vcpu);
+};
+
+/* Host service, for classes of an accelerator's file that stand in for devices (mortise/note.h). */
+struct mt_accelerator_host {
+	/*
+	 * [main] from create on: `self` of the machine's accelerator, which is created before any device, realized
+	 * before, and destroyed after. NULL when it is of another file than the instance.
+	 */
+	void *(*self)(struct mt_inst *inst);
 };
 
 #endif
