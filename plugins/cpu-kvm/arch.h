@@ -5,8 +5,6 @@
 
 #include "kvm.h"
 
-/* In create, without side effects: who serves the interrupt controllers. */
-void arch_choose(struct kvm *k);
 /* Before the first vCPU: interrupt controllers, CPU model. The VM is open. `arch_vm_fini` follows in any case. */
 int arch_vm_init(struct kvm *k, struct mt_error *err);
 void arch_vm_fini(struct kvm *k);
@@ -35,10 +33,9 @@ extern const struct mt_cpu_regs arch_regs;
 extern const struct mt_cpu_debug arch_debug;
 extern const struct mt_state_class arch_state;
 extern const struct mt_cpu_vector arch_vector;
-extern const struct mt_acpi_node arch_acpi;
-extern const struct mt_irq_sink arch_irq_sink;
-extern const struct mt_msi_target arch_msi_target;
 extern const struct mt_cpu_pins arch_pins;
 extern const struct mt_fdt_node arch_fdt;
+/* A role of a class that stands in for a device, or NULL. */
+const void *arch_role(const char *class_name, const char *id);
 
 #endif

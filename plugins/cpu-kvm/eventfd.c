@@ -48,30 +48,26 @@ static void write_give(void *self, const struct mt_write_match *match, int fd)
 	write_move(self, match, fd, KVM_IOEVENTFD_FLAG_DEASSIGN);
 }
 
-/* Lines. A number of an input is one of KVM's default routing, as for KVM_IRQ_LINE. */
+/* Lines: of KVM's interrupt controllers, which are instances of their own (x86/chip-*.c). */
 
-static int line_take(void *self, uint32_t input, int fd, int resample_fd)
+int irqfd_take(const struct kvm *k, uint32_t gsi, int fd, int resample_fd)
 {
-	const struct kvm *k = self;
-	struct kvm_irqfd e = { .fd = (uint32_t)fd, .gsi = input };
+	struct kvm_irqfd e = { .fd = (uint32_t)fd, .gsi = gsi };
 
-	if (k->vm_fd < 0 || !k->irqchip)
+	if (k->vm_fd < 0)
 		return MT_ENOTSUP;
 	if (resample_fd >= 0) {
 		e.flags = KVM_IRQFD_FLAG_RESAMPLE;
 		e.resamplefd = (uint32_t)resample_fd;
 	}
-	return code_of(k, "interrupt", input, vm_ioctl(k, KVM_IRQFD, &e));
+	return code_of(k, "interrupt", gsi, vm_ioctl(k, KVM_IRQFD, &e));
 }
 
-static void line_give(void *self, uint32_t input, int fd, int resample_fd)
+void irqfd_give(const struct kvm *k, uint32_t gsi, int fd)
 {
-	struct kvm_irqfd e = { .fd = (uint32_t)fd, .gsi = input, .flags = KVM_IRQFD_FLAG_DEASSIGN };
+	struct kvm_irqfd e = { .fd = (uint32_t)fd, .gsi = gsi, .flags = KVM_IRQFD_FLAG_DEASSIGN };
 
-	(void)resample_fd;
-	vm_ioctl(self, KVM_IRQFD, &e);
+	vm_ioctl(k, KVM_IRQFD, &e);
 }
 
-const struct mt_cpu_eventfd kvm_eventfd = {
-	.write_take = write_take, .write_give = write_give, .line_take = line_take, .line_give = line_give,
-};
+const struct mt_cpu_eventfd kvm_eventfd = { .write_take = write_take, .write_give = write_give };

@@ -30,6 +30,11 @@
 #include "ops.h"
 
 struct arch_vm;
+struct chip;
+
+/* Classes of this plugin that stand in for devices. */
+enum { CHIP_LAPIC, CHIP_IOAPIC, CHIP_PIC, CHIP_PIT, CHIPS };
+
 struct arch_vcpu;
 
 /* One slot of guest memory that KVM has been given. */
@@ -49,14 +54,15 @@ struct kvm {
 	const struct mt_log_host *log;
 	const struct mt_clock_host *clock;
 	const struct mt_loop_host *loop;
-	const struct mt_mmio_host *mmio;
 	const struct mt_msi_host *msi;
 	uint32_t vcpu_count;
 	int sys_fd, vm_fd;             /* -1: none */
 	size_t run_bytes;              /* of a vCPU's shared page */
+	struct chip *chips[CHIPS];     /* those that the machine file names and KVM serves; NULL: not */
 	bool irqchip;                  /* KVM serves the interrupt controllers, all of them */
 	bool lapics;                   /* the local APICs at least */
 	bool devices;                  /* devices serve those that KVM does not */
+	struct kvm_vcpu **vcpus;       /* by number; NULL: not made */
 
 	pthread_mutex_t lock;          /* of the slots */
 	_Atomic uint64_t generation;   /* of the view that the slots show; written under the lock */
@@ -111,8 +117,10 @@ int slot_tell(struct kvm *k, uint32_t index, uint64_t len_bytes);
 extern const struct mt_cpu_dirty kvm_dirty;
 int slot_collect(struct kvm *k, uint32_t index);
 
-/* eventfd.c */
+/* eventfd.c. An eventfd raises KVM's interrupt `gsi`. 0 or a negative code. */
 extern const struct mt_cpu_eventfd kvm_eventfd;
+int irqfd_take(const struct kvm *k, uint32_t gsi, int fd, int resample_fd);
+void irqfd_give(const struct kvm *k, uint32_t gsi, int fd);
 
 /* run.c */
 int vcpu_run(void *vcpu, const struct mt_run_params *params, struct mt_exit *exit);

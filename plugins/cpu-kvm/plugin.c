@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cpu-kvm: Linux KVM as an accelerator. Attaches the VM, its vCPUs and the run loop to the cpu kind of the kernel; with
- * irqchip = kernel the class is an interrupt controller and a target of messages too; with split it is the target
- * alone, and with split and user it takes vectors of devices.
- * [main], but for what run.c and irqchip.c say of themselves. Creation has no side effect: /dev/kvm is opened in
+ * cpu-kvm: Linux KVM as an accelerator. Attaches the VM, its vCPUs and the run loop to the cpu kind of the kernel; and
+ * the classes that stand in for devices which this host's KVM can serve.
+ * [main], but for what run.c says of itself. Creation has no side effect: /dev/kvm is opened in
  * realize.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "host.h"
 
@@ -15,12 +15,14 @@
 #define MT_NOTE_VENDOR   "mortise"
 #define MT_NOTE_LICENCE  "MIT"
 #define MT_NOTE_SUMMARY  "Linux KVM"
-#define MT_NOTE_REQUIRES "mortise.props/1 mortise.vcpu-host/1 mortise.mmio/1 mortise.loop/1 mortise.msi-host/1 " \
-			 "mortise.clock/1"
+#define MT_NOTE_REQUIRES \
+	"mortise.accelerator/1 mortise.clock/1 mortise.irq/1 mortise.loop/1 mortise.mmio/1 mortise.msi-host/1 " \
+	"mortise.props/1 mortise.vcpu-host/1 mortise.vector-host/1"
 #define MT_NOTE_OPTIONAL "mortise.log/1"
 #define MT_NOTE_CAPS     MT_CAP_FILES
 #define MT_NOTE_CLASSES(C) \
-	C(kvm, "cpu-kvm", MT_KIND_CPU, MT_CLASS_PARALLEL | MT_CLASS_NONDET, "Linux KVM", KVM_ROLES, KVM_PROPS)
+	C(kvm, "cpu-kvm", MT_KIND_CPU, MT_CLASS_PARALLEL | MT_CLASS_NONDET, "Linux KVM", KVM_ROLES, KVM_PROPS) \
+	KVM_STAND_INS(C)
 #include <mortise/note-emit.h>
 
 #include <util/error.h>
@@ -38,18 +40,20 @@ static int kvm_create(const struct mt_host *host, struct mt_inst *inst, uint32_t
 {
 	struct kvm *k = calloc(1, sizeof(*k));
 
-	if (!k)
+	if (k)
+		k->vcpus = calloc(vcpu_count, sizeof(struct kvm_vcpu *));
+	if (!k || !k->vcpus) {
+		free(k);
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	}
 	k->inst = inst;
 	k->vcpu_count = vcpu_count;
 	k->props = host->get_interface(host, MT_IFACE_PROPS);
 	k->host = host->get_interface(host, MT_IFACE_VCPU_HOST);
-	k->mmio = host->get_interface(host, MT_IFACE_MMIO);
 	k->loop = host->get_interface(host, MT_IFACE_LOOP);
 	k->log = host->get_interface(host, MT_IFACE_LOG);
 	k->clock = host->get_interface(host, MT_IFACE_CLOCK);
 	k->msi = host->get_interface(host, MT_IFACE_MSI_HOST);
-	arch_choose(k);
 	k->sys_fd = k->vm_fd = -1;
 	pthread_mutex_init(&k->lock, NULL);
 	*self = k;
@@ -76,6 +80,7 @@ static void kvm_destroy(void *self)
 
 	vm_close(k);
 	pthread_mutex_destroy(&k->lock);
+	free(k->vcpus);
 	free(k);
 }
 
@@ -84,6 +89,7 @@ static void kvm_vcpu_destroy(void *vcpu)
 	struct kvm_vcpu *v = vcpu;
 
 	vcpu_close(v);
+	v->kvm->vcpus[v->index] = NULL;
 	free(v);
 }
 
@@ -103,6 +109,7 @@ static int kvm_vcpu_create(void *self, uint32_t index, struct mt_vcpu *handle, v
 		kvm_vcpu_destroy(v);
 		return code;
 	}
+	v->kvm->vcpus[index] = v;
 	*vcpu = v;
 	return 0;
 }
@@ -130,7 +137,24 @@ static const struct mt_cpu_class kvm_class = {
 
 #include <util/entry.h>
 
-MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_CPU, &kvm_class },
-		       { MT_IFACE_CPU_DIRTY, &kvm_dirty },
-		       { MT_IFACE_CPU_EVENTFD, &kvm_eventfd },
-		       KVM_INTERFACES)
+static const struct mt_role kvm_roles[] = {
+	{ MT_IFACE_CPU, &kvm_class },
+	{ MT_IFACE_CPU_DIRTY, &kvm_dirty },
+	{ MT_IFACE_CPU_EVENTFD, &kvm_eventfd },
+	KVM_INTERFACES
+};
+
+static const void *get_class(const char *class_name, const char *id)
+{
+	if (strcmp(class_name, MT_NOTE_NAME))
+		return arch_role(class_name, id);
+	return mt_role_find(kvm_roles, sizeof(kvm_roles) / sizeof(kvm_roles[0]), id);
+}
+
+static const struct mt_plugin plugin = { sizeof(plugin), MT_ABI_MAJOR, get_class };
+
+const struct mt_plugin *mortise_plugin_entry(const struct mt_host *host, struct mt_error *err)
+{
+	(void)host, (void)err;
+	return &plugin;
+}

@@ -6,6 +6,7 @@
 /* against a host without /dev/kvm */
 #define KVM_REMEDY "the CPU must have the hypervisor extension; load the module (modprobe kvm)"
 #define KVM_ROLES "arch/riscv64"
+#define KVM_STAND_INS(C)               /* interrupt controllers are devices */
 #define KVM_PROPS(P, c) \
 	P(c, count, "count", MT_PROP_INT, "1", "1..1024", "", 0, "number of vCPUs")
 

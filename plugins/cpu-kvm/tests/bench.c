@@ -71,10 +71,14 @@ int bench_up(void)
 
 	if (code == 0)
 		code = b.cls->create(&host, fake_inst(b.f), b.count, &b.self, &b.err);
+	if (code == 0 && bench_devices.create)
+		code = bench_devices.create();
 	if (code == 0)
 		code = b.cls->realize(b.self, &b.err);
 	for (uint32_t i = 0; code == 0 && i < b.count; i++)
 		code = b.cls->vcpu_create(b.self, i, handle, &b.vcpu[i], &b.err);
+	if (code == 0 && bench_devices.realize)
+		code = bench_devices.realize();
 	for (uint32_t i = 0; code == 0 && i < b.count; i++)
 		b.cls->vcpu_reset(b.vcpu[i], MT_RESET_COLD);
 	return code;
@@ -82,6 +86,8 @@ int bench_up(void)
 
 void bench_down(void)
 {
+	if (bench_devices.end)
+		bench_devices.end();
 	for (uint32_t i = 0; i < SHIM_VCPUS; i++)
 		if (b.vcpu[i])
 			b.cls->vcpu_destroy(b.vcpu[i]);

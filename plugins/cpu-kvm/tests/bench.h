@@ -40,6 +40,8 @@ extern struct access seen;
 
 void bench_new(uint32_t count);                 /* fake_prop between these two */
 int bench_up(void);                             /* create, realize, vCPUs, cold reset; a negative code with b.err */
+/* Devices of the accelerator's file, which come with it: of who brings the KVM of the tests. NULL: none. */
+extern const struct bench_devices { int (*create)(void), (*realize)(void); void (*end)(void); } bench_devices;
 void bench_down(void);
 int bench_run_view(uint32_t vcpu, const struct mt_flat_view *view);
 int bench_run(uint32_t vcpu);                   /* with RAM of 1 MiB at 0, ROM at 0xf0000, registers, ports 0x3f8 */

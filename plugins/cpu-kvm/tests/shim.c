@@ -223,7 +223,7 @@ static int split_enable(const struct kvm_enable_cap *cap)
 
 static int routes_set(const struct kvm_irq_routing *r)
 {
-	if (!shim.split || r->nr > 256 || r->flags)
+	if (!(shim.split || shim.irqchip) || r->nr > ROUTES || r->flags)
 		return -EINVAL;
 	memcpy(shim.routes, r->entries, r->nr * sizeof(r->entries[0]));
 	shim.route_count = r->nr;

@@ -9,10 +9,11 @@
 #include <pthread.h>
 
 #include "bench.h"
-#include "x86/x86.h"
+#include "x86/chips.h"
 
 #define SHIM_SLOTS 64u
 #define SHIM_RUN_BYTES 12288u
+#define ROUTES 512u
 
 struct shim_vcpu {
 	uint32_t index;
@@ -49,10 +50,10 @@ struct shim {
 	bool irqchip, pit;
 	uint32_t split_pins;           /* set aside for ends of levels; 0: none */
 	bool split;
-	struct kvm_irq_routing_entry routes[256];
+	struct kvm_irq_routing_entry routes[ROUTES];
 	uint32_t route_count, route_changes;
 	bool route_before_message;     /* the last message was in the table when it came */
-	uint32_t lines[24], msi_count;
+	uint32_t lines[64], msi_count;
 	struct kvm_msi msi;
 	struct kvm_ioeventfd ioeventfd;        /* the last, and how many there are */
 	struct kvm_irqfd irqfd;
@@ -66,5 +67,13 @@ extern struct shim shim;
 
 void shim_start(void);
 void shim_stop(void);
+
+/* The devices of a PC that the setting has KVM serve: lapic, ioapic, pic, pit. pc.c. */
+extern struct fake *bench_chips[CHIPS];
+struct fake *bench_chip(uint32_t which);        /* before bench_up: makes it, for its properties */
+void bench_without(uint32_t which);             /* before bench_up: leaves it out */
+void *chip_self(uint32_t which);
+struct fake_state *chip_saved(uint32_t which);  /* NULL with b.err */
+int chip_loaded(uint32_t which, struct fake_state *s);
 
 #endif

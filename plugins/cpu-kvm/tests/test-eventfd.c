@@ -5,7 +5,7 @@
 
 #include "shim.h"
 
-static const struct mt_cpu_eventfd *eventfd;
+static const struct mt_cpu_eventfd *eventfd, *ioapic, *pic;
 
 static void start_with(const char *irqchip)
 {
@@ -14,6 +14,17 @@ static void start_with(const char *irqchip)
 	fake_prop(b.f, "irqchip", irqchip);
 	eventfd = fake_role(b.f, MT_IFACE_CPU_EVENTFD);
 	ck_assert_msg(bench_up() == 0, "%s", b.err.message);
+	ck_assert_ptr_null(eventfd->line_take);
+	if (!bench_chips[CHIP_IOAPIC])
+		return;
+	ioapic = fake_role(bench_chips[CHIP_IOAPIC], MT_IFACE_CPU_EVENTFD);
+	pic = fake_role(bench_chips[CHIP_PIC], MT_IFACE_CPU_EVENTFD);
+	ck_assert_ptr_null(ioapic->write_take);
+}
+
+static int line_take(uint32_t input, int fd, int resample_fd)
+{
+	return ioapic->line_take(chip_self(CHIP_IOAPIC), input, fd, resample_fd);
 }
 
 static void start(void)
@@ -58,29 +69,34 @@ END_TEST
 
 START_TEST(lines)
 {
-	ck_assert_int_eq(eventfd->line_take(b.self, 5, 20, -1), 0);
+	ck_assert_int_eq(line_take(16, 20, -1), 0);
 	ck_assert_uint_eq(shim.irqfd.fd, 20);
-	ck_assert_uint_eq(shim.irqfd.gsi, 5);
+	ck_assert_uint_eq(shim.irqfd.gsi, routes_gsi_ioapic(16));
 	ck_assert_uint_eq(shim.irqfd.flags, 0);
-	ck_assert_int_eq(eventfd->line_take(b.self, 16, 22, 23), 0);
+	ck_assert_int_eq(line_take(17, 22, 23), 0);
 	ck_assert_uint_eq(shim.irqfd.flags, KVM_IRQFD_FLAG_RESAMPLE);
 	ck_assert_uint_eq(shim.irqfd.resamplefd, 23);
 	ck_assert_int_eq(shim.irqfds, 2);
-	eventfd->line_give(b.self, 16, 22, 23);
+	ioapic->line_give(chip_self(CHIP_IOAPIC), 17, 22, 23);
 	ck_assert_uint_eq(shim.irqfd.flags, KVM_IRQFD_FLAG_DEASSIGN);
-	ck_assert_uint_eq(shim.irqfd.gsi, 16);
+	ck_assert_uint_eq(shim.irqfd.gsi, routes_gsi_ioapic(17));
+	ck_assert_int_eq(shim.irqfds, 1);
+	/* the 8259A follows the inputs of the ISA bus, which KVM does not know */
+	ck_assert_int_eq(line_take(5, 24, -1), MT_ENOTSUP);
+	ck_assert_int_eq(pic->line_take(chip_self(CHIP_PIC), 5, 24, -1), 0);
+	ck_assert_uint_eq(shim.irqfd.gsi, routes_gsi_pic(5));
+	pic->line_give(chip_self(CHIP_PIC), 5, 24, -1);
+	ck_assert_uint_eq(shim.irqfd.flags, KVM_IRQFD_FLAG_DEASSIGN);
 	ck_assert_int_eq(shim.irqfds, 1);
 }
 END_TEST
 
-START_TEST(lines_are_of_kvms_controllers)
+START_TEST(writes_with_controllers_of_devices)
 {
 	struct mt_write_match match = { .size = sizeof(match), .gpa = 0x40003004, .width = 4 };
 
 	stop();
 	start_with("user");
-	ck_assert_int_eq(eventfd->line_take(b.self, 5, 20, -1), MT_ENOTSUP);
-	ck_assert_int_eq(shim.irqfds, 0);
 	ck_assert_int_eq(eventfd->write_take(b.self, &match, 20), 0);
 }
 END_TEST
@@ -96,7 +112,7 @@ START_TEST(refusals)
 		shim.fail_request = KVM_IOEVENTFD;
 		ck_assert_int_eq(eventfd->write_take(b.self, &match, 20), MT_EHOST);
 		shim.fail_request = KVM_IRQFD;
-		ck_assert_int_eq(eventfd->line_take(b.self, 5, 20, -1), MT_EHOST);
+		ck_assert_int_eq(line_take(20, 20, -1), MT_EHOST);
 	}
 	ck_assert_int_eq(shim.ioeventfds + shim.irqfds, 0);
 }
@@ -111,12 +127,12 @@ START_TEST(without_a_machine)
 	b.vcpu[0] = NULL;
 	b.cls->unrealize(b.self);
 	ck_assert_int_eq(eventfd->write_take(b.self, &match, 20), MT_ENOTSUP);
-	ck_assert_int_eq(eventfd->line_take(b.self, 5, 20, -1), MT_ENOTSUP);
+	ck_assert_int_eq(line_take(20, 20, -1), MT_ENOTSUP);
 	ck_assert_int_eq(shim.ioeventfds + shim.irqfds, 0);
 }
 END_TEST
 
 int main(void)
 {
-	CHECK_RUN("kvm-eventfd", start, stop, writes, lines, lines_are_of_kvms_controllers, refusals, without_a_machine);
+	CHECK_RUN("kvm-eventfd", start, stop, writes, lines, writes_with_controllers_of_devices, refusals, without_a_machine);
 }

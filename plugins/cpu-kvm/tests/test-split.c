@@ -85,27 +85,34 @@ static int leave(struct shim_vcpu *v)
 
 static uint32_t message(uint32_t dest, uint32_t data)
 {
-	const struct mt_region_desc *d = fake_region(b.f, 0);
+	const struct mt_region_desc *d = fake_region(bench_chips[CHIP_LAPIC], 0);
 	struct mt_access a = { .offset = dest << 12, .width = 4, .vcpu = MT_VCPU_NONE };
 
-	return d->ops->write(b.self, &a, data);
+	return d->ops->write(chip_self(CHIP_LAPIC), &a, data);
 }
 
 /* Being made */
 
 START_TEST(what_is_made)
 {
-	const struct mt_irq_sink *sink = fake_role(b.f, MT_IFACE_IRQ_SINK);
-	const struct mt_msi_target *target = fake_role(b.f, MT_IFACE_MSI_TARGET);
+	const struct mt_irq_sink *sink = fake_role(bench_chips[CHIP_LAPIC], MT_IFACE_IRQ_SINK);
+	const struct mt_msi_target *target = fake_role(bench_chips[CHIP_LAPIC], MT_IFACE_MSI_TARGET);
 	struct mt_msi_window w = { .size = sizeof(w) };
 	struct mt_acpi said;
+	void *self = chip_self(CHIP_LAPIC);
 
 	ck_assert(!shim.irqchip && !shim.pit);
 	ck_assert_uint_eq(shim.split_pins, SPLIT_PINS);
-	ck_assert_uint_eq(sink->input_count(b.self), 0);
-	ck_assert_int_eq(target->window(b.self, &w), 0);
+	ck_assert_uint_eq(sink->input_count(self), 0);
+	ck_assert_int_eq(target->window(self, &w), 0);
 	ck_assert_uint_eq(w.gpa, 0xfee00000);
-	ck_assert_str_eq(fake_acpi_of(fake_role(b.f, MT_IFACE_ACPI_NODE), b.self, &said), "cpu 0 apic 0\ncpu 1 apic 1\n");
+	ck_assert_str_eq(fake_acpi_of(fake_role(bench_chips[CHIP_LAPIC], MT_IFACE_ACPI_NODE), self, &said),
+			 "cpu 0 apic 0\ncpu 1 apic 1\n");
+	/* the 8259A behind it interrupts the first vCPU */
+	ck_assert(fake_vector_bound(bench_chips[CHIP_LAPIC], 0) && !fake_vector_bound(bench_chips[CHIP_LAPIC], 1));
+	fake_vector_source_set(bench_chips[CHIP_LAPIC], 1);
+	ck_assert_uint_eq(fake_vector_request(bench_chips[CHIP_LAPIC], 0), 1);
+	ck_assert_int_eq(fake_vector_acknowledge(bench_chips[CHIP_LAPIC], 0), MT_VECTOR_NONE);
 	/* IA32_APIC_BASE is KVM's */
 	ck_assert_uint_eq(shim.vcpus[0].whole->sregs.apic_base, 0);
 }
@@ -145,7 +152,7 @@ static void cannot_be_made(unsigned long missing, const char *words)
 START_TEST(hosts_without)
 {
 	cannot_be_made(KVM_CAP_SPLIT_IRQCHIP, "no local APICs without the other controllers");
-	cannot_be_made(KVM_CAP_IRQ_ROUTING, "no local APICs without the other controllers");
+	cannot_be_made(KVM_CAP_IRQ_ROUTING, "no interrupt controllers");
 	cannot_be_made(KVM_CAP_SIGNAL_MSI, "no interrupt controllers");
 	cannot_be_made(0, "cannot make the local APICs");
 }
@@ -205,7 +212,7 @@ START_TEST(ends_are_told)
 	message(0, LEVEL | 0x51);
 	shim.guest = ends_51;
 	run_to(0, MT_EXIT_KICKED);
-	ck_assert_uint_eq(fake_eois(b.f, &vector), 1);
+	ck_assert_uint_eq(fake_eois(bench_chips[CHIP_LAPIC], &vector), 1);
 	ck_assert_uint_eq(vector, 0x51);
 }
 END_TEST
@@ -290,9 +297,9 @@ static struct fake_state *saved(uint32_t vcpu)
 	return s;
 }
 
-static int loaded(uint32_t vcpu, struct fake_state *s, uint32_t version)
+static int loaded(uint32_t vcpu, struct fake_state *s)
 {
-	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, version, &b.err);
+	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, b.state->version, &b.err);
 }
 
 static uint64_t field(struct fake_state *s, const char *name)
@@ -335,13 +342,13 @@ START_TEST(a_vector_is_given_again_after_a_load)
 	run_to(0, MT_EXIT_KICKED);
 	first = saved(0);
 	again();
-	ck_assert_msg(loaded(0, first, 2) == 0, "%s", b.err.message);
+	ck_assert_msg(loaded(0, first) == 0, "%s", b.err.message);
 	ck_assert_int_eq(shim.vcpus[0].stash, 0x30);
 	second = saved(0);
 	differs = fake_state_differs(first, second);
 	ck_assert_msg(!differs, "%s", differs);
 	/* KVM has one already */
-	ck_assert_int_lt(loaded(0, first, 2), 0);
+	ck_assert_int_lt(loaded(0, first), 0);
 	ck_assert_msg(strstr(b.err.message, "does not take the waiting interrupt of the snapshot: File exists"), "%s",
 		      b.err.message);
 	fake_state_free(first);
@@ -404,27 +411,30 @@ static bool is_routed(uint32_t address, uint32_t data)
 /* The table is in no state: what the local APICs have still to end makes it anew, and all else has ended. */
 START_TEST(levels_of_a_snapshot_end_too)
 {
-	struct fake_state *first[2], *second;
+	struct fake_state *first[2], *second, *lapics;
 	const char *differs;
 
 	shim.guest = leave;
 	disturb(&shim.vcpus[1].whole->lapic);
+	lapics = chip_saved(CHIP_LAPIC);
 	first[0] = saved(0);
 	first[1] = saved(1);
 	again();
+	ck_assert_msg(chip_loaded(CHIP_LAPIC, lapics) == 0, "%s", b.err.message);
 	for (uint32_t i = 0; i < 2; i++)
-		ck_assert_msg(loaded(i, first[i], 2) == 0, "%s", b.err.message);
+		ck_assert_msg(loaded(i, first[i]) == 0, "%s", b.err.message);
 	ck_assert_uint_eq(shim.route_count, 2);
 	ck_assert(is_routed(0xfee01000, LEVEL | 0x51) && is_routed(0xfee01000, LEVEL | 0x72));
 	second = saved(1);
 	differs = fake_state_differs(first[1], second);
 	ck_assert_msg(!differs, "%s", differs);
-	ck_assert_uint_eq(fake_eois(b.f, NULL), 0);
+	ck_assert_uint_eq(fake_eois(bench_chips[CHIP_LAPIC], NULL), 0);
 	shim.guest = leave;
 	run_to(1, MT_EXIT_KICKED);
-	ck_assert_uint_eq(fake_eois(b.f, NULL), 254);
+	ck_assert_uint_eq(fake_eois(bench_chips[CHIP_LAPIC], NULL), 254);
 	run_to(1, MT_EXIT_KICKED);
-	ck_assert_uint_eq(fake_eois(b.f, NULL), 254);
+	ck_assert_uint_eq(fake_eois(bench_chips[CHIP_LAPIC], NULL), 254);
+	fake_state_free(lapics);
 	fake_state_free(first[0]);
 	fake_state_free(first[1]);
 	fake_state_free(second);
@@ -433,30 +443,19 @@ END_TEST
 
 START_TEST(table_that_kvm_refuses_after_a_load)
 {
-	struct fake_state *s;
+	struct fake_state *s, *lapics;
 
 	disturb(&shim.vcpus[1].whole->lapic);
+	lapics = chip_saved(CHIP_LAPIC);
 	s = saved(1);
 	again();
+	ck_assert_msg(chip_loaded(CHIP_LAPIC, lapics) == 0, "%s", b.err.message);
+	fake_state_free(lapics);
 	shim.fail_request = KVM_SET_GSI_ROUTING;
 	shim.fail_error = -EINVAL;
-	ck_assert_int_lt(loaded(1, s, 2), 0);
+	ck_assert_int_lt(loaded(1, s), 0);
 	ck_assert_msg(strstr(b.err.message, "does not take the level-triggered interrupts of the snapshot"), "%s",
 		      b.err.message);
-	fake_state_free(s);
-}
-END_TEST
-
-/* Version 1 has no vector that waits. */
-START_TEST(state_of_version_1)
-{
-	struct fake_state *s = saved(0);
-
-	fake_state_remove(s, fake_state_find(s, "extint"));
-	ck_assert_int_lt(loaded(0, s, 2), 0);
-	again();
-	ck_assert_msg(loaded(0, s, 1) == 0, "%s %s", fake_state_refused(s), b.err.message);
-	ck_assert_int_eq(shim.vcpus[0].stash, -1);
 	fake_state_free(s);
 }
 END_TEST
@@ -466,14 +465,14 @@ START_TEST(state_is_not_trusted)
 	struct fake_state *s = saved(0);
 
 	fake_state_set(s, fake_state_find(s, "extint"), 0, 257);
-	ck_assert_int_lt(loaded(0, s, 2), 0);
+	ck_assert_int_lt(loaded(0, s), 0);
 	ck_assert_ptr_nonnull(strstr(fake_state_refused(s), "extint"));
 	fake_state_set(s, fake_state_find(s, "extint"), 0, 0x31);
 	stop();
 	shim_start();
 	bench_new(1);
 	ck_assert_msg(bench_up() == 0, "%s", b.err.message);
-	ck_assert_int_lt(loaded(0, s, 2), 0);
+	ck_assert_int_lt(loaded(0, s), 0);
 	ck_assert_ptr_nonnull(strstr(fake_state_refused(s), "only irqchip = split"));
 	fake_state_free(s);
 }
@@ -485,5 +484,5 @@ int main(void)
 		  a_level_is_entered_before_it_is_sent, ends_are_told, more_than_the_table_holds,
 		  messages_that_cannot_be_sent, a_vector_is_kept_until_it_is_taken,
 		  a_vector_is_given_again_after_a_load, events, calls_that_fail, levels_of_a_snapshot_end_too,
-		  table_that_kvm_refuses_after_a_load, state_of_version_1, state_is_not_trusted);
+		  table_that_kvm_refuses_after_a_load, state_is_not_trusted);
 }

@@ -4,7 +4,6 @@
  * debugging, interrupts, reset, state.
  */
 #include <errno.h>
-#include <fake/acpi.h>
 #include <fake/check-run.h>
 #include <string.h>
 
@@ -383,56 +382,6 @@ START_TEST(msr_that_cannot_be_written)
 }
 END_TEST
 
-/* Interrupts */
-
-/* KVM's own are told of; those of devices by the devices. */
-START_TEST(acpi)
-{
-	const struct mt_acpi_node *node;
-	struct mt_acpi said;
-
-	bench_down();
-	bench_new(2);
-	node = fake_role(b.f, MT_IFACE_ACPI_NODE);
-	up();
-	ck_assert_str_eq(fake_acpi_of(node, b.self, &said),
-			 "cpu 0 apic 0\ncpu 1 apic 1\nioapic 0 at fec00000 from 0\npic\n");
-	bench_down();
-	bench_new(2);
-	fake_prop(b.f, "irqchip", "user");
-	up();
-	ck_assert_str_eq(fake_acpi_of(node, b.self, &said), "");
-}
-END_TEST
-
-START_TEST(lines_and_messages)
-{
-	const struct mt_irq_sink *sink;
-	const struct mt_msi_target *target;
-	struct mt_msi_window w = { .size = sizeof(w) };
-
-	up();
-	sink = fake_role(b.f, MT_IFACE_IRQ_SINK);
-	target = fake_role(b.f, MT_IFACE_MSI_TARGET);
-	ck_assert_uint_eq(sink->input_count(b.self), 24);
-	sink->input_set(b.self, 4, 1);
-	ck_assert_uint_eq(shim.lines[4], 1);
-	sink->input_set(b.self, 4, 0);
-	ck_assert_uint_eq(shim.lines[4], 0);
-	ck_assert_int_eq(target->window(b.self, &w), 0);
-	ck_assert_uint_eq(w.gpa, 0xfee00000);
-	ck_assert_uint_eq(fake_region_count(b.f), 1);
-	const struct mt_region_desc *d = fake_region(b.f, 0);
-	struct mt_access a = { .offset = 0x1000, .width = 4, .vcpu = MT_VCPU_NONE };
-	ck_assert_uint_eq(d->ops->write(b.self, &a, 0x4041), MT_BUS_OK);
-	ck_assert_uint_eq(shim.msi.address_lo, 0xfee01000);
-	ck_assert_uint_eq(shim.msi.data, 0x4041);
-	shim.fail_request = KVM_SIGNAL_MSI;
-	shim.fail_error = -EINVAL;
-	ck_assert_uint_eq(d->ops->write(b.self, &a, 1), MT_BUS_DEVICE);
-}
-END_TEST
-
 /* Debugging */
 
 static int debug_exit(struct shim_vcpu *v)
@@ -530,7 +479,7 @@ static struct fake_state *saved(uint32_t vcpu)
 
 static int loaded(uint32_t vcpu, struct fake_state *s)
 {
-	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, 2, &b.err);
+	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, b.state->version, &b.err);
 }
 
 static void disturb(struct whole *w)
@@ -548,7 +497,6 @@ static void disturb(struct whole *w)
 	w->debug.db[2] = 0xdeadbeef;
 	w->msr[3].data = 0xffffffff81000000;
 	memset(w->xsave, 0x3c, 576);
-	memset(w->lapic.regs, 0x1d, sizeof(w->lapic.regs));
 }
 
 START_TEST(state_goes_round)
@@ -559,8 +507,6 @@ START_TEST(state_goes_round)
 	b.count = 2;
 	up();
 	disturb(shim.vcpus[0].whole);
-	shim.chips.ioapic.chip.dummy[9] = 0x77;
-	shim.chips.pit.channels[0].count = 11932;
 	a = saved(0);
 	bench_down();
 	shim_stop();
@@ -570,7 +516,6 @@ START_TEST(state_goes_round)
 	ck_assert_msg(loaded(0, a) == 0, "%s %s", fake_state_refused(a), b.err.message);
 	ck_assert_ptr_null(fake_state_left(a));
 	ck_assert_uint_eq(shim.vcpus[0].whole->sregs.cr3, 0x123000);
-	ck_assert_uint_eq(shim.chips.pit.channels[0].count, 11932);
 	/* the counter of the host has gone on, the guest's has not */
 	c = saved(0);
 	differs = fake_state_differs(a, c);
@@ -643,6 +588,6 @@ int main(void)
 		  interrupted_creation_is_tried_again, counter_at_another_rate, model_host, model_base, model_of_a_level,
 		  model_beyond_the_host, features_that_are_not, what_kvm_forces_is_told, each_vcpu_has_its_number,
 		  without_controllers_no_apic, registers, every_register_keeps_what_it_is_given,
-		  registers_that_kvm_refuses, reset_is_power_on, msr_that_cannot_be_written, lines_and_messages, acpi,
+		  registers_that_kvm_refuses, reset_is_power_on, msr_that_cannot_be_written,
 		  points, steps, addresses_and_description, state_goes_round, state_is_not_trusted, state_of_another_cpu);
 }

@@ -530,7 +530,8 @@ static struct fake_state *saved(uint32_t vcpu)
 
 static void load(uint32_t vcpu, struct fake_state *s)
 {
-	ck_assert_msg(b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, 2, &b.err) == 0, "%s %s",
+	ck_assert_msg(b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, b.state->version, &b.err) == 0,
+		      "%s %s",
 		      fake_state_refused(s), b.err.message);
 }
 
@@ -580,7 +581,7 @@ START_TEST(events_are_saved)
 	ck_assert_uint_eq(fake_state_get(s, fake_state_find(s, "run_state"), 0), KVM_MP_STATE_RUNNABLE);
 	ck_assert_uint_eq(fake_state_get(s, fake_state_find(s, "rip"), 0), 0);
 	fake_state_set(s, fake_state_find(s, "run_state"), 0, KVM_MP_STATE_SIPI_RECEIVED);
-	ck_assert_int_lt(b.state->load(b.vcpu[1], fake_state_in(s), &fake_state_reader, 2, &b.err), 0);
+	ck_assert_int_lt(b.state->load(b.vcpu[1], fake_state_in(s), &fake_state_reader, b.state->version, &b.err), 0);
 	ck_assert_ptr_nonnull(strstr(fake_state_refused(s), "run_state"));
 	fake_state_free(s);
 }

@@ -43,28 +43,10 @@ static int abilities_learn(struct kvm *k, struct mt_error *err)
 	if (a->xsave_bytes > XSAVE_MAX || !vm_capability(k, KVM_CAP_XSAVE) || !vm_capability(k, KVM_CAP_VCPU_EVENTS))
 		return mt_error_set(err, MT_EHOST, "plugin", "KVM of this host does not give away the state of its vCPUs");
 	if (k->lapics && !(vm_capability(k, KVM_CAP_IRQCHIP) && vm_capability(k, KVM_CAP_PIT2) &&
-			   vm_capability(k, KVM_CAP_SIGNAL_MSI) && vm_capability(k, KVM_CAP_MP_STATE)))
+			   vm_capability(k, KVM_CAP_IRQ_ROUTING) && vm_capability(k, KVM_CAP_SIGNAL_MSI) &&
+			   vm_capability(k, KVM_CAP_MP_STATE)))
 		return mt_error_set(err, MT_EHOST, "irqchip", "KVM of this host has no interrupt controllers");
 	return 0;
-}
-
-static int irqchip_check(const struct kvm *k, struct mt_error *err)
-{
-	if (k->irqchip || k->devices || k->vcpu_count == 1)
-		return 0;
-	mt_error_set(err, MT_EINVAL, "irqchip", "%u vCPUs have no way to start each other without interrupt controllers",
-		     k->vcpu_count);
-	mt_error_hint(err, "set irqchip = kernel, split or user, or count = 1");
-	return MT_EINVAL;
-}
-
-void arch_choose(struct kvm *k)
-{
-	const char *irqchip = k->props->get_str(k->inst, "irqchip");
-
-	k->irqchip = !strcmp(irqchip, "kernel");
-	k->lapics = k->irqchip || !strcmp(irqchip, "split");
-	k->devices = !strcmp(irqchip, "split") || !strcmp(irqchip, "user");
 }
 
 int arch_vm_init(struct kvm *k, struct mt_error *err)
@@ -76,7 +58,7 @@ int arch_vm_init(struct kvm *k, struct mt_error *err)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	split_init(&k->arch->split);
 	k->arch->reset_on_triple_fault = !strcmp(k->props->get_str(k->inst, "triple-fault"), "reset");
-	code = irqchip_check(k, err);
+	code = chips_choose(k, err);
 	if (code == 0)
 		code = abilities_learn(k, err);
 	if (code == 0)
@@ -85,8 +67,6 @@ int arch_vm_init(struct kvm *k, struct mt_error *err)
 		code = irqchip_create(k, err);
 	if (code == 0)
 		code = cpuid_choose(k, err);
-	if (code == 0)
-		code = irqchip_region(k, err);
 	if (code == 0 && k->irqchip && chips_get(k, &k->arch->first) < 0)
 		code = mt_error_set(err, MT_EIO, "irqchip", "KVM does not tell the state of its interrupt controllers");
 	return code;
@@ -138,6 +118,7 @@ int arch_vcpu_init(struct kvm_vcpu *v, struct mt_error *err)
 	if (code < 0)
 		return code;
 	code = whole_get(v, v->arch->first, &what);
+	v->arch->lapic = v->arch->first->lapic;
 	vector_apic_base(v);
 	return code < 0 ? mt_error_set(err, MT_EIO, NULL, "KVM does not tell the %s of a vCPU: %s", what,
 				       strerror(-code)) : 0;

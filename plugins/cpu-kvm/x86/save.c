@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A vCPU in a snapshot: schema "x86-64-cpu". [main], while it stands. With the first vCPU go the machine's interrupt
- * controllers and timer, when KVM serves them.
+ * A vCPU in a snapshot: schema "x86-64-cpu". [main], while it stands. Interrupt controllers are saved by their own
+ * instances, whoever serves them; a local APIC of KVM's that was loaded waits in arch_vcpu for the registers.
  *
- * The schema is the CPU's and not KVM's: registers by their architectural names and layouts (XSAVE area, local APIC
- * page, attributes of segments as in VMX). Of the controllers' insides KVM's own structures are kept, as bytes.
+ * The schema is the CPU's and not KVM's: registers by their architectural names and layouts (XSAVE area, attributes of
+ * segments as in VMX).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +13,8 @@
 #include <util/state.h>
 
 #include "x86.h"
+
+#define APIC_BASE_X2APIC (1u << 10)        /* IA32_APIC_BASE: EXTD */
 
 struct saved_segment {
 	uint64_t base;
@@ -73,7 +75,7 @@ static const struct mt_state_field saved_fields[] = {
 	FLAG(nmi), FLAG(nmi_pending), FLAG(nmi_masked), FLAG(smm), FLAG(smm_pending), FLAG(smm_inside_nmi),
 	FLAG(smi_latched_init), FLAG(triple_fault),
 	MT_STATE_VAR(struct saved, sipi_vector, UINT32_MAX), MT_STATE_VAR(struct saved, event_flags, 0x3f),
-	MT_STATE_SINCE(struct saved, extint, 2, 256),
+	MT_STATE_VAR(struct saved, extint, 256),
 };
 static const struct mt_state_table saved_table = MT_STATE_TABLE(struct saved, saved_fields);
 
@@ -191,24 +193,6 @@ static void msrs_save(const struct whole *w, struct mt_state_out *out, const str
 	wr->put(out, "msr.value", MT_STATE_U64, 0, value, w->msr_count);
 }
 
-static int chips_save(struct kvm *k, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
-{
-	struct chips c;
-
-	if (chips_get(k, &c) < 0)
-		return mt_error_set(err, MT_EIO, NULL, "KVM does not tell the state of its interrupt controllers");
-	/* times of this host: KVM makes them anew when it is given the rest */
-	for (int i = 0; i < 3; i++)
-		c.pit.channels[i].count_load_time = 0;
-	w->begin(out, "chips", 0);
-	w->put(out, "pic.first", MT_STATE_BYTES, 0, &c.pic[0].chip.pic, sizeof(c.pic[0].chip.pic));
-	w->put(out, "pic.second", MT_STATE_BYTES, 0, &c.pic[1].chip.pic, sizeof(c.pic[1].chip.pic));
-	w->put(out, "ioapic", MT_STATE_BYTES, 0, &c.ioapic.chip.ioapic, sizeof(c.ioapic.chip.ioapic));
-	w->put(out, "pit", MT_STATE_BYTES, 0, &c.pit, sizeof(c.pit));
-	w->end(out);
-	return 0;
-}
-
 static int whole_know(struct kvm_vcpu *v, struct whole *w, struct mt_error *err)
 {
 	const char *what = "changed registers";
@@ -249,10 +233,6 @@ static int state_save(void *vcpu, struct mt_state_out *out, const struct mt_stat
 		mt_state_save(out, wr, &saved_table, &saved);
 		wr->put(out, "xsave", MT_STATE_BYTES, 0, w->xsave, k->arch->xsave_bytes);
 		msrs_save(w, out, wr);
-		if (k->lapics)
-			wr->put(out, "lapic", MT_STATE_BYTES, 0, w->lapic.regs, sizeof(w->lapic.regs));
-		if (k->irqchip && v->index == 0)
-			code = chips_save(k, out, wr, err);
 	}
 	free(w);
 	return code;
@@ -299,25 +279,8 @@ static int xsave_load(struct kvm *k, struct whole *w, struct mt_state_in *in, co
 	return r->get(in, "xsave", MT_STATE_BYTES, w->xsave, count);
 }
 
-static int chips_load(struct chips *c, struct mt_state_in *in, const struct mt_state_reader *r)
-{
-	int code = r->begin(in, "chips", 0);
-
-	if (code < 0)
-		return code;
-	code = r->get(in, "pic.first", MT_STATE_BYTES, &c->pic[0].chip.pic, sizeof(c->pic[0].chip.pic));
-	if (code == 0)
-		code = r->get(in, "pic.second", MT_STATE_BYTES, &c->pic[1].chip.pic, sizeof(c->pic[1].chip.pic));
-	if (code == 0)
-		code = r->get(in, "ioapic", MT_STATE_BYTES, &c->ioapic.chip.ioapic, sizeof(c->ioapic.chip.ioapic));
-	if (code == 0)
-		code = r->get(in, "pit", MT_STATE_BYTES, &c->pit, sizeof(c->pit));
-	r->end(in);
-	return code;
-}
-
-static int whole_load(struct kvm_vcpu *v, struct whole *w, struct chips *chips, struct mt_state_in *in,
-		      const struct mt_state_reader *r, uint32_t version)
+static int whole_load(struct kvm_vcpu *v, struct whole *w, struct mt_state_in *in, const struct mt_state_reader *r,
+		      uint32_t version)
 {
 	struct kvm *k = v->kvm;
 	struct saved saved;
@@ -327,16 +290,15 @@ static int whole_load(struct kvm_vcpu *v, struct whole *w, struct chips *chips, 
 		code = r->refuse(in, "extint", "is there, and only irqchip = split can have it");
 	if (code == 0 && !k->lapics && saved.run_state == KVM_MP_STATE_SIPI_RECEIVED)
 		code = r->refuse(in, "run_state", "is none that a vCPU is saved in here");
+	if (code == 0 && !k->lapics && saved.apic_base & APIC_BASE_X2APIC)
+		code = r->refuse(in, "apic_base", "is in x2APIC mode, which the local APICs of devices do not have");
 	if (code == 0)
 		code = xsave_load(k, w, in, r);
 	if (code == 0)
 		code = msrs_load(k, w, in, r);
-	if (code == 0 && k->lapics)
-		code = r->get(in, "lapic", MT_STATE_BYTES, w->lapic.regs, sizeof(w->lapic.regs));
-	if (code == 0 && k->irqchip && v->index == 0)
-		code = chips_load(chips, in, r);
 	if (code == 0)
 		move(true, w, &saved);
+	w->lapic = v->arch->lapic;
 	return code;
 }
 
@@ -369,19 +331,14 @@ static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_
 {
 	struct kvm_vcpu *v = vcpu;
 	struct whole *w = calloc(1, whole_bytes(v->kvm));
-	struct chips chips = { 0 };
 	struct kvm_msr_entry *tsc;
 	const char *what = "";
 	int code, told = 0;
 
 	if (!w)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
-	code = whole_load(v, w, &chips, in, r, version);
-	if (code == 0 && v->kvm->irqchip && v->index == 0) {
-		what = "interrupt controllers";
-		told = chips_set(v->kvm, &chips);
-	}
-	if (code == 0 && told == 0)
+	code = whole_load(v, w, in, r, version);
+	if (code == 0)
 		told = whole_set(v, w, &what);
 	if (code == 0 && told == 0 && is_split(v->kvm))
 		told = split_parts_set(v, w, &what);
@@ -400,5 +357,5 @@ static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_
 }
 
 const struct mt_state_class arch_state = {
-	.schema = "x86-64-cpu", .version = 2, .version_min = 1, .save = state_save, .load = state_load,
+	.schema = "x86-64-cpu", .version = 3, .version_min = 3, .save = state_save, .load = state_load,
 };

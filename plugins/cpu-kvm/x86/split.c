@@ -11,9 +11,8 @@
  * so that nobody takes the place of a message that is on its way. Easy to break: an end may send messages, so it is
  * told without the lock.
  */
-#include "x86.h"
+#include "chips.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
@@ -26,11 +25,6 @@
 #define APIC_ISR   0x100u
 #define APIC_TMR   0x180u
 #define APIC_IRR   0x200u
-
-struct table {
-	uint32_t nr, flags;
-	struct kvm_irq_routing_entry entry[SPLIT_PINS];
-};
 
 int split_create(struct kvm *k, struct mt_error *err)
 {
@@ -66,25 +60,6 @@ void split_reset(struct split *s)
 
 /* The table, under the lock */
 
-static int table_give(struct kvm *k)
-{
-	const struct split *s = &k->arch->split;
-	struct table *t = calloc(1, sizeof(*t));
-	int code = t ? 0 : -ENOMEM;
-
-	for (uint32_t i = 0; t && i < s->count; i++)
-		t->entry[i] = (struct kvm_irq_routing_entry){
-			.gsi = i, .type = KVM_IRQ_ROUTING_MSI,
-			.u.msi = { .address_lo = s->pin[i].address, .data = s->pin[i].data },
-		};
-	if (t) {
-		t->nr = s->count;
-		code = vm_ioctl(k, KVM_SET_GSI_ROUTING, t);
-	}
-	free(t);
-	return code < 0 ? code : 0;
-}
-
 static struct split_pin *pin_find(struct split *s, uint32_t address, uint32_t data)
 {
 	for (uint32_t i = 0; i < s->count; i++)
@@ -118,7 +93,7 @@ static int pin_enter(struct kvm *k, uint32_t address, uint32_t data)
 		p = pin_take(s);
 		was = *p;
 		*p = (struct split_pin){ .address = address, .data = data };
-		code = table_give(k);
+		code = routes_give_locked(k);
 		if (code < 0) {
 			*p = was;
 			s->count = count;
@@ -147,6 +122,11 @@ int split_send(struct kvm *k, const struct kvm_msi *msi)
 	return code;
 }
 
+static void eoi_tell(const struct kvm *k, uint32_t vector)
+{
+	k->msi->eoi(k->chips[CHIP_LAPIC]->inst, vector);
+}
+
 /* One CPU's end is all CPUs': an I/O APIC looks at the vector alone. */
 void split_ended(struct kvm *k, uint32_t vector)
 {
@@ -157,7 +137,7 @@ void split_ended(struct kvm *k, uint32_t vector)
 		if ((s->pin[i].data & MSI_VECTOR) == vector)
 			s->pin[i].under_way = false;
 	pthread_mutex_unlock(&s->lock);
-	k->msi->eoi(k->inst, vector);
+	eoi_tell(k, vector);
 }
 
 /* Snapshots */
@@ -213,5 +193,5 @@ void split_settle(struct kvm *k)
 	pthread_mutex_unlock(&s->lock);
 	for (uint32_t n = 0; n < VECTORS; n++)
 		if (missed[n])
-			k->msi->eoi(k->inst, n);
+			eoi_tell(k, n);
 }

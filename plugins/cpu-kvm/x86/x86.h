@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The x86-64 part of cpu-kvm: CPU models (cpuid.c, features.c), the vCPU's registers by name (regs.c), everything of it
- * as one value (whole.c) and in a snapshot (save.c), KVM's interrupt controllers (irqchip.c), those outside of it
- * (vector.c), local APICs in KVM with the others outside (split.c), debugging (debug.c), exits (exit.c), ACPI (acpi.c)
- * and what ties them to arch.h (arch.c).
+ * The x86-64 part of cpu-kvm: CPU models (cpuid.c, features.c), the vCPU's registers by name (regs.c), everything of
+ * it as one value (whole.c) and in a snapshot (save.c), KVM's interrupt controllers (irqchip.c) as devices of the
+ * machine (chips.h), where lines go in them (routes.c), those outside of it (vector.c), local APICs in KVM with the
+ * others outside (split.c), debugging (debug.c), exits (exit.c) and what ties them to arch.h (arch.c).
  */
 #ifndef KVM_X86_H
 #define KVM_X86_H
@@ -59,7 +59,7 @@ struct chips {
 
 struct arch_vm {
 	uint32_t xsave_bytes;
-	bool xcrs, debugregs, pit;
+	bool xcrs, debugregs;
 	uint32_t debug_flags;          /* KVM_GUESTDBG_* that the host has */
 	bool reset_on_triple_fault;
 	struct msr_list msrs;
@@ -84,6 +84,7 @@ struct arch_vcpu {
 	bool tsc_held;
 	uint64_t tsc;
 	struct whole *first;           /* at power on */
+	struct kvm_lapic_state lapic;  /* that was loaded, for when the registers are */
 	/* vector.c: the controller outside of KVM, NULL: none; and what it asks for, written on any thread */
 	const struct mt_vector_ops *vector_ops;
 	void *vector_arg;
@@ -126,9 +127,26 @@ int tsc_write(struct kvm_vcpu *v, uint64_t value);
 
 /* irqchip.c. [main] */
 int irqchip_create(struct kvm *k, struct mt_error *err);
-int irqchip_region(struct kvm *k, struct mt_error *err);
 int chips_get(struct kvm *k, struct chips *chips);
 int chips_set(struct kvm *k, const struct chips *chips);
+
+/* chips.c: who serves what, by the setting and by what the machine file has */
+int chips_choose(struct kvm *k, struct mt_error *err);
+
+/* routes.c. [any] Gives KVM its table of interrupts; the second under the lock of arch_vm.split. 0 or -errno. */
+int routes_give(struct kvm *k);
+int routes_give_locked(struct kvm *k);
+
+/* KVM's numbers with irqchip = kernel. 0 is the timer's. */
+static inline uint32_t routes_gsi_ioapic(uint32_t input)
+{
+	return input ? input : 24;
+}
+
+static inline uint32_t routes_gsi_pic(uint32_t input)
+{
+	return 32 + input;
+}
 
 /* vector.c */
 void vector_apic_base(struct kvm_vcpu *v);
