@@ -32,8 +32,8 @@ WHAT = {"port-read": "read of a port", "port-write": "write of a port", "registe
         "interrupt": "kick, until the interrupt has woken the vCPU", "start": "command to the first instruction",
         "memory": "resident memory"}
 PLUGINS = ["cpu-kvm", "dev-boot-x86", "dev-uart16550", "dev-char-stdio", "dev-pci-host", "dev-virtio-pci", "dev-virtio-blk",
-           "block-raw"]
-BOARD = x86.BOARD.split("[device exit]")[0] + x86.PCI.split("[device slot2]")[0] + """[block disk]
+           "block-raw", "dev-rtc-cmos"]
+BOARD = x86.WITHOUT_PCI.replace("[device exit]\nplugin = dev-debug-exit\n", "") + x86.PCI.split("[device slot2]")[0] + """[block disk]
 plugin = block-raw
 file = disk
 [device vda]

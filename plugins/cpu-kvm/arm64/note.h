@@ -6,6 +6,7 @@
 /* against a host without /dev/kvm */
 #define KVM_REMEDY "the host's kernel must have been started in EL2 by its firmware, and have KVM"
 #define KVM_ROLES "arch/arm64 mortise.irq-sink/1"
+#define KVM_STAND_INS(C)
 #define KVM_PROPS(P, c) \
 	P(c, count, "count", MT_PROP_INT, "1", "1..512", "", 0, "number of vCPUs") \
 	P(c, sve, "sve", MT_PROP_BOOL, "off", "", "", 0, "the guest has the host's scalable vectors") \

@@ -8,8 +8,8 @@
 	"enable virtualization in the firmware, and load the module of this host's CPU (modprobe kvm_intel, or kvm_amd)"
 #define KVM_ROLES "arch/x86_64"
 /*
- * Stand in for the devices of a PC's interrupt controllers: with irqchip = kernel all of them, with split the local APICs.
- * Properties and roles are the devices' (tests/abi/stand-ins.c holds both against each other).
+ * Stand in for the devices of a PC's interrupt controllers: with irqchip = kernel all of them, with split the local
+ * APICs. Properties and roles are the devices' (tests/abi/stand-ins.c holds both against each other).
  */
 #define KVM_STAND_INS(C) \
 	C(lapic, "dev-lapic", MT_KIND_DEVICE, MT_CLASS_PARALLEL, "KVM's local APICs", \

@@ -48,9 +48,9 @@ def test(folder):
     x86.need_kvm()
     emulator = copied(folder)
     elf = x86.build(folder, "cpu")
-    path = os.path.join(folder, "x86.ini")
+    path = os.path.join(folder, "bare.ini")
     with open(path, "wb") as f:
-        f.write(x86.files_of()["x86.ini"])
+        f.write(x86.files_of()["bare.ini"])
     for what, before, settings, status, words in REFUSALS:
         if before and (os.getuid() != 0 or not shutil.which(before[0])):
             m.step(f"{what}: left out ({before[0]} as root)")

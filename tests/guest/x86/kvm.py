@@ -1,11 +1,60 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Freestanding programs on this host's KVM: CPU, interrupts, two CPUs, and the ways in which a machine ends."""
+"""Freestanding programs on this host's KVM: CPU, interrupts, two CPUs, and the ways in which a machine ends; and a snapshot
+that goes on with its interrupt controllers in other hands."""
 import os
+import re
 import subprocess
+import tempfile
+import time
 
 import x86
 from x86 import m
+
+
+def ctl(folder, *words):
+    subprocess.run([m.EMULATOR, "ctl", os.path.join(folder, "ctl"), *words], check=True, timeout=60,
+                   stdout=subprocess.DEVNULL)
+
+
+def read(path):
+    with open(path, errors="replace") as f:
+        return f.read()
+
+
+def ticks_in(text):
+    return re.findall(r"tick (0x[0-9a-f]+)", text)
+
+
+def chain_test(folder, elf, chain):
+    """One machine counts to 40, and goes on from a snapshot with another irqchip three times in between."""
+    said, words = "", [os.path.join(folder, "board.ini"), "-s", f"boot.kernel={elf}"]
+    for i, irqchip in enumerate(chain):
+        path = os.path.join(folder, "ticks")
+        # a word of the guest may be said in two parts, by two machines
+        with open(path, "wb") as f, open(path + ".log", "ab") as log:
+            machine = subprocess.Popen([m.EMULATOR, "run", "-q", *words, "-s", f"cpu.irqchip={irqchip}", "-s",
+                                        "monitor.socket=" + os.path.join(folder, "ctl")],
+                                       stdin=subprocess.DEVNULL, stdout=f, stderr=log)
+        try:
+            if i + 1 < len(chain):
+                until = time.monotonic() + 30
+                while len(ticks_in(read(path))) < 5 and machine.poll() is None and time.monotonic() < until:
+                    time.sleep(0.005)
+                into = os.path.join(tempfile.mkdtemp(dir=folder), "snapshot")
+                ctl(folder, "pause")
+                ctl(folder, "snapshot", into)
+                ctl(folder, "quit")
+                words = ["--restore", into]
+            status = machine.wait(60)
+        finally:
+            machine.kill()
+        said += read(path)
+    what = f"{os.path.basename(elf)} by {', '.join(chain)}"
+    if status or ticks_in(said) != [hex(n) for n in range(1, 41)] or "done" not in said:
+        raise m.console.Failure(f"{what}: status {status}, it does not go on where it was:\n{said[-3000:]}"
+                                f"{read(path + '.log')[-2000:]}")
+    m.step(f"{what}: fine")
 
 
 def test(folder):
@@ -15,9 +64,9 @@ def test(folder):
     for name, data in x86.files_of().items():
         with open(os.path.join(folder, name), "wb") as f:
             f.write(data)
-    for name, defines, vcpus, settings, status, pattern in x86.PROGRAMS:
+    for board, name, defines, vcpus, settings, status, pattern in x86.PROGRAMS:
         elf = x86.build(folder, name, *defines)
-        words = [m.EMULATOR, "run", *x86.words_of(settings), os.path.join(folder, x86.machine_of(name, settings))]
+        words = [m.EMULATOR, "run", *x86.words_of(settings), os.path.join(folder, board + ".ini")]
         for setting in x86.settings_of(elf, vcpus, settings):
             words += ["-s", setting]
         done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -26,8 +75,12 @@ def test(folder):
         if os.path.exists(os.path.join(folder, x86.SAID)):
             with open(os.path.join(folder, x86.SAID), "rb") as f:
                 output += f.read()
-        x86.judge(f"{os.path.basename(elf)} {' '.join(settings)}", output.decode(errors="replace"), done.returncode,
-                  status, pattern)
+            os.remove(os.path.join(folder, x86.SAID))
+        x86.judge(f"{os.path.basename(elf)} {vcpus} {' '.join(settings)}", output.decode(errors="replace"),
+                  done.returncode, status, pattern)
+    for defines in ["QUICK"], ["QUICK", "PIC"]:
+        for chain in x86.CHAINS:
+            chain_test(folder, x86.build(folder, "ticks", *defines), chain)
 
 
 m.main(test)

@@ -27,7 +27,7 @@ run() { mortise run --plugin-path /w "$@" </dev/null; }
 """
 # what the guest does is slow twice over, so it is stopped by what it says and not by a time
 SNAPSHOT = """echo "=== begin {0}"
-run -q {0}.ini -s boot.kernel=/w/{1} {2} > first 2>&1 &
+run -q board.ini -s boot.kernel=/w/{1} {2} > first 2>&1 &
 until grep -q 'tick 0x5' first; do usleep 50000; done
 mortise ctl /w/ctl pause && mortise ctl /w/ctl snapshot /w/{0} && mortise ctl /w/ctl quit
 wait
@@ -38,7 +38,7 @@ echo "=== end 0"
 """
 # without a pause of its own: memory is copied while the guest writes it
 LIVE = """echo "=== begin live"
-run --verbose live.ini -s boot.kernel=/w/{0} > first 2>&1 &
+run --verbose board.ini -s boot.kernel=/w/{0} > first 2>&1 &
 machine=$!
 until [ $(grep -c 'round: ok' first) -ge 3 ] || ! kill -0 $machine; do usleep 50000; done
 mortise ctl /w/ctl snapshot /w/live && mortise ctl /w/ctl quit 2>/dev/null
@@ -48,20 +48,19 @@ echo "status $?"
 cat first; echo "--- second"; cat second
 echo "=== end 0"
 """
-ON_DEVICES = "-s cpu.irqchip=user -s uart0.irq=pic:4"
-# twice each: with KVM's interrupt controllers, and with those of devices
-SNAPSHOTS = [("snapshot", ["ticks"], ""), ("snapshot-pic", ["ticks", "PIC"], ON_DEVICES)]
+# with KVM's interrupt controllers, and with those of devices
+SNAPSHOTS = [("snapshot", ["ticks"], "-s cpu.irqchip=kernel"), ("snapshot-pic", ["ticks", "PIC"], "-s cpu.irqchip=user")]
 LINUX = """echo "=== begin %s"
-run -q %s -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/inner.gz -s ram.size=256M -s cpu.triple-fault=stop \\
+run -q board.ini -s cpu.irqchip=%s -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/inner.gz -s ram.size=256M -s cpu.triple-fault=stop \\
   -s 'boot.append=console=ttyS0 acpi=off %s panic=-1 reboot=t mitigations=off quiet'
 echo "=== end $?"
 """
-LINUXES = [("linux", "x86.ini", "noapic"),
-           ("linux-pic", "pic.ini " + ON_DEVICES, "nolapic")]
+# by the 8259A and the 8254 alone, without ACPI
+LINUXES = [("linux", "kernel", "noapic"), ("linux-split", "split", "noapic"), ("linux-user", "user", "nolapic")]
 # two CPUs, everything by the tables; the button is pressed when the guest says that it waits
 ACPI = """echo "=== begin %s"
 rm -f acpi-said
-run -q %s -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/tables.gz -s ram.size=256M -s cpu.count=2 \\
+run -q board.ini -s cpu.irqchip=%s -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/tables.gz -s ram.size=256M -s cpu.count=2 \\
   -s 'boot.append=console=ttyS0 panic=-1 mitigations=off quiet' > acpi-said 2>&1 &
 machine=$!
 until grep -qs 'inner waits' acpi-said || ! kill -0 $machine; do usleep 100000; done
@@ -71,7 +70,7 @@ status=$?
 cat acpi-said
 echo "=== end $status"
 """
-ACPIS = [("linux-acpi", "acpi.ini")]
+ACPIS = [("linux-acpi-" + irqchip, irqchip) for irqchip in x86.IRQCHIPS]
 # the menu's key, when the firmware asks for it, and the first of the disks; then the firmware's messages, and what it and
 # the disk's boot sector say on the serial port. The second disk is NVMe, with two CPUs and without the menu.
 BIOS = """echo "=== begin bios"
@@ -153,10 +152,6 @@ def contents(folder):
     files.update({name + ".ko": (0o644, read(guest(name + ".ko"))) for name in MODULES})
     files.update({"w/" + os.path.basename(p): (0o644, read(p)) for p in plugins})
     files.update({path[1:]: (0o755, read(path)) for path in libraries([m.EMULATOR, *plugins])})
-    monitor = b"[monitor]\nsocket = /w/ctl\n"
-    files["w/snapshot.ini"] = (0o644, x86.BOARD.encode() + monitor)
-    files["w/snapshot-pic.ini"] = (0o644, (x86.BOARD + x86.PIC).encode() + monitor)
-    files["w/live.ini"] = (0o644, x86.BOARD.encode() + monitor)
     shipped = read(os.path.join(m.SOURCE, "conf/virt-x86_64-bios.ini"))
     files["w/bios.ini"] = (0o644, shipped + x86.BIOS.encode())
     files["w/bios-nvme.ini"] = (0o644, shipped + x86.BIOS.replace("virtio-blk\nbus = slot1", "nvme\nbus = pci").encode())
@@ -165,11 +160,11 @@ def contents(folder):
     files["w/inner.gz"] = (0o644, archive({"init": (0o755, INNER.encode()), "bin/busybox": files["bin/busybox"]}))
     files["w/tables.gz"] = (0o644, archive({"init": (0o755, TABLES.encode()), "bin/busybox": files["bin/busybox"]}))
     script = HEAD % " ".join(MODULES)
-    for i, (name, defines, vcpus, settings, _status, _pattern) in enumerate(x86.PROGRAMS):
+    for i, (board, name, defines, vcpus, settings, _status, _pattern) in enumerate(x86.PROGRAMS):
         elf = x86.build(folder, name, *defines)
         files["w/" + os.path.basename(elf)] = (0o644, read(elf))
         words = " ".join("-s " + s for s in x86.settings_of("/w/" + os.path.basename(elf), vcpus, settings))
-        script += f'echo "=== begin {i}"\nrun {x86.words_of(settings)[0]} {x86.machine_of(name, settings)} {words}\nstatus=$?\n[ ! -f {x86.SAID} ] || cat {x86.SAID}\necho "=== end $status"\n'
+        script += f'echo "=== begin {i}"\nrun {x86.words_of(settings)[0]} {board}.ini {words}\nstatus=$?\n[ ! -f {x86.SAID} ] || cat {x86.SAID}; rm -f {x86.SAID}\necho "=== end $status"\n'
     for name, program, settings in SNAPSHOTS:
         elf = x86.build(folder, *program)
         files["w/" + os.path.basename(elf)] = (0o644, read(elf))
@@ -232,14 +227,14 @@ def test(folder):
     except subprocess.TimeoutExpired as end:
         text = (end.stdout or b"").decode(errors="replace")
     text = text.replace("\r", "")
-    for i, (name, defines, _vcpus, settings, status, pattern) in enumerate(x86.PROGRAMS):
-        x86.judge(" ".join([name, *defines, *settings]), *output_of(text, str(i)), status, pattern)
+    for i, (_board, name, defines, vcpus, settings, status, pattern) in enumerate(x86.PROGRAMS):
+        x86.judge(" ".join([name, str(vcpus), *defines, *settings]), *output_of(text, str(i)), status, pattern)
     for name, _program, _settings in SNAPSHOTS:
         snapshot_judge(name, output_of(text, name)[0])
     live_judge(output_of(text, "live")[0])
-    x86.judge("Linux", *output_of(text, "linux"), 1, r"inner x86_64 1\n(.*\n)*.*triple fault")
-    x86.judge("Linux on 8259A and 8254", *output_of(text, "linux-pic"), 1,
-              r"inner x86_64 1\n *0: +\d\d+ +XT-PIC +timer\n(.*\n)*.*triple fault")
+    for name, _irqchip, _words in LINUXES:
+        x86.judge(name, *output_of(text, name), 1,
+                  r"inner x86_64 1\n *0: +\d\d+ +XT-PIC +timer\n(.*\n)*.*triple fault")
     for name, _words in ACPIS:
         x86.judge(name, *output_of(text, name), 0,
                   r"inner 0000:00:01.0 0x1af4 0x1042 17 *\n(.*\n)*inner cpus 2\n"

@@ -6,6 +6,12 @@
 #include "rt.h"
 
 #define VECTOR 0x20
+/* what is in service after a poll; in KVM's it has ended by then */
+#ifdef OF_KVM
+#define POLLED 0
+#else
+#define POLLED 1
+#endif
 #define IRQ(n) irq_count[VECTOR + (n)]
 
 static uint8_t user_stack[4096] __attribute__((aligned(16)));
@@ -139,7 +145,7 @@ static void polled(void)
 		outb(0x20, 0x0c);
 		answer = inb(0x20);
 	} while (!(answer & 0x80));
-	check("polled", answer == 0x80 && in_service(0x20) == 1 && IRQ(0) == before);
+	check("polled", answer == 0x80 && in_service(0x20) == POLLED && IRQ(0) == before);
 	outb(0x20, 0x60);
 	check("end of a polled one", in_service(0x20) == 0);
 }

@@ -23,7 +23,8 @@ FLAGS = ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-fno-pic", "-ffree
          "-mgeneral-regs-only", "-mno-red-zone", "-fcf-protection=none", "-fno-stack-protector",
          "-fno-asynchronous-unwind-tables", "-O2", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none",
          "-Wl,--no-warn-rwx-segments", "-Wl,-z,noexecstack", "-Wl,-T," + os.path.join(SOURCE, "link.ld")]
-BOARD = """[machine]
+# without interrupt controllers
+BARE = """[machine]
 schema = 1
 arch = x86_64
 [cpu]
@@ -39,10 +40,26 @@ plugin = dev-char-stdio
 [device uart0]
 plugin = dev-uart16550
 port = 0x3f8
-irq = cpu:4
 char = con0
 [device exit]
 plugin = dev-debug-exit
+"""
+# all of a PC's controllers, which [cpu] irqchip shares out; lines of the ISA bus go to the 8259A as well
+CHIPS = f"""[device pic]
+plugin = dev-i8259
+[device lapic]
+plugin = dev-lapic
+pic = pic
+[device ioapic]
+plugin = dev-ioapic
+msi = lapic
+isa = {", ".join(f"pic:{n}" for n in range(16))}
+[device pit]
+plugin = dev-i8254
+irq = ioapic:2
+[device rtc]
+plugin = dev-rtc-cmos
+irq = ioapic:8
 """
 # what `pci` drives; beside the machine file lie the disk, of DISK_BYTES that are all 0x5a, and what the
 # console says
@@ -52,8 +69,8 @@ at = 0xe0000000
 config-port = 0xcf8
 mem32 = 0xc0000000
 mem32-size = 512M
-irq = cpu:16, cpu:17, cpu:18, cpu:19
-msi = cpu
+irq = ioapic:16, ioapic:17, ioapic:18, ioapic:19
+msi = lapic
 [device slot1]
 plugin = dev-virtio-pci
 bus = pci
@@ -75,52 +92,22 @@ plugin = dev-virtio-console
 bus = slot2
 char = con1
 """
-# what `reset` writes to, beside the PCI host's ports
-KEYS = """[device keys]
+# what `reset` writes to, beside the PCI host's ports; tables and a power button, and the socket by which it is pressed
+POWER = """[device keys]
 plugin = dev-i8042
-irq = cpu:1
-"""
-# with PCI, what Linux finds by tables alone; and the socket by which its button is pressed
-POWER = """[device acpi]
+irq = ioapic:1
+[device acpi]
 plugin = dev-acpi
-irq = cpu:9
+irq = ioapic:9
 [monitor]
 socket = ctl
 """
-ACPI = POWER + """[device rtc]
-plugin = dev-rtc-cmos
-irq = cpu:8
-"""
-# what `pic` counts, with irqchip = user
-PIC = """[device pic]
-plugin = dev-i8259
-vcpu = 0
-[device pit]
-plugin = dev-i8254
-irq = pic:0
-[device rtc]
-plugin = dev-rtc-cmos
-irq = pic:8
-"""
-# with irqchip = split: all of a PC's controllers but the local APICs; the ISA bus has lines to the 8259A as well
-SPLIT = PIC.replace("pic:0", "ioapic:2").replace("pic:8", "ioapic:8") + f"""[device ioapic]
-plugin = dev-ioapic
-msi = cpu
-isa = {", ".join(f"pic:{n}" for n in range(16))}
-""" + (PCI + KEYS).replace("cpu:", "ioapic:")
-WITH_SPLIT = ["cpu.irqchip=split", "uart0.irq=ioapic:4"]
-# with irqchip = user: those too
-APICS = SPLIT.replace("vcpu = 0\n", "").replace("msi = cpu", "msi = lapic") + """[device lapic]
-plugin = dev-lapic
-pic = pic
-"""
-WITH_APICS = ["cpu.irqchip=user", "uart0.irq=ioapic:4"]
+WITHOUT_PCI = BARE.replace("char = con0", "irq = ioapic:4\nchar = con0") + CHIPS
+BOARD = WITHOUT_PCI + PCI + POWER
+IRQCHIPS = ["kernel", "split", "user"]
 # kicks by eventfds, which KVM is to take over: it says so with --verbose
 BY_THREAD = ["slot1.kicks=thread", "slot2.kicks=thread"]
 TAKEN = r"KVM serves register 0x[0-9a-f]+ by an eventfd"
-POWER_OF_IOAPIC = POWER.replace("cpu:", "ioapic:")
-DEVICES = {"pci": PCI, "reset": PCI + KEYS, "acpi": PCI + KEYS + ACPI, "pic": PIC, "apics": APICS, "split": SPLIT,
-           "apics-acpi": APICS + POWER_OF_IOAPIC, "split-acpi": SPLIT + POWER_OF_IOAPIC}
 # with the shipped machine that has a BIOS: its disk and its messages; and settings that leave out the network, whose
 # library is not everywhere
 BIOS = """[block disk0]
@@ -145,36 +132,41 @@ SAID = "said"
 SECTOR_SAYS = (r".*boot sector: drive 0x00000080\n.*second sector: ok\n.*ram above 1 MiB 0x03e[0-9a-f]{5}\n.*"
                r"rsdp: ok\ndone\n")
 
-# program, defines, vCPUs, settings, exit status, what the output must hold
-PROGRAMS = [
-    ("cpu", [], 1, [], 0, r"ring 3 0x87c8dad3830e2325\n(.*\n)*done\n"),
-    ("cpu", [], 1, ["cpu.model=base"], 0, r"done\n"),
-    ("cpu", [], 1, ["cpu.irqchip=off", "uart0.irq="], 0, r"done\n"),
-    ("irq", [], 1, [], 0, r"serial port through the I/O APIC: ok\ndone\n"),
-    ("pic", [], 1, ["cpu.irqchip=user", "uart0.irq=pic:4"], 0, r"clock on IRQ 8: ok\n(.*\n)*masked no more: ok\ndone\n"),
-    ("smp", [], 2, [], 0, r"atomic sum: ok\ndone\n"),
-    ("pci", [], 1, [], 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n(.*\n)*said by the virtio console\n"),
-    ("pci", [], 1, BY_THREAD, 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n(.*\n)*said by the virtio console\n"),
-    ("irq", [], 1, WITH_APICS, 0, r"serial port through the I/O APIC: ok\ndone\n"),
-    ("apic", [], 1, [], 0, r"timer with a deadline: ok\n(.*\n)*x2APIC mode: ok\n(.*\n)*done\n"),
-    ("apic", ["DEVICES"], 1, WITH_APICS, 0, r"no deadline is shown: ok\n(.*\n)*x2APIC mode is refused: ok\n(.*\n)*done\n"),
-    ("smp", [], 2, WITH_APICS, 0, r"atomic sum: ok\ndone\n"),
-    ("pci", [], 1, WITH_APICS, 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n"),
-    ("cpu", [], 2, ["cpu.irqchip=split", "uart0.irq="], 0, r"done\n"),
-    ("irq", [], 1, WITH_SPLIT, 0, r"serial port through the I/O APIC: ok\ndone\n"),
-    ("irq", [], 2, WITH_SPLIT, 0, r"serial port through the I/O APIC: ok\ndone\n"),
-    ("pic", [], 1, ["cpu.irqchip=split", "uart0.irq=pic:4"], 0, r"clock on IRQ 8: ok\n(.*\n)*masked no more: ok\ndone\n"),
-    ("pic", [], 2, WITH_SPLIT, 0, r"clock on IRQ 8: ok\n(.*\n)*masked no more: ok\ndone\n"),
-    ("apic", [], 1, WITH_SPLIT, 0, r"timer with a deadline: ok\n(.*\n)*x2APIC mode: ok\n(.*\n)*done\n"),
-    ("smp", [], 2, WITH_SPLIT, 0, r"atomic sum: ok\ndone\n"),
-    ("pci", [], 1, WITH_SPLIT, 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n"),
-    ("pci", [], 2, WITH_SPLIT, 0, r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n"),
-    ("reset", [], 2, WITH_SPLIT, 0, r"resets 0x0\n(.*\n)*resets 0x3\ndone\n"),
-    ("reset", [], 1, [], 0, r"resets 0x0\n(.*\n)*resets 0x3\ndone\n"),
-    ("fail", ["HOW=1"], 1, [], 7, r"going\n"),
-    ("fail", ["HOW=2"], 1, [], 1, r"vcpu0: triple fault: rip 0x"),
-    ("fail", ["HOW=3"], 1, [], 1, r"vcpu0: KVM cannot emulate an instruction: .*rip 0xfee80000"),
+IRQ_SAYS = r"serial port through the I/O APIC: ok\ndone\n"
+PIC_SAYS = r"clock on IRQ 8: ok\n(.*\n)*masked no more: ok\ndone\n"
+PCI_SAYS = (r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n"
+            r"(.*\n)*said by the virtio console\n")
+APIC_SAYS = r"timer with a deadline: ok\n(.*\n)*x2APIC mode: ok\n(.*\n)*done\n"
+DEVICES_SAY = r"no deadline is shown: ok\n(.*\n)*x2APIC mode is refused: ok\n(.*\n)*done\n"
+
+
+def programs_of(irqchip, vcpus):
+    """On the one board, with an irqchip."""
+    on = [f"cpu.irqchip={irqchip}"]
+    apic = (["DEVICES"], DEVICES_SAY) if irqchip == "user" else ([], APIC_SAYS)
+    smp = [("board", "smp", [], vcpus, on, 0, r"atomic sum: ok\ndone\n")] if vcpus > 1 else []
+    return smp + [
+        ("board", "cpu", [], vcpus, on, 0, r"ring 3 0x87c8dad3830e2325\n(.*\n)*done\n"),
+        ("board", "irq", [], vcpus, on, 0, IRQ_SAYS),
+        ("board", "pic", ["OF_KVM"] if irqchip == "kernel" else [], vcpus, on, 0, PIC_SAYS),
+        ("board", "pci", [], vcpus, on, 0, PCI_SAYS),
+        ("board", "pci", [], vcpus, on + BY_THREAD, 0, PCI_SAYS),
+        ("board", "apic", apic[0], vcpus, on, 0, apic[1]),
+        ("board", "reset", [], vcpus, on, 0, r"resets 0x0\n(.*\n)*resets 0x3\ndone\n"),
+    ]
+
+
+# machine file, program, defines, vCPUs, settings, exit status, what the output must hold
+PROGRAMS = [p for irqchip in IRQCHIPS for vcpus in (1, 2) for p in programs_of(irqchip, vcpus)] + [
+    ("bare", "cpu", [], 1, [], 0, r"done\n"),
+    ("bare", "cpu", [], 1, ["cpu.irqchip=off"], 0, r"done\n"),
+    ("board", "cpu", [], 1, ["cpu.model=base"], 0, r"done\n"),
+    ("board", "fail", ["HOW=1"], 1, [], 7, r"going\n"),
+    ("board", "fail", ["HOW=2"], 1, [], 1, r"vcpu0: triple fault: rip 0x"),
+    ("board", "fail", ["HOW=3"], 1, [], 1, r"vcpu0: KVM cannot emulate an instruction: .*rip 0xfee80000"),
 ]
+# going on from a snapshot with the next irqchip, and with that of the one before
+CHAINS = [["kernel", "user", "split", "kernel"], ["kernel", "split", "user", "kernel"]]
 
 
 def need_compiler():
@@ -223,20 +215,13 @@ def build_sector(folder):
 
 
 def files_of():
-    """What lies in the folder of the machine files, {name: bytes}: a file for the programs, and those with more devices."""
-    more = {name + ".ini": (BOARD + devices).encode() for name, devices in DEVICES.items()}
-    return {"x86.ini": BOARD.encode(), "disk": b"\x5a" * DISK_BYTES, **more}
-
-
-def machine_of(program, settings):
-    if settings in (WITH_APICS, WITH_SPLIT):
-        return "apics.ini" if settings == WITH_APICS else "split.ini"
-    return program + ".ini" if program in DEVICES else "x86.ini"
+    """What lies in the folder of the machine files, {name: bytes}."""
+    return {"bare.ini": BARE.encode(), "board.ini": BOARD.encode(), "disk": b"\x5a" * DISK_BYTES}
 
 
 def words_of(settings):
     """Words of `mortise run`."""
-    return ["--verbose" if settings == BY_THREAD else "--quiet"]
+    return ["--verbose" if settings[-2:] == BY_THREAD else "--quiet"]
 
 
 def settings_of(kernel, vcpus, settings):
