@@ -310,7 +310,7 @@ static int desc_check(const struct mt_region_desc *desc, struct mt_error *err)
 	if (!*name || !desc->ops || !desc->ops->read || !desc->ops->write)
 		return fault_set(err, MT_EINVAL, desc->at_prop, NULL,
 				 "a region lacks its name or an operation (plugin fault)");
-	if (desc->flags & ~(MT_REGION_UNALIGNED | MT_REGION_STRICT))
+	if (desc->flags & ~(MT_REGION_UNALIGNED | MT_REGION_STRICT | MT_REGION_LATE))
 		return fault_set(err, MT_EINVAL, desc->at_prop, "use a later mortise",
 				 "region '%s' has unknown flags 0x%x", name, desc->flags);
 	if (!is_width(desc->width_min) || !is_width(desc->width_max) || desc->width_min > desc->width_max)

@@ -194,6 +194,8 @@ static void range_fill(struct mt_flat_range *range, const struct item *item)
 	range->len_bytes = item->len_bytes;
 	range->region = item->region;
 	range->kind = MT_FLAT_IO;
+	if (item->region && item->region->flags & MT_REGION_LATE)
+		range->flags = MT_FLAT_LATE;
 	if (!item->ram)
 		return;
 	range->kind = item->ram->flags & MT_RAM_READONLY ? MT_FLAT_ROM : MT_FLAT_RAM;

@@ -345,7 +345,7 @@ START_TEST(description_is_checked)
 		desc.width_min = i == 0 ? 3 : i == 1 ? 16 : desc.width_min;
 		desc.width_max = i == 2 ? 0 : desc.width_max;
 		desc.len_bytes = i == 3 ? 0 : desc.len_bytes;
-		desc.flags = i == 4 ? 4 : 0;
+		desc.flags = i == 4 ? 8 : 0;
 		desc.name = i == 5 ? NULL : desc.name;
 		desc.at_prop = i == 6 ? "at" : NULL;   /* and the section does not say where */
 		ck_assert_ptr_null(bus_mmio_host.region_add(inst, &desc, NULL));

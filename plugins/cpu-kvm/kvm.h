@@ -36,6 +36,7 @@ struct chip;
 enum { CHIP_LAPIC, CHIP_IOAPIC, CHIP_PIC, CHIP_PIT, CHIPS };
 
 struct arch_vcpu;
+struct late;
 
 /* One slot of guest memory that KVM has been given. */
 struct slot {
@@ -69,6 +70,7 @@ struct kvm {
 	struct slot *slots;
 	uint32_t slot_count, slot_max; /* allocated; what KVM can have */
 	bool logging, lost;            /* what vCPUs write; some of it cannot be known */
+	struct late *late;             /* late.c */
 	struct arch_vm *arch;
 };
 
@@ -116,6 +118,15 @@ int slot_tell(struct kvm *k, uint32_t index, uint64_t len_bytes);
 /* dirty.c. slot_collect, under k->lock: what was written in a logged slot, into its RAM's bitmaps. 0 or -errno. */
 extern const struct mt_cpu_dirty kvm_dirty;
 int slot_collect(struct kvm *k, uint32_t index);
+
+/*
+ * late.c: writes that KVM keeps until a vCPU comes out. open [main] with the first vCPU, close [main]; follow and drain
+ * [vcpu]. Where KVM has no such thing they do nothing.
+ */
+int late_open(struct kvm_vcpu *first, struct mt_error *err);
+void late_close(struct kvm *k);
+void late_follow(struct kvm_vcpu *v);
+void late_drain(struct kvm_vcpu *v);
 
 /* eventfd.c. An eventfd raises KVM's interrupt `gsi`. 0 or a negative code. */
 extern const struct mt_cpu_eventfd kvm_eventfd;

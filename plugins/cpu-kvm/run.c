@@ -281,6 +281,7 @@ static int run_once(struct kvm_vcpu *v, struct mt_exit *exit)
 	code = vcpu_ioctl(v, KVM_RUN, NULL);
 	v->unfinished = false;
 	arch_left(v);
+	late_drain(v);
 	if (code >= 0)
 		return serve_exit(v, exit);
 	/* EAGAIN: a vCPU that waited to be started has got its start */
@@ -304,6 +305,7 @@ static int run_prepare(struct kvm_vcpu *v, const struct mt_run_params *params, s
 	if (code < 0)
 		return run_fail(exit, "KVM does not take memory of 0x%llx bytes at 0x%llx: %s",
 				(unsigned long long)failed.len_bytes, (unsigned long long)failed.gpa, strerror(-code));
+	late_follow(v);
 	code = arch_before_run(v, &what);
 	return code < 0 ? run_fail(exit, "KVM does not take %s of the vCPU: %s", what, strerror(-code)) : SERVED_GO_ON;
 }

@@ -196,12 +196,16 @@ int vcpu_open(struct kvm_vcpu *v, struct mt_error *err)
 	v->run = kvm_ops.map(v->fd, k->run_bytes, &error);
 	if (!v->run)
 		return vm_refuse(err, NULL, "share memory with a vCPU", error);
+	if (!v->index && late_open(v, err) < 0)
+		return MT_ENOMEM;
 	return arch_vcpu_init(v, err);
 }
 
 void vcpu_close(struct kvm_vcpu *v)
 {
 	arch_vcpu_fini(v);
+	if (!v->index)
+		late_close(v->kvm);
 	if (v->run)
 		kvm_ops.unmap(v->run, v->kvm->run_bytes);
 	v->run = NULL;

@@ -131,7 +131,7 @@ static const struct mt_region_ops port_ops = { .read = port_read, .write = port_
 static int realize(void *self, struct mt_error *err)
 {
 	static const struct mt_region_desc desc = {
-		.size = sizeof(desc), .name = "port", .at_prop = "port", .len_bytes = 1,
+		.size = sizeof(desc), .flags = MT_REGION_LATE, .name = "port", .at_prop = "port", .len_bytes = 1,
 		.width_min = 1, .width_max = 1, .ops = &port_ops,
 	};
 	struct debug_port *d = self;

@@ -108,6 +108,8 @@ static int capability(unsigned long n)
 		return shim.max_vcpus;
 	case KVM_CAP_NR_MEMSLOTS:
 		return SHIM_SLOTS;
+	case KVM_CAP_COALESCED_MMIO:
+		return 2;              /* the page of a vCPU's where the ring is */
 	case KVM_CAP_XSAVE2:
 		return 4096;
 	case KVM_CAP_SET_GUEST_DEBUG2:
@@ -297,6 +299,10 @@ static int vm_call(unsigned long request, uintptr_t arg)
 	case KVM_IOEVENTFD:
 		shim.ioeventfd = *(struct kvm_ioeventfd *)p;
 		shim.ioeventfds += shim.ioeventfd.flags & KVM_IOEVENTFD_FLAG_DEASSIGN ? -1 : 1;
+		return 0;
+	case KVM_REGISTER_COALESCED_MMIO: case KVM_UNREGISTER_COALESCED_MMIO:
+		shim.zone = *(struct kvm_coalesced_mmio_zone *)p;
+		shim.zones += request == KVM_REGISTER_COALESCED_MMIO ? 1 : -1;
 		return 0;
 	case KVM_IRQFD:
 		shim.irqfd = *(struct kvm_irqfd *)p;

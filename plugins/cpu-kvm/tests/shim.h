@@ -58,6 +58,8 @@ struct shim {
 	struct kvm_ioeventfd ioeventfd;        /* the last, and how many there are */
 	struct kvm_irqfd irqfd;
 	int ioeventfds, irqfds;
+	struct kvm_coalesced_mmio_zone zone;   /* the last, and how many there are */
+	int zones;
 	uint32_t open_fds;
 	/* [vcpu] an entry into the guest: fills run->exit_reason, or returns -errno. Called unless immediate_exit is set. */
 	int (*guest)(struct shim_vcpu *v);

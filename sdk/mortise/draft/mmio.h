@@ -42,6 +42,11 @@ struct mt_region_ops {
 
 #define MT_REGION_UNALIGNED 1u   /* operations take misaligned offsets themselves */
 #define MT_REGION_STRICT    2u   /* undeclared widths get MT_BUS_DEVICE instead of a split */
+/*
+ * Nobody waits for what a write does: an accelerator may keep writes back, in their order, until the vCPU comes out
+ * for something else, a tenth of a second at most. Before a read of the region and before a pause all have been done.
+ */
+#define MT_REGION_LATE      4u
 
 struct mt_region_desc {
 	uint32_t size;

@@ -42,6 +42,8 @@ struct mt_ram {
 #define MT_FLAT_RAM 1u             /* read, write, execute by host pointer */
 #define MT_FLAT_ROM 2u             /* read and execute by host pointer, writes go to `region` (or are dropped) */
 #define MT_FLAT_IO  3u             /* region operations */
+/* Flags of an IO range. */
+#define MT_FLAT_LATE 1u            /* MT_REGION_LATE */
 
 struct mt_flat_range {
 	uint64_t gpa, len_bytes;

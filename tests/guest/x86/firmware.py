@@ -20,7 +20,7 @@ def start(folder, name, disk, settings):
     path = os.path.join(folder, name + ".ini")
     with open(path, "w", encoding="utf-8") as f:
         f.write(shipped + x86.BIOS.replace("virtio-blk\nbus = slot1", disk))
-    words = [m.EMULATOR, "run", "--quiet", path]
+    words = [m.EMULATOR, "run", "--verbose", path]
     for setting in [*x86.BIOS_SETTINGS[:-1], "boot.firmware=" + x86.FIRMWARE, *settings]:
         words += ["-s", setting]
     return m.console.Console(words)
@@ -44,6 +44,7 @@ def test(folder):
     with start(folder, "nvme", *NVME) as machine:
         machine.expect(SECTOR_SAYS, SECONDS)
         m.ends_with(machine, 0)
+        m.check(b"KVM collects writes of port 0x402" in machine.seen, "the firmware's messages are collected")
     with open(os.path.join(folder, "log"), encoding="ascii", errors="replace") as f:
         m.check("Found 2 cpu" in f.read(), "SeaBIOS finds two CPUs")
     m.step("SeaBIOS with two CPUs, and an NVMe disk")

@@ -105,8 +105,9 @@ static uint64_t place(uint32_t devfn, uint64_t at)
 
 static int served(struct frame *f)
 {
-	if (f->vector == VECTOR_PIN)
-		(void)byte(disk.isr);           /* which lowers the pin */
+	/* the read lowers the pin; as on a shared one, an interrupt without the disk's bit is not the disk's (on kvm_pvm) */
+	if (f->vector == VECTOR_PIN && !byte(disk.isr))
+		irq_count[VECTOR_PIN]--;
 	mmio_put(LAPIC + 0xb0, 0);
 	return f->vector == VECTOR_MESSAGE || f->vector == VECTOR_PIN;
 }
