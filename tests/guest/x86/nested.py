@@ -245,4 +245,5 @@ def test(folder):
               r"(?s)Found 2 cpu" + x86.SECTOR_SAYS)
 
 
-m.main(test)
+if __name__ == "__main__":
+    m.main(test)
