@@ -38,10 +38,10 @@ struct tool *tool_create(struct registry *registry, struct mt_error *err)
 	m->log.level = MT_LOG_INFO;
 	pthread_mutex_init(&m->log.lock, NULL);
 	m->source = machine_source_create(registry);
-	m->loop = loop_create("tool");
+	m->loop = loop_create_lazy("tool");
 	if (m->loop)
 		return tool;
-	fault_set(err, MT_EHOST, NULL, NULL, "no thread or descriptor is left for the work");
+	fault_set(err, MT_EHOST, NULL, NULL, "no descriptor is left for the work");
 	tool_destroy(tool);
 	return NULL;
 }

@@ -57,6 +57,7 @@ struct loop {
 	pthread_mutex_t lock;          /* of everything below; no callback runs under it */
 	pthread_cond_t rested;         /* `running` changed */
 	struct post *posts, **posts_tail;
+	bool started;                  /* the thread; else it starts when there is something for it */
 	bool woken, stop;
 	GPtrArray *heap;               /* of struct loop_timer; element 0 is unused */
 	uint64_t order;
@@ -86,9 +87,19 @@ struct workers *loop_workers(struct loop *loop)
 	return loop->workers;
 }
 
+static bool thread_start(struct loop *loop);
+
+/* With the lock held. Of a lazy loop: where no thread is to be had it is tried again next time. */
+static void loop_need(struct loop *loop)
+{
+	if (!loop->started)
+		loop->started = thread_start(loop);
+}
+
 /* With the lock held. */
 static void loop_wake(struct loop *loop)
 {
+	loop_need(loop);
 	if (loop->woken)
 		return;
 	loop->woken = true;
@@ -277,6 +288,7 @@ void loop_timer_arm(struct loop_timer *timer, uint64_t host_ns)
 		g_ptr_array_add(loop->heap, timer);
 		timer->index = loop->heap->len - 1;
 		heap_up(loop, timer);
+		loop_need(loop);
 		if (heap_at(loop, 1) == timer && host_ns < loop->programmed_ns && !loop_is_current(loop))
 			timer_program(loop, host_ns);
 	}
@@ -373,6 +385,7 @@ struct loop_watch *loop_watch_add(struct loop *loop, int fd, uint32_t events,
 	*watch = (struct loop_watch){ .loop = loop, .fd = fd, .fn = fn, .arg = arg };
 	pthread_mutex_lock(&loop->lock);
 	good = fd >= 0 && watch_poll(watch, events);
+	loop_need(loop);
 	if (watch->always)
 		loop_wake(loop);
 	pthread_mutex_unlock(&loop->lock);
@@ -617,7 +630,7 @@ static bool thread_start(struct loop *loop)
 	return code == 0;
 }
 
-struct loop *loop_create(const char *name)
+struct loop *loop_create_lazy(const char *name)
 {
 	struct loop *loop = g_new0(struct loop, 1);
 
@@ -630,7 +643,20 @@ struct loop *loop_create(const char *name)
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_cond_init(&loop->rested, NULL);
 	loop->workers = workers_create(0);
-	if (fds_open(loop) && thread_start(loop))
+	if (fds_open(loop))
+		return loop;
+	loop_free(loop);
+	return NULL;
+}
+
+struct loop *loop_create(const char *name)
+{
+	struct loop *loop = loop_create_lazy(name);
+
+	if (!loop)
+		return NULL;
+	loop->started = thread_start(loop);
+	if (loop->started)
 		return loop;
 	loop_free(loop);
 	return NULL;
@@ -643,8 +669,10 @@ void loop_destroy(struct loop *loop)
 	workers_drain(loop->workers);          /* their ends are posted here */
 	pthread_mutex_lock(&loop->lock);
 	loop->stop = true;
-	loop_wake(loop);
+	if (loop->started)
+		loop_wake(loop);
 	pthread_mutex_unlock(&loop->lock);
-	pthread_join(loop->thread, NULL);
+	if (loop->started)
+		pthread_join(loop->thread, NULL);
 	loop_free(loop);
 }

@@ -19,6 +19,8 @@ struct workers;
 
 /* NULL: the host has no more descriptors or threads */
 struct loop *loop_create(const char *name);
+/* The same, but its thread starts with the first thing to do, and tools often have none; NULL: no descriptors */
+struct loop *loop_create_lazy(const char *name);
 /* [main] runs what was posted, joins the thread. Watches and timers must be gone. */
 void loop_destroy(struct loop *loop);
 /* [any] runs `fn(arg)` once on the loop, in posting order */

@@ -41,6 +41,54 @@ START_TEST(posts_keep_their_order)
 }
 END_TEST
 
+/* How many threads this process has. */
+static uint32_t threads(void)
+{
+	GDir *dir = g_dir_open("/proc/self/task", 0, NULL);
+	uint32_t n = 0;
+
+	while (g_dir_read_name(dir))
+		n++;
+	g_dir_close(dir);
+	return n;
+}
+
+static void lazy_fired(void *arg, uint32_t events)
+{
+	(void)events;
+	count(arg);
+}
+
+START_TEST(lazy_starts_with_the_first_thing)
+{
+	uint32_t before = threads(), fired = 0;
+	struct loop *loop = loop_create_lazy("lazy");
+	struct loop_timer *timer;
+	struct loop_watch *watch;
+	int fd = eventfd(1, EFD_NONBLOCK);
+
+	ck_assert_uint_eq(threads(), before);
+	loop_destroy(loop);
+	loop = loop_create_lazy("lazy");
+	loop_post(loop, count, &fired);
+	ck_assert(bench_wait(&fired, 1));
+	ck_assert_uint_eq(threads(), before + 1);
+	loop_destroy(loop);
+	loop = loop_create_lazy("lazy");
+	timer = loop_timer_create(loop, count, &fired);
+	loop_timer_arm(timer, loop_now_ns() + MS);
+	ck_assert(bench_wait(&fired, 2));
+	loop_timer_destroy(timer);
+	loop_destroy(loop);
+	loop = loop_create_lazy("lazy");
+	watch = loop_watch_add(loop, fd, MT_FD_READ, lazy_fired, &fired);
+	ck_assert(bench_wait(&fired, 3));
+	loop_watch_remove(watch);
+	loop_destroy(loop);
+	close(fd);
+}
+END_TEST
+
 struct poster {
 	struct loop *loop;
 	uint32_t *sum;
@@ -506,6 +554,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, posts_keep_their_order);
+	tcase_add_test(tc, lazy_starts_with_the_first_thing);
 	tcase_add_test(tc, posts_of_many_threads_all_run);
 	tcase_add_test(tc, timers_fire_in_order);
 	tcase_add_test(tc, timer_disarmed_in_a_callback);

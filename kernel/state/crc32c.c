@@ -2,7 +2,11 @@
 /* CRC-32C by the instruction of SSE 4.2 where there is one (RAM is summed, and large), else from a table. [any] */
 #include "kernel/state/crc32c.h"
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define POLYNOMIAL 0x82f63b78u         /* reflected */
@@ -47,9 +51,21 @@ static uint32_t by_instruction(uint32_t crc, const uint8_t *at, size_t len_bytes
 	return ~(uint32_t)sum;
 }
 
+static bool has_instruction;
+static pthread_once_t has_once = PTHREAD_ONCE_INIT;
+
+/* Not by __builtin_cpu_supports: that asks the processor for all that it has at every start, an exit each in a guest. */
+static void has_look(void)
+{
+	unsigned eax, ebx, ecx = 0, edx;
+
+	has_instruction = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && ecx & bit_SSE4_2;
+}
+
 uint32_t crc32c(uint32_t crc, const void *data, size_t len_bytes)
 {
-	return __builtin_cpu_supports("sse4.2") ? by_instruction(crc, data, len_bytes) :
+	pthread_once(&has_once, has_look);
+	return has_instruction ? by_instruction(crc, data, len_bytes) :
 	       crc32c_by_table(crc, data, len_bytes);
 }
 #else

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The block layer alone, without a guest: `mortise img bench` beside fio on the same file, and beside `qemu-img bench`, in
-the same minutes. Requests of 4 KiB in order, 32 at a time, all by io_uring; each program's own time, and the process's
+the same minutes; a newer QEMU's too where the cache has one. Requests of 4 KiB in order, 32 at a time, all by io_uring; each program's own time, and the process's
 CPU time.
 
 Reads and overwrites of data that are allocated, through the page cache (writeback) and around it (none); qcow2 beside raw;
@@ -19,20 +19,21 @@ import peers
 from peers import m
 
 RAW, QCOW2, FIO, QEMU, QEMU_QCOW2 = "mortise", "mortise qcow2", "fio", "qemu-img", "qemu-img qcow2"
+NEW, NEW_QCOW2 = "qemu10-img", "qemu10-img qcow2"
 # fio that hands over as many requests at once as there are, as mortise does
 FIO_BATCH = "fio, batches"
-ALL = (RAW, QCOW2, FIO, FIO_BATCH, QEMU, QEMU_QCOW2)
+ALL = (RAW, QCOW2, FIO, FIO_BATCH, QEMU, QEMU_QCOW2, NEW, NEW_QCOW2)
 # name, who, words: write, cache mode, fresh image
 JOBS = [
     ("read, cached", ALL, False, "writeback", False),
     ("write, cached", ALL, True, "writeback", False),
     ("read, direct", ALL, False, "none", False),
     ("write, direct", ALL, True, "none", False),
-    ("first write, cached", (QCOW2, QEMU_QCOW2), True, "writeback", True),
-    ("first write, direct", (QCOW2, QEMU_QCOW2), True, "none", True),
+    ("first write, cached", (QCOW2, QEMU_QCOW2, NEW_QCOW2), True, "writeback", True),
+    ("first write, direct", (QCOW2, QEMU_QCOW2, NEW_QCOW2), True, "none", True),
 ]
 # (better, than): below 1 the first is faster
-PAIRS = [(RAW, FIO), (RAW, FIO_BATCH), (QCOW2, RAW), (RAW, QEMU), (QCOW2, QEMU_QCOW2)]
+PAIRS = [(RAW, FIO), (RAW, FIO_BATCH), (QCOW2, RAW), (RAW, QEMU), (QCOW2, QEMU_QCOW2), (RAW, NEW), (QCOW2, NEW_QCOW2)]
 CLUSTER = 65536
 
 
@@ -79,7 +80,7 @@ def system_calls(words):
 def words_of(name, job, args, folder):
     _, _, write, cache, fresh = job
     raw, qcow2 = os.path.join(folder, "disk.raw"), os.path.join(folder, "disk.qcow2")
-    program = [m.EMULATOR, "img"] if name in (RAW, QCOW2) else ["qemu-img"]
+    program = [m.EMULATOR, "img"] if name in (RAW, QCOW2) else [peers.qemu_img().get(name.split()[0])]
     count = args.mib * 256
     if fresh:
         fresh_path = os.path.join(folder, "fresh.qcow2")
@@ -89,17 +90,18 @@ def words_of(name, job, args, folder):
         words = bench_words(program, fresh_path, "qcow2", count // 4, write, cache, CLUSTER)
     elif name in (FIO, FIO_BATCH):
         return fio_words(name, raw, count, write, cache)
-    elif name in (QCOW2, QEMU_QCOW2):
+    elif name.endswith(" qcow2"):
         words = bench_words(program, qcow2, "qcow2", count, write, cache, 0)
     else:
         words = bench_words(program, raw, "raw", count, write, cache, 0)
-    if program[0] == "qemu-img":
+    if program[0] != m.EMULATOR:
         words[2:2] = ["-i", "io_uring"]
     return words
 
 
 def run_job(job, args, folder):
-    names = [n for n in job[1] if not args.only or n in args.only]
+    there = (RAW, FIO, FIO_BATCH, *peers.qemu_img())
+    names = [n for n in job[1] if n.removesuffix(" qcow2") in there and (not args.only or n in args.only)]
     runs = {name: [] for name in names}
     for _, name in peers.rounds(names, args.rounds):
         runs[name].append(run_one(name, words_of(name, job, args, folder)))
@@ -126,6 +128,7 @@ def text(result):
 
 def bench(folder):
     parser = peers.arguments(__doc__, rounds=5)
+    parser.add_argument("--jobs", help="of them only those whose name has this in it")
     parser.add_argument("--mib", type=int, default=128, help="size of the disk, which is read or written once a run")
     args = peers.parse(parser)
     m.need_emulator()
@@ -138,7 +141,7 @@ def bench(folder):
     subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", os.path.join(folder, "disk.raw"),
                     os.path.join(folder, "disk.qcow2")], check=True)
     result = {"benchmark": "disk", "mib": args.mib, "rounds": args.rounds, "jobs": {}}
-    for job in JOBS:
+    for job in (j for j in JOBS if not args.jobs or args.jobs in j[0]):
         peers.note(args, job[0])
         result["jobs"][job[0]] = run_job(job, args, folder)
     peers.finish(args, result, text)

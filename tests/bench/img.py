@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mortise img beside qemu-img: converting between formats, compressing, and info. Wall time, CPU seconds and size.
+"""mortise img beside qemu-img, and a newer one where the cache has it: converting between formats, compressing, and info. Wall time, CPU seconds and size.
+
+The time of info is from command to end, beside that of true(1), which is the host's share of it.
 
 Every output is compared with the source before its time counts. The source is a quarter random, a quarter text, a quarter
 zeros that are written, and a quarter of 4 KiB random and 4 KiB zeros in turn. Files are in the page cache, and no program
@@ -84,16 +86,21 @@ def run_job(job, programs, args, folder):
 
 def run_info(programs, args, folder):
     image = os.path.join(folder, "source.qcow2")
-    runs = {name: [] for name in programs}
-    for _, name in peers.rounds(programs, args.rounds * 5):
-        wall, cpu = timed(programs[name] + ["info", "-f", "qcow2", "--output=json", image])
-        runs[name].append({"wall": wall, "cpu": cpu, "bytes": 0})
+    if not os.path.exists(image):
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", os.path.join(folder, "source.raw"), image], check=True)
+    measure, info = peers.compile_helper(folder, "measure"), ["info", "-f", "qcow2", "--output=json", image]
+    commands = {**{name: program + info for name, program in programs.items()}, "true": ["true"]}
+    runs = {name: [] for name in commands}
+    for _, name in peers.rounds(commands, args.rounds * 5):
+        wall, user, system, _, code = map(float, subprocess.check_output([measure, *commands[name]]).split())
+        m.check(code == 0, f"{name}: info failed")
+        runs[name].append({"wall": wall, "cpu": user + system, "bytes": 0})
     return runs
 
 
-def ratio(runs, key):
-    mine, other = runs[peers.SELF], runs["qemu-img"]
-    return peers.interval([a[key] / max(b[key], 1e-6) for a, b in zip(mine, other)])
+def ratios(runs, key):
+    return {name: peers.interval([a[key] / max(b[key], 1e-6) for a, b in zip(runs[peers.SELF], other)])
+            for name, other in runs.items() if name != peers.SELF}
 
 
 def median(runs, name, key):
@@ -101,28 +108,34 @@ def median(runs, name, key):
 
 
 def text(result):
-    print(f"{result['mib']} MiB, {result['rounds']} rounds; mortise / qemu-img, below 1 mortise is better")
-    rows = []
-    for name, job in result["jobs"].items():
-        rows.append([name, f"{job['wall_seconds'] * 1e3:.1f} ms", peers.show(*job["wall"]), peers.show(*job["cpu"]),
-                     f"{job['mib']:.0f} MiB", peers.show(*job["bytes"]) if job["bytes"] else ""])
-    peers.table(["", "wall", "wall ratio", "CPU ratio", "taken", "ratio"], rows)
+    print(f"{result['mib']} MiB, {result['rounds']} rounds; below 1 mortise is better")
+    for peer in dict.fromkeys(peer for job in result["jobs"].values() for peer in job["wall"]):
+        rows = []
+        for name, job in result["jobs"].items():
+            if peer not in job["wall"]:
+                continue
+            rows.append([name, f"{job['wall_seconds'] * 1e3:.1f} ms", peers.show(*job["wall"][peer]),
+                         peers.show(*job["cpu"][peer]), f"{job['mib']:.0f} MiB",
+                         peers.show(*job["bytes"][peer]) if job["bytes"] else ""])
+        print(f"mortise / {peer}:")
+        peers.table(["", "wall", "wall ratio", "CPU ratio", "taken", "ratio"], rows)
 
 
 def bench(folder):
     parser = peers.arguments(__doc__, rounds=5)
+    parser.add_argument("--jobs", help="of them only those whose name has this in it")
     parser.add_argument("--mib", type=int, default=256, help="size of the source")
     args = peers.parse(parser)
     m.need_emulator()
     m.need_emulator("qemu-img")
-    programs = {peers.SELF: [m.EMULATOR, "img"], "qemu-img": ["qemu-img"]}
+    programs = {peers.SELF: [m.EMULATOR, "img"], **{name: [path] for name, path in peers.qemu_img().items()}}
     make_source(os.path.join(folder, "source.raw"), args.mib)
     result = {"benchmark": "img", "mib": args.mib, "rounds": args.rounds, "jobs": {}}
-    for job in JOBS + [("info", None, None, None)]:
+    for job in (j for j in JOBS + [("info", None, None, None)] if not args.jobs or args.jobs in j[0]):
         peers.note(args, job[0])
         runs = run_job(job, programs, args, folder) if job[1] else run_info(programs, args, folder)
         result["jobs"][job[0]] = {
-            "wall": ratio(runs, "wall"), "cpu": ratio(runs, "cpu"), "bytes": ratio(runs, "bytes") if job[1] else None,
+            "wall": ratios(runs, "wall"), "cpu": ratios(runs, "cpu"), "bytes": ratios(runs, "bytes") if job[1] else None,
             "wall_seconds": median(runs, peers.SELF, "wall"), "mib": median(runs, peers.SELF, "bytes") / (1 << 20),
             "runs": runs}
     peers.finish(args, result, text)

@@ -49,6 +49,12 @@ def find(wanted=None):
     return found
 
 
+def qemu_img():
+    """qemu-img by name: the installed one, and a newer one unpacked in the cache."""
+    programs = {"qemu-img": "qemu-img", "qemu10-img": os.path.join(m.CACHE, "qemu10/bin/qemu-img")}
+    return {name: path for name, path in programs.items() if shutil.which(path)}
+
+
 def processor():
     """What the host is, for the record: its processor and how many of them."""
     with open("/proc/cpuinfo", encoding="utf-8") as f:
