@@ -211,6 +211,9 @@ static void child_info_fill(struct mt_block_child_info *out, const struct file *
 		info.physical_bytes = file->physical_bytes;
 		info.flags = file->options.readonly ? MT_BLOCK_INFO_READONLY : 0;
 		info.flags |= file->device ? 0 : MT_BLOCK_CHILD_GROWS;
+		/* what a filter sees stays what the format means to write */
+		if (file->options.cache == FILE_DIRECT && !file->device && !file->through)
+			info.flags |= MT_BLOCK_CHILD_SLOW_END;
 		if (file->options.cache != FILE_UNSAFE)
 			info.flags |= MT_BLOCK_INFO_VOLATILE;
 	} else {

@@ -50,6 +50,7 @@ static struct qcow2 *look(void *self)
 {
 	struct qcow2 *q = &((struct node *)self)->qcow2;
 
+	space_cut(q);                          /* first: tables are made anew at the end that the file has */
 	q->wait = 1;
 	return q;
 }

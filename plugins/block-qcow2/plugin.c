@@ -78,6 +78,7 @@ static int node_realize(void *self, struct mt_error *err)
 		return rc;
 	q->readonly = (n->info.flags & MT_BLOCK_INFO_READONLY) != 0;
 	q->can_grow = (n->info.flags & MT_BLOCK_CHILD_GROWS) != 0;
+	q->slow_end = (n->info.flags & MT_BLOCK_CHILD_SLOW_END) != 0;
 	rc = qcow2_open(q, err);
 	if (rc == 0)
 		rc = open_backing(n, err);

@@ -324,8 +324,11 @@ int qcow2_mark(struct qcow2 *q, uint64_t set, uint64_t clear)
 /* The last cluster may lie there in part, or in a table only: other readers refuse what ends inside of one. */
 static void fill_up(struct qcow2 *q)
 {
-	uint64_t bytes = q->host->child_bytes(q->inst, 0), end = qcow2_clusters(q, bytes);
+	uint64_t bytes, end;
 
+	space_cut(q);
+	bytes = q->host->child_bytes(q->inst, 0);
+	end = qcow2_clusters(q, bytes);
 	end = mt_max_u64(end, q->end) * q->cluster_bytes;
 	if (end > bytes)
 		(void)q->host->child_resize(q->inst, 0, end);

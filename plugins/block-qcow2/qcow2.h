@@ -111,6 +111,7 @@ struct qcow2 {
 	int has_backing;
 	uint64_t backing_bytes;
 	int readonly, corrupt, wait, can_grow, grown;
+	int slow_end;                        /* writes that make the file longer are slow */
 	int written;                         /* the disk may have been: bitmaps are not up to date */
 	int lazy_marked;                     /* the header says dirty, for as long as the disk is written */
 
@@ -121,6 +122,7 @@ struct qcow2 {
 	uint64_t end;                        /* clusters from here on were never used */
 	uint64_t limit;                      /* the file ends here: HOST_OFFSET_MAX, or a device's length */
 	uint64_t fresh;                      /* the file had no bytes from here on when it was opened */
+	uint64_t ahead;                      /* offset: the file was made longer up to here; 0: it was not */
 	uint64_t packed;                     /* offset of the room behind the last encoded unit; 0: none */
 	uint64_t epoch;                      /* of retired space: older is accounted for already */
 	struct mt_block_space retiring;      /* grows by neighbours */
@@ -208,6 +210,8 @@ int space_take(struct qcow2 *q, uint64_t want, uint64_t *cluster, uint64_t *coun
 	       int *fresh);
 /* The same for exactly `count`, at the end of the file. Exclusive. */
 int space_take_all(struct qcow2 *q, uint64_t count, uint64_t *cluster);
+/* The file ends where the last cluster does, if it was made longer ahead. First in an exclusive operation, at a close. */
+void space_cut(struct qcow2 *q);
 /* Bytes for an encoded unit, behind the last one if there is room. */
 int space_pack(struct qcow2 *q, uint32_t bytes, uint64_t *offset, struct mt_block_page *pages[2]);
 /* One reference less, the page is got already. Free when it was the last. */

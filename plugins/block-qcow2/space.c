@@ -11,6 +11,8 @@
 #include <util/minmax.h>
 
 #define SPARE_MAX 65536u                 /* runs that are remembered; others are found again after the next opening */
+#define AHEAD_MIN (1u << 20)             /* of bytes by which the file is made longer: a quarter, within these */
+#define AHEAD_MAX (64u << 20)
 #define SKIP_MAX  4096u                  /* clusters behind the end that are in use, in one call */
 
 static void spare_add(struct qcow2 *q, uint64_t cluster, uint64_t count)
@@ -157,6 +159,31 @@ static int take_spare(struct qcow2 *q, uint64_t want, uint64_t *cluster, uint64_
 	return rc;
 }
 
+/*
+ * The file system lets writes that make a file longer go one at a time, which costs more than they do. So it is made
+ * longer before them, without space for that; space_cut takes back what was too much.
+ */
+static void lengthen(struct qcow2 *q)
+{
+	uint64_t end = q->end * q->cluster_bytes, ahead = end + mt_max_u64(mt_min_u64(end / 4, AHEAD_MAX), AHEAD_MIN);
+
+	if (!q->slow_end || q->wait || end <= q->ahead)
+		return;
+	if (q->host->child_resize(q->inst, 0, ahead) == 0)
+		q->ahead = ahead;
+	else
+		q->slow_end = 0;
+}
+
+void space_cut(struct qcow2 *q)
+{
+	uint64_t end = q->end * q->cluster_bytes;
+
+	if (q->ahead && q->host->child_bytes(q->inst, 0) > end)
+		(void)q->host->child_resize(q->inst, 0, end);
+	q->ahead = 0;
+}
+
 static int take_end(struct qcow2 *q, uint64_t want, uint64_t *cluster, uint64_t *count, struct mt_block_page **page)
 {
 	for (uint32_t i = 0; i < SKIP_MAX; i++) {
@@ -175,8 +202,10 @@ static int take_end(struct qcow2 *q, uint64_t want, uint64_t *cluster, uint64_t 
 		if (rc == 0 && limit)
 			q->end += n ? n : 1;
 		q->grown |= q->can_grow && rc == 0 && n > 0;
-		if (rc == 0 && n)
+		if (rc == 0 && n) {
+			lengthen(q);
 			return 0;
+		}
 		q->cache->put(q->block_cache, *page);
 		if (rc < 0)
 			return rc;

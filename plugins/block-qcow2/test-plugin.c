@@ -176,6 +176,31 @@ START_TEST(small_first_writes)
 }
 END_TEST
 
+/* The file is made longer before the writes that need it, and ends where its last cluster does when it is closed. */
+START_TEST(longer_ahead)
+{
+	uint64_t made, now, end;
+	uint8_t sector[512] = { 1 };
+
+	make(64 << 20, NULL, NULL);
+	fake_block_misses(f, 0);
+	fake_block_file(f, "d.qcow2", &made);
+	ck_assert_int_eq(fake_block_write(f, 0, sector, sizeof(sector)), 0);
+	fake_block_file(f, "d.qcow2", &now);
+	ck_assert_uint_ge(now, made + (1 << 20));
+	for (uint64_t i = 1; i < 16; i++)
+		ck_assert_int_eq(fake_block_write(f, i << 16, sector, sizeof(sector)), 0);
+	fake_block_file(f, "d.qcow2", &end);
+	ck_assert_uint_eq(end, now);
+	flush();
+	check_clean();
+	reopen();
+	fake_block_file(f, "d.qcow2", &end);
+	ck_assert_uint_eq(end, made / 65536 * 65536 + (made % 65536 ? 65536 : 0) + 17 * 65536);
+	check_clean();
+}
+END_TEST
+
 static void refused(const uint8_t *bytes, uint64_t len, int readonly, const char *words)
 {
 	struct mt_error err;
@@ -255,6 +280,6 @@ END_TEST
 
 int main(void)
 {
-	CHECK_RUN("block-qcow2", start, stop, plain_scripts, backed_scripts, power_cuts, of_qemu, small_first_writes,
+	CHECK_RUN("block-qcow2", start, stop, plain_scripts, backed_scripts, power_cuts, of_qemu, small_first_writes, longer_ahead,
 		  what_is_refused);
 }

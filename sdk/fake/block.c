@@ -256,7 +256,7 @@ static int32_t open_file(struct mt_inst *inst, const char *name, struct mt_block
 		return mt_error_set(err, MT_ENOENT, "file", "there is no file '%s'", name);
 	if (b->child_count == FAKE_FILES)
 		return mt_error_set(err, MT_ERANGE, "file", "too many children");
-	out->flags = MT_BLOCK_CHILD_GROWS | MT_BLOCK_INFO_VOLATILE;
+	out->flags = MT_BLOCK_CHILD_GROWS | MT_BLOCK_CHILD_SLOW_END | MT_BLOCK_INFO_VOLATILE;
 	if (readonly && strcmp(readonly, "on") == 0)
 		out->flags |= MT_BLOCK_INFO_READONLY;
 	out->child_bytes = file->now.len;

@@ -41,6 +41,7 @@ struct mt_block_child_info {
 };
 #define MT_BLOCK_CHILD_GROWS  0x100u /* a file: writing beyond its end makes it longer, with zeros in the gap */
 #define MT_BLOCK_CHILD_CLOSED 0x200u /* the backing disk was left closed, as the user wished */
+#define MT_BLOCK_CHILD_SLOW_END 0x400u /* a file by direct I/O: writes that make it longer wait for one another */
 
 /* Space that the format gave up. */
 struct mt_block_space {
@@ -69,7 +70,8 @@ struct mt_block_node {
 				struct mt_block_child_info *out, struct mt_error *err);
 	/*
 	 * [main], in an exclusive operation, or in a filter's end: I/O that waits, around the caches. Beyond the end of
-	 * a file reads give zeros. child_flush: what was written is durable. child_resize: to exactly `len_bytes`.
+	 * a file reads give zeros. child_flush: what was written is durable. child_resize: to exactly `len_bytes`;
+	 * to make a file longer, which hardly waits, [any].
 	 */
 	int32_t (*child_read)(struct mt_inst *inst, uint32_t child, uint64_t offset, void *buf, uint64_t len_bytes);
 	int32_t (*child_write)(struct mt_inst *inst, uint32_t child, uint64_t offset, const void *buf,
