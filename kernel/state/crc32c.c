@@ -54,7 +54,7 @@ static uint32_t by_instruction(uint32_t crc, const uint8_t *at, size_t len_bytes
 static bool has_instruction;
 static pthread_once_t has_once = PTHREAD_ONCE_INIT;
 
-/* Not by __builtin_cpu_supports: that asks the processor for all that it has at every start, in a guest an exit each. */
+/* Not by __builtin_cpu_supports: that asks for all that there is, at every start; in a virtual machine an exit each. */
 static void has_look(void)
 {
 	unsigned eax, ebx, ecx = 0, edx;

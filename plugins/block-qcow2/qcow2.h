@@ -210,7 +210,7 @@ int space_take(struct qcow2 *q, uint64_t want, uint64_t *cluster, uint64_t *coun
 	       int *fresh);
 /* The same for exactly `count`, at the end of the file. Exclusive. */
 int space_take_all(struct qcow2 *q, uint64_t count, uint64_t *cluster);
-/* The file ends where the last cluster does, if it was made longer ahead. First in an exclusive operation, at a close. */
+/* If the file was made longer ahead, it ends with the last cluster. Before exclusive operations, and at the close. */
 void space_cut(struct qcow2 *q);
 /* Bytes for an encoded unit, behind the last one if there is room. */
 int space_pack(struct qcow2 *q, uint32_t bytes, uint64_t *offset, struct mt_block_page *pages[2]);

@@ -280,6 +280,6 @@ END_TEST
 
 int main(void)
 {
-	CHECK_RUN("block-qcow2", start, stop, plain_scripts, backed_scripts, power_cuts, of_qemu, small_first_writes, longer_ahead,
-		  what_is_refused);
+	CHECK_RUN("block-qcow2", start, stop, plain_scripts, backed_scripts, power_cuts, of_qemu, small_first_writes,
+		  longer_ahead, what_is_refused);
 }
