@@ -110,10 +110,38 @@ int bitmaps_each(struct qcow2 *q, const struct bitmaps *b, bitmap_extent_fn *fn,
 
 /* In use */
 
+int bitmap_in_use(const struct qcow2 *q, const uint8_t *entry)
+{
+	uint32_t flags = mt_get_be32(entry + BITMAP_FLAGS);
+
+	return flags & BITMAP_IN_USE || (q->written && flags & BITMAP_AUTO);
+}
+
+static void mark(uint8_t *dir, uint64_t len, uint32_t of)
+{
+	for (uint64_t at = 0; at < len; at += bitmap_entry_bytes(dir + at)) {
+		uint32_t flags = mt_get_be32(dir + at + BITMAP_FLAGS);
+
+		if (flags & of || !of)
+			mt_put_be32(dir + at + BITMAP_FLAGS, flags | BITMAP_IN_USE);
+	}
+}
+
 void bitmaps_mark(uint8_t *dir, uint64_t len)
 {
-	for (uint64_t at = 0; at < len; at += bitmap_entry_bytes(dir + at))
-		mt_put_be32(dir + at + BITMAP_FLAGS, mt_get_be32(dir + at + BITMAP_FLAGS) | BITMAP_IN_USE);
+	mark(dir, len, BITMAP_AUTO);
+}
+
+int bitmaps_outdate(struct qcow2 *q)
+{
+	struct bitmaps *b = &q->bitmaps;
+	int rc;
+
+	if (!b->dir)
+		return 0;
+	mark(b->dir, b->len, 0);
+	rc = q->host->child_write(q->inst, 0, b->offset, b->dir, b->len);
+	return rc < 0 ? rc : q->host->child_flush(q->inst, 0);
 }
 
 int bitmaps_disown(struct qcow2 *q)
@@ -207,7 +235,7 @@ int bitmap_usable(const struct qcow2 *q, const uint8_t *entry, struct mt_error *
 	if (!entry)
 		return mt_error_set(err, MT_ERANGE, "bitmap", "there is no bitmap of this number");
 	flags = mt_get_be32(entry + BITMAP_FLAGS);
-	if (flags & BITMAP_IN_USE || q->written)
+	if (bitmap_in_use(q, entry))
 		return mt_error_set(err, MT_EINVAL, "bitmap", "the bitmap is marked as in use: what was written since is not in "
 				    "it, and it can only be removed");
 	if (flags & ~BITMAP_FLAGS_KNOWN || entry[BITMAP_TYPE] != BITMAP_TYPE_DIRTY ||

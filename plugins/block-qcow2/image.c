@@ -245,7 +245,7 @@ static int32_t bitmaps_get(void *self, uint32_t index, struct mt_block_bitmap *o
 		return MT_ERANGE;
 	name = bitmap_name(entry, &len);
 	flags = mt_get_be32(entry + BITMAP_FLAGS);
-	all.flags = (flags & BITMAP_IN_USE || q->written ? MT_BLOCK_BITMAP_IN_USE : 0) |
+	all.flags = (bitmap_in_use(q, entry) ? MT_BLOCK_BITMAP_IN_USE : 0) |
 		    (flags & BITMAP_AUTO ? MT_BLOCK_BITMAP_ENABLED : 0);
 	all.granularity_bytes = 1ull << (entry[BITMAP_BITS] & 63);
 	memcpy(all.name, name, mt_min_u32(len, sizeof(all.name) - 1));

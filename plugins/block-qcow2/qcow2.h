@@ -313,7 +313,11 @@ int bitmap_each(struct qcow2 *q, const uint8_t *entry, bitmap_extent_fn *fn, voi
 int bitmaps_each(struct qcow2 *q, const struct bitmaps *b, bitmap_extent_fn *fn, void *arg);
 /* Loads them and says in the file that they are in use; a directory that is none loses the header's bit in memory. */
 int bitmaps_disown(struct qcow2 *q);
+/* Those that have to follow writes. */
 void bitmaps_mark(uint8_t *dir, uint64_t len);
+int bitmap_in_use(const struct qcow2 *q, const uint8_t *entry);
+/* All are worth nothing from now on, in the file too: the disk becomes one of another size. */
+int bitmaps_outdate(struct qcow2 *q);
 /* Takes that back, if the disk was not written. */
 void bitmaps_restore(struct qcow2 *q);
 /* 0 where it can be read and changed. */

@@ -186,6 +186,8 @@ int qcow2_resize(struct qcow2 *q, uint64_t disk_bytes, uint32_t flags, uint32_t 
 		return mt_error_set(err, MT_EINVAL, "size", "the disk would become smaller and lose data");
 	if (prealloc != MT_BLOCK_PREALLOC_OFF && q->has_backing)
 		return mt_error_set(err, MT_ENOTSUP, "preallocation", "what has a backing disk is not allocated in advance");
+	if (disk_bytes != q->h.disk_bytes && bitmaps_outdate(q) < 0)
+		return mt_error_set(err, MT_EIO, "file", "the bitmaps of the image cannot be marked");
 	if (disk_bytes < q->h.disk_bytes)
 		return finish(q, shrink(q, disk_bytes, err), "shrinking the image", err);
 	return finish(q, grow(q, disk_bytes, prealloc, err), "growing the image", err);

@@ -352,6 +352,8 @@ int snapshot_apply(struct qcow2 *q, uint32_t index, struct mt_error *err)
 	l1 = active_make(q, s, &size, &rc);
 	if (rc == 0)
 		rc = walk_change(q, l1, size, 1);
+	if (rc == 0 && s->disk_bytes != q->h.disk_bytes)
+		rc = bitmaps_outdate(q);
 	if (rc == 0)
 		rc = table_l1_write(q, l1, size, &offset);
 	if (rc < 0) {

@@ -159,6 +159,42 @@ START_TEST(scripts)
 }
 END_TEST
 
+/* One that is disabled does not follow writes: it stays what it was, until the disk has another size. */
+START_TEST(disabled)
+{
+	const struct mt_block_image *image;
+	struct mt_block_bitmap b = { .size = sizeof(b) };
+	uint8_t sector[512] = { 1 };
+	uint64_t random = 5;
+	struct mt_error err;
+
+	mt_error_init(&err);
+	make(DISK_BYTES, NULL, forms[1]);
+	model_add(11);
+	model_count = 1;
+	ck_assert_uint_eq(models[0].flags, 0);
+	model_draw(&models[0], &random);
+	fine(add(&models[0], &err), &err);
+	fine(bitmaps()->write(fake_self(f), 0, models[0].bytes, models[0].len, &err), &err);
+	ck_assert_int_eq(fake_block_write(f, 4096, sector, sizeof(sector)), 0);
+	flush();
+	compare();
+	reopen();
+	compare();
+	check_clean();
+	qemu_lists();
+	start_again();
+	make(DISK_BYTES, NULL, forms[1]);
+	fine(add(&models[0], &err), &err);
+	image = fake_role(f, MT_IFACE_BLOCK_IMAGE);
+	fine(image->resize(fake_self(f), DISK_BYTES * 2, 0, 0, &err), &err);
+	reopen();
+	ck_assert_int_eq(bitmaps()->get(fake_self(f), 0, &b), 0);
+	ck_assert_uint_eq(b.flags, MT_BLOCK_BITMAP_IN_USE);
+	check_clean();
+}
+END_TEST
+
 /* A write takes a bitmap's worth away, and only a removal is left. */
 START_TEST(in_use)
 {
@@ -288,5 +324,5 @@ END_TEST
 
 int main(void)
 {
-	CHECK_RUN("block-qcow2 bitmaps", start, stop, scripts, in_use, refusals, faults);
+	CHECK_RUN("block-qcow2 bitmaps", start, stop, scripts, disabled, in_use, refusals, faults);
 }

@@ -236,7 +236,8 @@ def check_bitmap_command():
     io('inc.qcow2', 'qcow2', 'read -P 1 96k 4k')
     assert not [f for f, _ in flags('inc.qcow2').values() if 'in-use' in f]
     io('inc.qcow2', 'qcow2', 'write -P 1 96k 4k')
-    assert len([f for f, _ in flags('inc.qcow2').values() if 'in-use' in f]) == 3
+    assert len([f for f, _ in flags('inc.qcow2').values() if 'in-use' in f]) == 2
+    assert dirty('inc.qcow2', 'fine') == [(0, 131072), (5 << 20, 262144)]
     bitmap('--clear', 'inc.qcow2', 'b0', code=1)
     for name in ('b0', 'fine', 'coarse'):
         bitmap('--remove', 'inc.qcow2', name)
