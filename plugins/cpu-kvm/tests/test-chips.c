@@ -579,10 +579,21 @@ END_TEST
 
 START_TEST(pit_that_kvm_cannot_have)
 {
+	struct fake_state *s;
+
 	is_refused(CHIP_PIT, "counters[0]/control", 0, 5, "a command");
 	is_refused(CHIP_PIT, "counters[0]/gate", 0, 0, "not the board's");
 	is_refused(CHIP_PIT, "counters[0]/control", 0, 0x35, "decimals");
 	is_refused(CHIP_PIT, "counters[0]/armed", 0, 1, "does not count");
+	/* between two bytes it does not, and KVM has the first */
+	s = chip_saved(CHIP_PIT);
+	set(s, "counters[0]/armed", 0, 1);
+	set(s, "counters[0]/write_high", 0, 1);
+	set(s, "counters[0]/write_low", 0, 0x34);
+	ck_assert_int_eq(chip_loaded(CHIP_PIT, s), 0);
+	ck_assert_uint_eq(shim.chips.pit.channels[0].write_state, 4);
+	ck_assert_uint_eq(shim.chips.pit.channels[0].write_latch, 0x34);
+	fake_state_free(s);
 }
 END_TEST
 

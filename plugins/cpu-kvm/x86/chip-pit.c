@@ -204,7 +204,8 @@ static const char *cannot_be(const struct saved *s)
 			return "has a gate that is not the board's";
 		if (c->control & BCD)
 			return "counts in decimals, which KVM's does not";
-		if (c->phase == IDLE && c->armed && !is_triggered(c->control >> 1 & 7))
+		/* the first byte of a new count stops one, until the second has come */
+		if (c->phase == IDLE && c->armed && !c->write_high && !is_triggered(c->control >> 1 & 7))
 			return "has a count and does not count";
 	}
 	return NULL;
