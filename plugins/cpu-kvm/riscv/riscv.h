@@ -71,7 +71,7 @@ struct arch_vcpu {
 	int reset_error;               /* -errno of a reset that failed: told by `run` */
 	pthread_mutex_t lock;          /* of the pin: its level goes to KVM in order */
 	bool pin;
-	bool pin_stale;                /* KVM may have another level */
+	_Atomic bool pin_stale;        /* KVM may have another level */
 };
 
 /* isa.c. [main] with a vCPU open */

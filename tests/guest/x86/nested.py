@@ -6,7 +6,6 @@ The host inside is Debian's kernel with its KVM modules and a busybox; it runs t
 on from snapshots, boots the same kernel as a guest, and starts SeaBIOS, which boots from a disk. So that cpu-kvm is seen
 to run where there is no /dev/kvm.
 """
-import gzip
 import os
 import re
 import shutil
@@ -14,6 +13,8 @@ import subprocess
 
 import x86
 from x86 import m
+import nest
+from nest import archive, output_of, read
 
 PEER = "qemu-system-x86_64"
 SECONDS = 900
@@ -121,27 +122,10 @@ def guest(name):
     return path
 
 
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
 def libraries(programs):
     """What the dynamic linker would load, by the paths where it looks."""
     text = subprocess.run(["ldd", *programs], stdout=subprocess.PIPE, check=True).stdout.decode()
     return sorted(set(re.findall(r"(/[^\s:]+\.so\S*) \(0x", text)))
-
-
-def archive(files):
-    """An initramfs of {path: (mode, bytes)}, with the folders that they need."""
-    folders, members = {"dev", "proc", "sys", "tmp"}, []
-    for path in files:
-        parts = path.split("/")[:-1]
-        folders |= {"/".join(parts[:i + 1]) for i in range(len(parts))}
-    members += [(f, 0o40755, b"") for f in sorted(folders)]
-    members += [(path, 0o100000 | mode, data) for path, (mode, data) in files.items()]
-    whole = b"".join(m._cpio_member(i + 1, *member) for i, member in enumerate(members))
-    return gzip.compress(whole + m._cpio_member(0, "TRAILER!!!", 0, b""), 1)
 
 
 def contents(folder):
@@ -179,13 +163,6 @@ def contents(folder):
     return archive(files)
 
 
-def output_of(text, name):
-    found = re.search(rf"=== begin {name}\n(.*?)=== end (\d+)\n", text, re.S)
-    if not found:
-        raise m.console.Failure(f"{name} did not end; the end of the console:\n{text[-3000:]}")
-    return found[1], int(found[2])
-
-
 def snapshot_judge(name, text):
     """The second run goes on where the first one stopped, which may be within a word, and says no tick again."""
     first, second = text.split("--- second\n")
@@ -220,13 +197,7 @@ def test(folder):
     command = [PEER, "-accel", "tcg", "-M", "q35", "-cpu", "max,+svm", "-m", "1G", "-smp", "2", "-nodefaults", "-nographic",
                "-serial", "stdio", "-no-reboot", "-kernel", guest("vmlinuz"), "-initrd", initrd,
                "-append", "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check"]
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=SECONDS, check=False)
-        text = done.stdout.decode(errors="replace")
-    except subprocess.TimeoutExpired as end:
-        text = (end.stdout or b"").decode(errors="replace")
-    text = text.replace("\r", "")
+    text = nest.run(command, SECONDS)
     for i, (_board, name, defines, vcpus, settings, status, pattern) in enumerate(x86.PROGRAMS):
         x86.judge(" ".join([name, str(vcpus), *defines, *settings]), *output_of(text, str(i)), status, pattern)
     for name, _program, _settings in SNAPSHOTS:
