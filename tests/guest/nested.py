@@ -16,7 +16,7 @@ import machines as m
 import nest
 
 PEER = os.environ.get("NESTED_QEMU", "qemu-system-riscv64")
-SECONDS = 1200
+SECONDS = 900
 PLUGINS = ["cpu-kvm", "dev-boot-riscv", "dev-char-stdio", "dev-pci-host", "dev-riscv-aclint", "dev-riscv-plic",
            "dev-rtc-goldfish", "dev-syscon-test", "dev-uart16550", "dev-virtio-blk", "dev-virtio-button", "dev-virtio-mmio",
            "dev-virtio-pci", "dev-virtio-rng", "block-raw", "dev-riscv-imsic", "dev-riscv-aplic"]
@@ -166,9 +166,13 @@ def test(folder):
     initrd = os.path.join(folder, "initrd")
     with open(initrd, "wb") as f:
         f.write(contents())
-    text = nest.run([PEER, "-accel", "tcg", "-M", "virt", "-cpu", "rv64,h=true", "-m", "1G", "-smp", "2", "-nodefaults",
-                     "-nographic", "-serial", "stdio", "-no-reboot", "-bios", m.FIRMWARE, "-kernel", m.guest_file("Image"),
-                     "-initrd", initrd, "-append", "console=ttyS0 panic=-1 quiet"], SECONDS)
+    command = [PEER, "-accel", "tcg", "-M", "virt", "-cpu", "rv64,h=true", "-m", "1G", "-smp", "2", "-nodefaults",
+               "-nographic", "-serial", "stdio", "-no-reboot", "-bios", m.FIRMWARE, "-kernel", m.guest_file("Image"),
+               "-initrd", initrd, "-append", "console=ttyS0 panic=-1 quiet"]
+    text = nest.run(command, SECONDS)
+    # on a busy machine the emulated host was seen to hang before its first program
+    if "=== begin" not in text:
+        text = nest.run(command, SECONDS)
     judge(text, "no-kernel", 2, r"\[boot\]: there is no kernel.*supervisor mode")
     judge(text, "timebase", 3, r"10000000 Hz, the machine's at 24000000(.*\n)*.*timebase = 10000000")
     judge(text, "aia", 2, r"imsic.*no device serve system registers")
