@@ -78,12 +78,15 @@ static void page_let_go(struct page *page)
 		page_remove(page);
 	else
 		g_queue_push_tail_link(&cache->lru, &page->lru);
-	while (g_hash_table_size(cache->pages) > cache->limit_pages && cache->lru.head) {
+	/* not this one: who waits for it has not seen it yet, and would wait for ever where all others are dirty */
+	while (g_hash_table_size(cache->pages) > cache->limit_pages && cache->lru.head && cache->lru.head->data != page) {
 		struct page *old = cache->lru.head->data;
 
 		g_queue_unlink(&cache->lru, &old->lru);
 		page_remove(old);
 	}
+	if (g_hash_table_size(cache->pages) > cache->limit_pages + 1)
+		node_flush_soon(cache->node);
 }
 
 static void page_hold(struct page *page)

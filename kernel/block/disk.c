@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Disks whose image changes under their users; see node.h. [main] */
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "kernel/block/block.h"
@@ -106,6 +108,19 @@ const char *disk_path(const struct bnode *node)
 	const struct file *file = node->child_count ? node->children[0].file : NULL;
 
 	return file && !file->served ? file->path : NULL;
+}
+
+/* An image in the other's folder, or beneath it, is named from there: both may be moved together. */
+char *disk_name_from(const char *image, const char *below)
+{
+	char *folder = g_path_get_dirname(image), *real = realpath(folder, NULL);
+	size_t n = real ? strlen(real) : 0;
+	bool inside = n > 1 && !strncmp(below, real, n) && below[n] == '/';
+	char *name = g_strdup(inside ? below + n + 1 : below);
+
+	g_free(folder);
+	free(real);
+	return name;
 }
 
 bool disk_path_is(const struct bnode *node, const char *path)

@@ -357,21 +357,25 @@ static int below_named(struct bnode *node, const char *name, const char *format,
 }
 
 /* One descriptor's locks are in the way of another's, so the old one goes first. */
-int node_backing_reopen(struct bnode *node, bool write, struct mt_error *err)
+int node_backing_change(struct bnode *node, const char *name, const char *format, bool write, struct mt_error *err)
 {
 	struct borigin *origin = node->origin;
 	struct mt_error again = { .size = sizeof(again) };
+	char *old_name = origin->below_name, *old_format = origin->below_format;
 	bool before = origin->below_write;
 	int rc;
 
 	node_backing_close(node);
+	origin->below_name = origin->below_format = NULL;
 	origin->below_write = write;
-	rc = below_named(node, origin->below_name, origin->below_format, err);
-	if (rc == 0)
-		return 0;
-	origin->below_write = before;
-	if (below_named(node, origin->below_name, origin->below_format, &again) < 0)
-		node->backing_closed = true;       /* reads of it fail from now on: zeros would be wrong */
+	rc = below_named(node, name, format, err);
+	if (rc < 0) {
+		origin->below_write = before;
+		if (below_named(node, old_name, old_format, &again) < 0)
+			node->backing_closed = true;       /* reads of it fail from now on: zeros would be wrong */
+	}
+	g_free(old_name);
+	g_free(old_format);
 	return rc;
 }
 

@@ -32,6 +32,7 @@ void names_rule_init(struct name_rule *rule, const char *path, const char *const
 void names_rule_copy(struct name_rule *to, const struct name_rule *from, const char *path)
 {
 	names_rule_init(to, path, (const char *const *)from->allow, from->own);
+	to->known = g_strdupv(from->known);
 }
 
 void names_rule_fini(struct name_rule *rule)
@@ -39,7 +40,7 @@ void names_rule_fini(struct name_rule *rule)
 	g_free(rule->folder);
 	g_free(rule->parts_folder);
 	g_free(rule->stem);
-	g_free(rule->known);
+	g_strfreev(rule->known);
 	g_strfreev(rule->allow);
 	*rule = (struct name_rule){ 0 };
 }
@@ -111,7 +112,7 @@ static char *allowed_folder(const struct name_rule *rule, const char *name, cons
 
 	if (own_folder(rule, own, name, path, kind))
 		return g_strdup(own);
-	if (kind == NAME_BACKING && !g_strcmp0(rule->known, path))
+	if (kind == NAME_BACKING && rule->known && g_strv_contains((const char *const *)rule->known, path))
 		return g_path_get_dirname(path);
 	for (int i = 0; rule->allow && rule->allow[i]; i++) {
 		if (beneath(path, rule->allow[i]))

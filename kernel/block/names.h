@@ -20,7 +20,7 @@ struct name_rule {
 	char *parts_folder;              /* the same for extents and data files; NULL: `folder` */
 	char *stem;                      /* of the image's file name: an extent in its folder begins with it */
 	char **allow;                    /* absolute folders, NULL-terminated; NULL: none */
-	char *known;                     /* absolute: a file that is allowed, to this image only; NULL: none */
+	char **known;                    /* absolute: files that are allowed, as of the chain; NULL: none */
 	bool own;                        /* the image's own folder is allowed */
 };
 

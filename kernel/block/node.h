@@ -219,11 +219,11 @@ int32_t exclusive_end(struct bnode *node, int32_t result);
 void node_each_front(struct bnode *node, void (*fn)(struct mt_block *block, void *arg), void *arg);
 
 /*
- * graph.c, [main] in an exclusive operation, but before its end: the disk below goes, or (where the image names it) is
- * opened again, to be written too. After an error of the second it is as before, if that could be opened.
+ * graph.c, [main] in an exclusive operation, but before its end: the disk below goes, or one that the image names comes
+ * in its place, to be written or not. After an error of the second it is as before, if that could be opened.
  */
 void node_backing_close(struct bnode *node);
-int node_backing_reopen(struct bnode *node, bool write, struct mt_error *err);
+int node_backing_change(struct bnode *node, const char *name, const char *format, bool write, struct mt_error *err);
 
 /*
  * disk.c, [main]. A disk is an instance as its users know it: its fronts refer to it, jobs, statistics and saved state
@@ -238,6 +238,8 @@ struct mt_inst *disk_of(const struct bnode *node);
 void disk_move(struct bnode *from, struct bnode *to);
 /* The image at the end of an origin; NULL: it does not lie in one file, whole. */
 const char *disk_path(const struct bnode *node);
+/* The name for the image at `below`, a real path, in the one at `image`; g_free. */
+char *disk_name_from(const char *image, const char *below);
 /* `path` means the file of the image. */
 bool disk_path_is(const struct bnode *node, const char *path);
 

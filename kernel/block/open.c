@@ -241,7 +241,10 @@ static void rule_make(struct name_rule *rule, const struct open_spec *spec)
 	static const struct name_rule none;
 
 	names_rule_copy(rule, spec->rule ? spec->rule : &none, spec->path);
-	rule->known = g_strdup(spec->known);
+	if (spec->known) {
+		g_strfreev(rule->known);
+		rule->known = g_strdupv(spec->known);
+	}
 	rule->parts_folder = g_canonicalize_filename(spec->parts_folder ? spec->parts_folder : rule->folder, NULL);
 	if (spec->names_folder) {
 		g_free(rule->folder);

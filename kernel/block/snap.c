@@ -127,23 +127,10 @@ static int make_durable(const char *path, struct mt_error *err)
 	return rc == 0 ? 0 : fault_set(err, MT_EIO, "snapshot-file", NULL, "%s cannot be stored: %s", path, g_strerror(-rc));
 }
 
-/* An image in the overlay's folder, or beneath it, is named from there: both may be moved together. */
-static char *name_for(const char *overlay, const char *below)
-{
-	char *folder = g_path_get_dirname(overlay), *real = realpath(folder, NULL);
-	size_t n = real ? strlen(real) : 0;
-	bool inside = n > 1 && !strncmp(below, real, n) && below[n] == '/';
-	char *name = g_strdup(inside ? below + n + 1 : below);
-
-	g_free(folder);
-	free(real);
-	return name;
-}
-
 static int file_make(struct snap *s, struct mt_error *err)
 {
 	struct mt_inst *inst = s->node->inst;
-	char *real = realpath(disk_path(s->node), NULL), *name = real ? name_for(s->path, real) : NULL;
+	char *real = realpath(disk_path(s->node), NULL), *name = real ? disk_name_from(s->path, real) : NULL;
 	char *format = open_format_name(inst->cls);
 	struct image_want want = {
 		.path = s->path, .format = s->format, .backing_path = real,
@@ -188,12 +175,27 @@ static int over_check(const struct snap *s, struct mt_error *err)
 	return 0;
 }
 
+/* Real paths of the images that the disk has: the overlay's chain. */
+static GPtrArray *chain_of(const struct bnode *node)
+{
+	GPtrArray *files = g_ptr_array_new_with_free_func(free);
+
+	for (; node && disk_path(node); node = node->backing) {
+		char *real = realpath(disk_path(node), NULL);
+
+		if (real)
+			g_ptr_array_add(files, real);
+	}
+	g_ptr_array_add(files, NULL);
+	return files;
+}
+
 static int over_open(struct snap *s, struct mt_error *err)
 {
-	char *real = realpath(disk_path(s->node), NULL);
+	GPtrArray *known = chain_of(s->node);
 	struct open_spec spec = {
 		.path = s->path, .format = s->format, .options = node_options(s->node), .rule = &s->node->origin->rule,
-		.known = real, .rank = disk_of(s->node)->rank,
+		.known = (char **)known->pdata, .rank = disk_of(s->node)->rank,
 	};
 	struct mt_inst *inst;
 
@@ -201,7 +203,7 @@ static int over_open(struct snap *s, struct mt_error *err)
 	share(s->node, lock_share);
 	inst = open_inst(s->node->inst->machine, &spec, err);
 	s->over = inst ? node_own(inst) : NULL;
-	free(real);
+	g_ptr_array_unref(known);
 	return inst ? over_check(s, err) : err->code ? err->code : MT_EIO;
 }
 

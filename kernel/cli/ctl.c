@@ -47,8 +47,8 @@ static const struct word words[] = {
 	{ "overlay", NULL, "blockdev-snapshot-sync", "device snapshot-file", "machine-file", WORD_ASKS },
 	{ "disk-snapshot", NULL, "blockdev-snapshot-internal-sync", "device name", "", WORD_ASKS },
 	{ "disk-snapshot-delete", NULL, "blockdev-snapshot-delete-internal-sync", "device name", "", WORD_ASKS },
-	{ "stream", NULL, "block-stream", "device", "", WORD_BEGINS },
-	{ "commit", NULL, "block-commit", "device", "", WORD_BEGINS },
+	{ "stream", NULL, "block-stream", "device [base]", "", WORD_BEGINS },
+	{ "commit", NULL, "block-commit", "device [base]", "", WORD_BEGINS },
 	{ "cancel", NULL, "block-job-cancel", "device", "", WORD_ASKS },
 	{ "speed", NULL, "block-job-set-speed", "device speed", "", WORD_ASKS },
 	{ "jobs", NULL, "query-block-jobs", NULL, "device type offset len speed", WORD_ASKS },
@@ -218,7 +218,7 @@ static bool argument_print(FILE *out, const char *name, const char *operand)
 		if (!value_parse_size(operand, &bytes, &fault))
 			return cli_fail("%s", fault.message), false;
 		fprintf(out, "%" G_GUINT64_FORMAT, bytes);
-	} else if (!strcmp(name, "dir") || !strcmp(name, "snapshot-file")) {
+	} else if (!strcmp(name, "dir") || !strcmp(name, "snapshot-file") || !strcmp(name, "base")) {
 		char *path = g_canonicalize_filename(operand, NULL);
 
 		json_print_string(out, path);
@@ -240,10 +240,15 @@ static char *request_of(const struct word *word, char **operands)
 	if (!out)
 		g_error("no memory for a request");
 	fprintf(out, "{\"execute\": \"%s\"", word->execute);
-	for (unsigned i = 0; fine && names[i]; i++) {
-		fprintf(out, "%s\"%s\": ", i ? ", " : ", \"arguments\": {", names[i]);
-		fine = argument_print(out, names[i], operands[i]);
+	for (unsigned i = 0; fine && names[i] && operands[i]; i++) {
+		char *name = g_strndup(names[i] + (*names[i] == '['), strcspn(names[i] + (*names[i] == '['), "]"));
+
+		fprintf(out, "%s\"%s\": ", i ? ", " : ", \"arguments\": {", name);
+		fine = argument_print(out, name, operands[i]);
+		g_free(name);
 	}
+	if (!strcmp(word->name, "commit") && !operands[1])
+		fputs(", \"depth\": 1", out);          /* into the image below; the request means the lowest one */
 	fputs(*names ? "}}" : "}", out);
 	fclose(out);
 	g_strfreev(names);
@@ -275,6 +280,31 @@ static bool job_ended(const struct json *event, const char *id, int *code)
 	return true;
 }
 
+static bool job_ready(const struct json *event, const char *id)
+{
+	return !g_strcmp0(json_text(json_get(event, "event")), "BLOCK_JOB_READY") &&
+	       !g_strcmp0(json_text(json_get(json_get(event, "data"), "device")), id);
+}
+
+/* The guest goes over. */
+static bool complete(struct ctl_line *l, const char *id)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	bool written;
+
+	if (!out)
+		return false;
+	fputs("{\"execute\": \"block-job-complete\", \"arguments\": {\"device\": ", out);
+	json_print_string(out, id);
+	fputs("}}\n", out);
+	fclose(out);
+	written = line_write(l, text);
+	free(text);
+	return written;
+}
+
 static void job_show(const struct json *jobs, const char *id)
 {
 	for (unsigned i = 0; i < jobs->items->len; i++) {
@@ -299,8 +329,10 @@ static int job_follow(struct ctl_line *l, const char *id)
 		said = line_read(l);
 		if (!said)
 			break;
+		if (job_ready(said, id) && !complete(l, id))
+			break;
 		ended = job_ended(said, id, &code);
-		ask = shown && json_get(said, "return");
+		ask = shown && json_get(said, "return") && json_get(said, "return")->type == JSON_ARRAY;
 		if (ask) {
 			job_show(json_get(said, "return"), id);
 			g_usleep(LOOK_US);

@@ -152,7 +152,7 @@ int32_t image_close(struct image *image)
 	if (image->block)
 		image_handle_close(image->block);
 	if (image->write && image->block)
-		rc = node_settle(image->node);
+		rc = node_settle(graph_node(image->inst));
 	open_close(image->inst);
 	filters_close(image->tool, image->filters);
 	g_free(image->path);

@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Committing: what the image has itself goes into the disk below, once through the disk and then again what the guest
- * wrote meanwhile, until little is left; that is copied with the guest held, the disk below is made durable, and the
- * image emptied. The image hides what is below until then, so a crash at any time leaves a disk that reads the same.
- * The guest stays on the image, for that is what the machine's file names.
+ * Committing. Of the image that the guest writes to: what it and those between have goes into the base, once through
+ * the disk and then again what the guest wrote meanwhile, until little is left. When its end is asked for, that is
+ * copied with the guest held, the base is made durable, the image emptied, and the guest goes over to the base. The
+ * image hides what is below until then, so a crash at any time leaves a disk that reads the same; afterwards it hides
+ * nothing.
+ * Of images between: they are copied once; then the image above names the base, and they are no longer of the chain.
  */
 #include <util/error.h>
 
+#include "kernel/block/open.h"
 #include "kernel/job/parts.h"
 #include "kernel/machine/fault.h"
 #include "kernel/machine/inst.h"
+#include "kernel/machine/loop.h"
 
 /* What may be left to be copied with the guest held: twice as much after each pass, so that there is an end. */
 #define HELD_BYTES   (1ull << 20)
 #define HELD_DOUBLED 5u
+#define IDLE_NS      100000000u          /* between two looks at what was written, when it is ready */
 
 /* Starting */
 
@@ -22,38 +27,36 @@ static const struct mt_block_image *image_of(const struct bnode *node)
 	return inst_role(node->inst, MT_IFACE_BLOCK_IMAGE);
 }
 
-/* The disk below, open to be written. */
-static int open_below(struct job *job, struct mt_error *err)
+/* The base, open to be written. */
+static int open_base(struct job *job, struct mt_error *err)
 {
-	struct bnode *node = job->node;
+	struct bnode *above = job->base->above;
 	int rc;
 
-	if (!(node->backing->info.flags & MT_BLOCK_INFO_READONLY))
+	if (!(job->base->info.flags & MT_BLOCK_INFO_READONLY))
 		return 0;
-	if (!node->origin->below_name)
+	if (!above->origin->below_name)
 		return fault_set(err, MT_EPERM, NULL, NULL, "%s: the disk below, %s, is only read", job->device,
-				 node_name(node->backing));
-	rc = exclusive_begin(node);
+				 node_name(job->base));
+	rc = job_reopen_below(job, above, true, err);
+	job->base = above->backing;
 	if (rc < 0)
-		return job_fault(job, rc, "what was written before cannot be stored", err);
-	rc = node_backing_reopen(node, true, err);
-	for (struct bnode *above = node; above; above = above->above)
-		node_invalidate(above, 0, 0);
-	rc = exclusive_end(node, rc);
-	if (rc < 0)
-		return job_fault(job, rc, "the disk below cannot be opened to be written", err);
-	return node->backing->info.flags & MT_BLOCK_INFO_READONLY ?
+		return rc;
+	job->reopened = true;
+	return job->base->info.flags & MT_BLOCK_INFO_READONLY ?
 	       fault_set(err, MT_EPERM, NULL, NULL, "%s: the disk below cannot be written", job->device) : 0;
 }
 
-static int grow_below(struct job *job, struct mt_error *err)
+static int grow_base(struct job *job, struct mt_error *err)
 {
-	struct bnode *below = job->node->backing;
+	struct bnode *below = job->base;
 	const struct mt_block_image *role = image_of(below);
 	int rc;
 
-	if (below->info.disk_bytes >= job->len_bytes)
+	if (below->info.disk_bytes == job->len_bytes || (below->info.disk_bytes > job->len_bytes && !below->origin->opened))
 		return 0;
+	if (below->info.disk_bytes > job->len_bytes)
+		return fault_set(err, MT_ENOTSUP, NULL, NULL, "%s: the disk below is longer, and its end would be seen", job->device);
 	if (!role || !role->resize)
 		return fault_set(err, MT_ENOTSUP, NULL, NULL, "%s: the disk below is shorter, and keeps its size", job->device);
 	if (below->backing && below->backing->info.disk_bytes > below->info.disk_bytes)
@@ -74,30 +77,48 @@ static void track_set(struct mt_block *block, void *arg)
 	block->track = arg;
 }
 
+/* The guest writes to what is committed. */
+static bool is_active(const struct job *job)
+{
+	return job->from == job->node;
+}
+
+static int able(const struct job *job, struct mt_error *err)
+{
+	const struct bnode *above = is_active(job) ? job->node : job->from->above;
+	const struct mt_block_image *role = image_of(above);
+
+	if (is_active(job) && (!role || !role->make_empty))
+		return fault_set(err, MT_ENOTSUP, NULL, NULL, "%s: an image of this format cannot be emptied", job->device);
+	if (job->name && (!role || !role->backing_set))
+		return fault_set(err, MT_ENOTSUP, NULL, NULL, "%s: an image of this format keeps the disk below it", job->device);
+	return 0;
+}
+
 static int start(struct job *job, struct mt_error *err)
 {
-	const struct mt_block_image *role = image_of(job->node);
-	int rc;
+	int rc = able(job, err);
 
-	if (!role || !role->make_empty)
-		return fault_set(err, MT_ENOTSUP, NULL, NULL, "%s: an image of this format cannot be emptied", job->device);
-	rc = open_below(job, err);
 	if (rc == 0)
-		rc = grow_below(job, err);
+		rc = open_base(job, err);
+	if (rc == 0)
+		rc = grow_base(job, err);
 	if (rc < 0)
 		return rc;
-	job->below = request_open(job->node->backing, true, err);
-	if (!job->below || !track_init(&job->track, job->len_bytes, MAX(job->node->info.unit_bytes, 1)))
+	job->below = request_open(job->base, true, err);
+	if (!job->below || !track_init(&job->track, job->len_bytes, MAX(job->from->info.unit_bytes, 1)))
 		return job_fault(job, MT_ENOMEM, "the job cannot begin", err);
-	node_each_front(job->node, track_set, &job->track);
+	if (is_active(job))
+		node_each_front(job->node, track_set, &job->track);
 	return 0;
 }
 
 /* Copying */
 
-static bool is_own(const struct block_status *s)
+/* An image between says what it is, be it by ending before: then it is not the base's. */
+static bool is_above_base(const struct job *job, const struct block_status *s)
 {
-	return s->depth == 0 && s->flags & BLOCK_STATUS_PRESENT;
+	return s->depth < job->depth;
 }
 
 /* Nobody writes to the disk below but us: what the guest writes to the image later is copied again. */
@@ -115,9 +136,9 @@ static int32_t copy(struct job *job, uint64_t offset, struct block_status *s)
 static int64_t copy_next(struct job *job, uint64_t offset, uint64_t end)
 {
 	struct block_status s;
-	int32_t rc = status_get(job->node, offset, end - offset, &s);
+	int32_t rc = status_get(job->from, offset, end - offset, &s);
 
-	if (rc == 0 && is_own(&s)) {
+	if (rc == 0 && is_above_base(job, &s)) {
 		s.len_bytes = MIN(s.len_bytes, JOB_PIECE);
 		job->copied += s.len_bytes;
 		rc = copy(job, offset, &s);
@@ -160,25 +181,80 @@ static int64_t copy_rest(struct job *job)
 	while (rc >= 0 && found)
 		rc = copy_marked(job, &found);
 	job->offset = job->len_bytes;
-	return rc < 0 ? rc : node_settle(job->node->backing);
+	return rc < 0 ? rc : node_settle(job->base);
 }
 
-/* The image is emptied when what it had is durable below. */
-static int finish(struct job *job, struct mt_error *err)
+/*
+ * With the guest held, and what the image had durable in the base: nothing between may be seen when the image is empty,
+ * so it names the base first. It shows what the base does from then on, and so does a start with it.
+ */
+static int empty(struct job *job, struct mt_error *err)
 {
 	const struct mt_block_image *role = image_of(job->node);
+	char *format = open_format_name(job->base->inst->cls);
+	int rc = 0;
+
+	node_enter(job->node);
+	if (job->name)
+		rc = role->backing_set(job->node->self, job->name, format, err);
+	if (rc == 0)
+		rc = role->make_empty(job->node->self, err);
+	node_leave(job->node);
+	g_free(format);
+	return rc;
+}
+
+/* The disk below is the guest's now; that of another section stays that section's. */
+static int go_over(struct job *job)
+{
+	int rc = node_flush(job->node);
+
+	if (rc < 0 || !job->base->origin->opened)
+		return exclusive_end(job->node, rc);
+	job_close_handles(job);
+	newest_unmark(job->base);
+	node_each_front(job->node, track_set, NULL);
+	disk_move(job->node, job->base);
+	job->node = job->from = job->base;
+	return exclusive_end(job->node, 0);
+}
+
+static int finish_active(struct job *job, struct mt_error *err)
+{
 	int rc = exclusive_begin(job->node);
 
 	if (rc < 0)
 		return job_fault(job, rc, "what was written before cannot be stored", err);
 	rc = (int)copy_rest(job);
-	if (rc == 0) {
-		node_enter(job->node);
-		rc = role->make_empty(job->node->self, err);
-		node_leave(job->node);
-	}
-	rc = exclusive_end(job->node, rc);
+	if (rc == 0)
+		rc = empty(job, err);
+	rc = rc < 0 ? exclusive_end(job->node, rc) : go_over(job);
 	return rc < 0 ? job_fault(job, rc, "the image cannot be committed", err) : 1;
+}
+
+/* Nobody writes to what is committed: the image above it names the base, and what is between is dropped. */
+static int finish_between(struct job *job, struct mt_error *err)
+{
+	struct bnode *above = job->from->above, *over = above == job->node ? NULL : above->above;
+	int rc = node_settle(job->base);
+
+	if (rc < 0)
+		return job_fault(job, rc, "the disk below cannot be stored", err);
+	if (over) {
+		char *base = g_strdup(disk_path(job->base));
+
+		job_close_handles(job);
+		rc = job_reopen_below(job, over, true, err);
+		above = over->backing;
+		for (job->base = above; job->base && !disk_path_is(job->base, base); job->base = job->base->backing)
+			;
+		g_free(base);
+	}
+	if (rc == 0)
+		rc = job->base ? job_name_base(job, above, err) : MT_EIO;
+	if (rc == 0 && over)
+		rc = job_reopen_below(job, over, false, err);
+	return rc < 0 ? job_fault(job, rc, "the images between cannot be dropped", err) : 1;
 }
 
 static int first_time(struct job *job)
@@ -195,13 +271,21 @@ static int first_time(struct job *job)
 	return 0;
 }
 
+static bool is_little(const struct job *job)
+{
+	return track_bytes(&job->track) <= HELD_BYTES << MIN(job->passes - 1, HELD_DOUBLED);
+}
+
 static int again(struct job *job, struct mt_error *err)
 {
 	bool found = true;
 	int64_t rc = 0;
 
-	if (job->offset == job->len_bytes && track_bytes(&job->track) <= HELD_BYTES << MIN(job->passes - 1, HELD_DOUBLED))
-		return finish(job, err);
+	if (job->offset == job->len_bytes && is_little(job)) {
+		job->ready = true;
+		job->next_ns = loop_now_ns() + IDLE_NS;
+		return job->complete ? finish_active(job, err) : 0;
+	}
 	if (job->offset == job->len_bytes) {
 		job->offset = 0;
 		job->passes++;
@@ -215,15 +299,25 @@ static int again(struct job *job, struct mt_error *err)
 
 static int step(struct job *job, struct mt_error *err)
 {
-	return job->passes ? again(job, err) : first_time(job);
+	if (!job->passes)
+		return first_time(job);
+	return is_active(job) ? again(job, err) : finish_between(job, err);
 }
 
+/* The base of a job that did not come to its end is only read again. */
 static void end(struct job *job)
 {
-	node_each_front(job->node, track_set, NULL);
+	struct mt_error ignored = { .size = sizeof(ignored) };
+
+	if (is_active(job))
+		node_each_front(job->node, track_set, NULL);
 	track_fini(&job->track);
-	if (job->below)
-		(void)node_settle(job->node->backing);
+	if (!job->below)
+		return;
+	(void)node_settle(job->base);
+	job_close_handles(job);
+	if (job->reopened)
+		(void)job_reopen_below(job, job->base->above, false, &ignored);
 }
 
 const struct job_ops job_commit_ops = { .type = "commit", .start = start, .step = step, .end = end };

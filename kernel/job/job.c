@@ -24,43 +24,38 @@ static int usable(const struct job *job, struct mt_error *err)
 		return fault_set(err, MT_EBUSY, NULL, NULL, "%s: another job works on this disk", job->device);
 	if (node->info.flags & MT_BLOCK_INFO_READONLY || !node->writers)
 		return fault_set(err, MT_EPERM, NULL, NULL, "%s is only read", job->device);
-	if (!node->backing || node->backing->filter)
-		return fault_set(err, MT_EINVAL, NULL, NULL, "%s: no image lies below this one", job->device);
-	for (uint32_t i = 0; i < node->child_count; i++) {
-		if (!node->children[i].file)
-			return fault_set(err, MT_ENOTSUP, NULL, NULL, "%s: the image lies in another image", job->device);
-	}
 	return 0;
 }
 
-static int begin(struct job *job, struct mt_error *err)
+static int begin(struct job *job, const struct job_want *want, struct mt_error *err)
 {
 	int rc = usable(job, err);
 
+	if (rc == 0)
+		rc = job_chain(job, want, err);
 	if (rc < 0)
 		return rc;
+	job->len_bytes = job->from->info.disk_bytes;
 	job->buf = g_try_malloc(JOB_PIECE);
-	job->disk = request_open(job->node, true, err);
+	job->disk = request_open(job->from, job->from == job->node, err);
 	if (!job->buf || !job->disk)
 		return job_fault(job, MT_ENOMEM, "the job cannot begin", err);
 	rc = job->ops->start(job, err);
-	job->node->busy = true;                  /* `end` follows from here on */
+	job->begun = job->node->busy = true;     /* `end` follows from here on */
 	return rc;
 }
 
-struct job *job_create(enum job_kind kind, const char *id, const char *device, struct mt_inst *inst, uint64_t speed,
-		       struct mt_error *err)
+struct job *job_create(const struct job_want *want, struct mt_error *err)
 {
 	struct job *job = g_new0(struct job, 1);
 
-	job->ops = kind == JOB_STREAM ? &job_stream_ops : &job_commit_ops;
-	job->id = g_strdup(id);
-	job->device = g_strdup(device);
-	job->node = filter_image(graph_node(inst));
-	job->len_bytes = job->node->info.disk_bytes;
-	job->speed = speed;
+	job->ops = want->kind == JOB_STREAM ? &job_stream_ops : &job_commit_ops;
+	job->id = g_strdup(want->id);
+	job->device = g_strdup(want->device);
+	job->node = filter_image(graph_node(want->inst));
+	job->speed = want->speed;
 	err->message[0] = 0;
-	if (begin(job, err) == 0)
+	if (begin(job, want, err) == 0)
 		return job;
 	job_free(job);
 	return NULL;
@@ -105,19 +100,32 @@ void job_status(const struct job *job, struct job_status *out)
 {
 	*out = (struct job_status){ .id = job->id, .device = job->device, .type = job->ops->type,
 				    .offset = job->passes ? job->len_bytes : job->offset, .len_bytes = job->len_bytes,
-				    .speed = job->speed };
+				    .speed = job->speed, .ready = job->ready };
 }
 
-void job_free(struct job *job)
+void job_complete(struct job *job)
 {
-	if (job->buf && job->disk && job->node->busy) {
-		job->ops->end(job);
-		job->node->busy = false;
-	}
+	job->complete = true;
+	job->next_ns = 0;
+}
+
+void job_close_handles(struct job *job)
+{
 	if (job->below)
 		request_close(job->below);
 	if (job->disk)
 		request_close(job->disk);
+	job->below = job->disk = NULL;
+}
+
+void job_free(struct job *job)
+{
+	if (job->begun) {
+		job->ops->end(job);
+		job->node->busy = false;
+	}
+	job_close_handles(job);
+	g_free(job->name);
 	g_free(job->buf);
 	g_free(job->id);
 	g_free(job->device);

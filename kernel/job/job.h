@@ -15,25 +15,41 @@ struct mt_inst;
 struct job;
 
 enum job_kind {
-	JOB_STREAM,                          /* what lies below becomes the disk's own, and the disk below goes */
-	JOB_COMMIT,                          /* what the disk has itself goes into the one below, and the disk is empty */
+	JOB_STREAM,                          /* what lies below, down to the base, becomes the image's own, and goes */
+	JOB_COMMIT,                          /* what images have goes into one below them, which takes their place */
+};
+
+struct job_want {
+	enum job_kind kind;
+	const char *id, *device;             /* device: what messages call the disk */
+	struct mt_inst *inst;                /* a node: of the disk, or of a filter over it */
+	uint64_t speed;
+	/*
+	 * Files of images in the disk's chain. base: that stays below; NULL: none for a stream, for a commit the lowest
+	 * one, or the one `depth` images below `top`. top: of a commit, the highest that goes; NULL: the disk's own image.
+	 */
+	const char *base, *top;
+	uint32_t depth;
+	const char *backing_name;            /* what the image above is to call the base; NULL: its path */
 };
 
 struct job_status {
 	const char *id, *device, *type;
 	uint64_t offset, len_bytes, speed;   /* done and to be done; bytes a second, 0: no limit */
+	bool ready;                          /* it waits for job_complete */
 };
 
 enum job_result { JOB_GOES_ON, JOB_DONE, JOB_FAILED };
 
-/*
- * The disk of the node `inst`, or that below its filters; `device` is what messages call it. NULL with `err`, and
- * nothing has changed.
- */
-struct job *job_create(enum job_kind kind, const char *id, const char *device, struct mt_inst *inst, uint64_t speed,
-		       struct mt_error *err);
+/* NULL with `err`, and nothing has changed. */
+struct job *job_create(const struct job_want *want, struct mt_error *err);
 /* The next piece. After JOB_DONE and JOB_FAILED (with `err`) only job_free is left. */
 enum job_result job_step(struct job *job, struct mt_error *err);
+/*
+ * A commit of what the guest writes to does not end by itself: it is ready when little is left, and then copies what
+ * is written, until this: the guest goes over to the base. May be said before.
+ */
+void job_complete(struct job *job);
 /* How long the next piece has to wait for the limit of speed. */
 uint64_t job_wait_ns(const struct job *job);
 /* Another limit from now on; 0: none. */

@@ -252,9 +252,10 @@ static const struct command commands[] = {
 	{ "blockdev-snapshot-internal-sync", MONITOR_ADMIN, "device name", run_snapshot_internal },
 	{ "blockdev-snapshot-delete-internal-sync", MONITOR_ADMIN, "device id name", run_snapshot_delete },
 	{ "transaction", MONITOR_ADMIN, "actions", run_transaction },
-	{ "block-stream", MONITOR_ADMIN, "job-id device speed", run_block_stream },
-	{ "block-commit", MONITOR_ADMIN, "job-id device speed", run_block_commit },
+	{ "block-stream", MONITOR_ADMIN, "job-id device base backing-file speed", run_block_stream },
+	{ "block-commit", MONITOR_ADMIN, "job-id device base top backing-file depth speed", run_block_commit },
 	{ "block-job-cancel", MONITOR_ADMIN, "device", run_job_cancel },
+	{ "block-job-complete", MONITOR_ADMIN, "device", run_job_complete },
 	{ "block-job-set-speed", MONITOR_ADMIN, "device speed", run_job_speed },
 	{ "quit", MONITOR_ADMIN, "", run_quit },
 };

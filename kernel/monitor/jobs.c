@@ -82,10 +82,17 @@ static void job_turn(struct jobs *jobs, unsigned index)
 {
 	struct job *job = g_ptr_array_index(jobs->list, index);
 	struct mt_error err = { .size = sizeof(err) };
-	enum job_result result = job_step(job, &err);
+	enum job_result result;
+	struct job_status before, after;
+
+	job_status(job, &before);
+	result = job_step(job, &err);
+	job_status(job, &after);
 
 	g_ptr_array_remove_index(jobs->list, index);
 	if (result == JOB_GOES_ON) {
+		if (after.ready && !before.ready)
+			job_tell(jobs->mon, job, "BLOCK_JOB_READY", NULL);
 		g_ptr_array_add(jobs->list, job);
 		return;
 	}
@@ -169,18 +176,39 @@ int jobs_idle(const struct monitor *mon, struct mt_error *err)
 
 /* Commands */
 
+/* Which images: by their files. */
+static int chain_read(const struct json *arguments, struct job_want *want, struct mt_error *err)
+{
+	static const char *const names[] = { "base", "top", "backing-file" };
+	const char **const texts[] = { &want->base, &want->top, &want->backing_name };
+	const struct json *depth = json_get(arguments, "depth");
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		const struct json *value = json_get(arguments, names[i]);
+
+		*texts[i] = json_text(value);
+		if (value && !*texts[i])
+			return fault_set(err, MT_EINVAL, names[i], NULL, "'%s' must be a string", names[i]);
+	}
+	if (depth && (!json_uint(depth, &number) || number == 0 || number > UINT32_MAX))
+		return fault_set(err, MT_EINVAL, "depth", NULL, "'depth' must be a number of images");
+	want->depth = (uint32_t)number;
+	return 0;
+}
+
 static int job_begin(struct monitor *mon, enum job_kind kind, const struct json *arguments, struct mt_error *err)
 {
 	const char *device = json_text(json_get(arguments, "device")), *id = json_text(json_get(arguments, "job-id"));
 	const struct json *limit = json_get(arguments, "speed");
 	struct mt_inst *disk = device ? query_disk(mon, device) : NULL;
 	struct jobs *jobs = jobs_of(mon);
-	uint64_t speed = 0;
+	struct job_want want = { .kind = kind, .device = device, .inst = disk };
 	struct job *job;
 
 	if (!device)
 		return fault_set(err, MT_EINVAL, "device", NULL, "'device' must be given, a string");
-	if (limit && !json_uint(limit, &speed))
+	if (limit && !json_uint(limit, &want.speed))
 		return fault_set(err, MT_EINVAL, "speed", NULL, "'speed' must be a number of bytes a second");
 	if (!disk)
 		return fault_set(err, MT_ENOENT, NULL, "query-block lists them", "there is no disk '%s'", device);
@@ -189,7 +217,10 @@ static int job_begin(struct monitor *mon, enum job_kind kind, const struct json 
 		return fault_set(err, MT_EBUSY, NULL, "query-block-jobs lists them", "there is a job '%s' already", id);
 	if (!jobs)
 		return fault_set(err, MT_EHOST, NULL, NULL, "no descriptor is left for the job");
-	job = job_create(kind, id, device, disk, speed, err);
+	want.id = id;
+	if (chain_read(arguments, &want, err) < 0)
+		return MT_EINVAL;
+	job = job_create(&want, err);
 	if (!job)
 		return err->code < 0 ? err->code : MT_EIO;
 	g_ptr_array_add(jobs->list, job);
@@ -236,6 +267,23 @@ int run_job_cancel(struct monitor *mon, const struct json *arguments, FILE *out,
 	return 0;
 }
 
+int run_job_complete(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err)
+{
+	struct job *job = job_of(mon, arguments, err);
+	struct job_status s;
+
+	(void)out;
+	if (!job)
+		return err->code;
+	job_status(job, &s);
+	if (!s.ready)
+		return fault_set(err, MT_EINVAL, NULL, "the event BLOCK_JOB_READY tells when",
+				 "the job '%s' cannot be completed yet", s.id);
+	job_complete(job);
+	timer_arm(mon->jobs);
+	return 0;
+}
+
 int run_job_speed(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err)
 {
 	struct job *job = job_of(mon, arguments, err);
@@ -263,8 +311,8 @@ int query_block_jobs(struct monitor *mon, const struct json *arguments, FILE *ou
 		query_member(out, "device", s.id);
 		query_member(out, "disk", s.device);
 		fprintf(out, ", \"len\": %" G_GUINT64_FORMAT ", \"offset\": %" G_GUINT64_FORMAT ", \"speed\": %" G_GUINT64_FORMAT
-			", \"busy\": true, \"paused\": false, \"ready\": false, \"io-status\": \"ok\", \"status\": \"running\"}",
-			s.len_bytes, s.offset, s.speed);
+			", \"busy\": true, \"paused\": false, \"ready\": %s, \"io-status\": \"ok\", \"status\": \"%s\"}",
+			s.len_bytes, s.offset, s.speed, s.ready ? "true" : "false", s.ready ? "ready" : "running");
 	}
 	putc(']', out);
 	return 0;

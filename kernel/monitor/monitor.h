@@ -110,6 +110,7 @@ int run_transaction(struct monitor *mon, const struct json *arguments, FILE *out
 int run_block_stream(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int run_block_commit(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int run_job_cancel(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
+int run_job_complete(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int run_job_speed(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 int query_block_jobs(struct monitor *mon, const struct json *arguments, FILE *out, struct mt_error *err);
 /* 0, or MT_EBUSY with words: a job is under way. */

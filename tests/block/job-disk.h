@@ -14,13 +14,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "kernel/block/block.h"
 #include "kernel/block/filter.h"
 #include "kernel/block/open.h"
+#include "kernel/block/snap.h"
 #include "kernel/img/tool.h"
 #include "kernel/machine/loop.h"
 
 #define DISK_MOST  ((12u << 20) + 1536u)
 #define WRITE_MOST (192u << 10)
+#define OVERLAYS   4
 
 enum { LOW, MID, TOP, LAYERS };
 static const char *const layer_names[LAYERS] = { "low.qcow2", "mid.qcow2", "top.qcow2" };
@@ -47,6 +50,14 @@ static inline char *path_of(int layer)
 	return g_build_filename(folder, layer_names[layer], NULL);
 }
 
+static inline char *over_path(int i)
+{
+	char *name = g_strdup_printf("over%d.qcow2", i), *path = g_build_filename(folder, name, NULL);
+
+	g_free(name);
+	return path;
+}
+
 static inline void tool_open(void)
 {
 	static const char *const plugins[] = { TEST_BUILDDIR "/plugins/*/.libs", NULL };
@@ -65,6 +76,12 @@ static inline void tool_close(void)
 	registry_destroy(registry);
 	for (int i = 0; i < LAYERS; i++) {
 		char *path = path_of(i);
+
+		g_unlink(path);
+		g_free(path);
+	}
+	for (int i = 0; i <= OVERLAYS; i++) {
+		char *path = over_path(i);
 
 		g_unlink(path);
 		g_free(path);
@@ -156,6 +173,23 @@ static inline void disk_holds(void)
 	for (uint64_t i = 0; i < disk_bytes; i++)
 		if (scratch[i] != model[i])
 			ck_abort_msg("byte %#llx is %02x, not %02x", (unsigned long long)i, scratch[i], model[i]);
+}
+
+/* The image that the disk has now is another node's. */
+static inline void look_again(void)
+{
+	top->node = graph_node(top->inst);
+}
+
+static inline int overlay(const char *path, struct mt_error *err)
+{
+	struct snap s = { .inst = top->inst, .device = "disk", .path = path, .format = "qcow2" };
+	int rc;
+
+	err->message[0] = 0;
+	rc = snap_take(&s, 1, err);
+	look_again();
+	return rc;
 }
 
 /* Closed, all images are sound, and the disk is opened again with what it had. */
@@ -312,8 +346,10 @@ static inline void faults_open(void)
 				 .workers = loop_workers(top->inst->machine->loop) };
 	node_init(&faults);
 	faults.delays = filter_delays_create(&faults, top->inst->machine->loop);
-	top->node->children[0].file->through = &faults;
-	top->node->backing->children[0].file->through = &faults;
+	for (struct bnode *node = top->node; node; node = node->backing) {
+		node->through = &faults;
+		node->children[0].file->through = &faults;
+	}
 }
 
 static inline void faults_close(void)

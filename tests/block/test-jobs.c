@@ -15,7 +15,18 @@ static bool is_long(void)
 
 static struct job *job_on(enum job_kind kind)
 {
-	return job_create(kind, "job", "disk", top->inst, 0, &err);
+	struct job_want want = { .kind = kind, .id = "job", .device = "disk", .inst = top->inst, .depth = 1 };
+	struct job *job = job_create(&want, &err);
+
+	if (job)
+		job_complete(job);
+	return job;
+}
+
+static void job_end(struct job *job)
+{
+	job_free(job);
+	look_again();
 }
 
 static struct job *begin(enum job_kind kind)
@@ -33,7 +44,7 @@ static void to_its_end(struct job *job)
 	while ((result = job_step(job, &err)) == JOB_GOES_ON)
 		;
 	ck_assert_msg(result == JOB_DONE, "%s", err.message);
-	job_free(job);
+	job_end(job);
 }
 
 static void reopen(bool chain_write, enum file_cache cache)
@@ -76,7 +87,7 @@ static void beside(struct guest *g, enum job_kind kind, uint64_t *dice)
 			guest_let_go(g);
 	} while (result == JOB_GOES_ON);
 	ck_assert_msg(result == JOB_DONE, "%s", err.message);
-	job_free(job);
+	job_end(job);
 	guest_goes_on(g, 16);
 }
 
@@ -133,7 +144,7 @@ static void ended_after(struct guest *g, enum job_kind kind, uint32_t steps, boo
 	ck_assert_msg(result != JOB_FAILED, "%s", err.message);
 	if (machine_ends)
 		guest_stop(g);
-	job_free(job);
+	job_end(job);
 	ck_assert(!top->node->busy);
 	if (!machine_ends) {
 		guest_goes_on(g, 4);
@@ -163,9 +174,13 @@ END_TEST
 
 START_TEST(outcome)
 {
+	char *path;
+
 	disk_make(1);
 	to_its_end(begin(JOB_COMMIT));
-	ck_assert(below_has_all());
+	path = path_of(MID);
+	ck_assert_str_eq(block_file(top->inst), path);
+	g_free(path);
 	disk_holds();
 	reopen(false, FILE_UNSAFE);
 	ck_assert(below_has_all());
@@ -215,7 +230,7 @@ START_TEST(refusals)
 	disk_make(3);
 	job = begin(JOB_STREAM);
 	refused(JOB_COMMIT, "another job");
-	job_free(job);
+	job_end(job);
 	top->node->writers = 0;
 	refused(JOB_STREAM, "only read");
 	top->node->writers = 1;
@@ -238,6 +253,159 @@ START_TEST(longer_below)
 	to_its_end(begin(JOB_STREAM));
 	reopen(false, FILE_UNSAFE);
 	ck_assert_int_eq(image_close(top), 0);
+}
+END_TEST
+
+/* Parts of a chain */
+
+static struct job *job_of(enum job_kind kind, const char *base, const char *top_path)
+{
+	struct job_want want = { .kind = kind, .id = "job", .device = "disk", .inst = top->inst, .base = base,
+				 .top = top_path };
+
+	return job_create(&want, &err);
+}
+
+static void below_are(int overs, const int *layers, unsigned count)
+{
+	GPtrArray *files = block_files_below(top->inst);
+
+	ck_assert_uint_eq(files->len, (unsigned)overs + count);
+	for (unsigned i = 0; i < files->len; i++) {
+		char *path = i < (unsigned)overs ? over_path(overs - 1 - (int)i) : path_of(layers[i - (unsigned)overs]);
+
+		ck_assert_str_eq(g_ptr_array_index(files, i), path);
+		g_free(path);
+	}
+	g_ptr_array_unref(files);
+}
+
+static void part_ends(struct job *job)
+{
+	enum job_result result;
+
+	ck_assert_msg(job != NULL, "%s", err.message);
+	job_complete(job);
+	while ((result = job_step(job, &err)) == JOB_GOES_ON)
+		;
+	ck_assert_msg(result == JOB_DONE, "%s", err.message);
+	job_end(job);
+}
+
+static void over_holds(int i)
+{
+	struct image_options options = { .format = "qcow2", .write = true, .allow_own = true };
+	char *path = over_path(i);
+	struct mt_block_check found;
+
+	top = image_open(tool, path, &options, &err);
+	ck_assert_msg(top != NULL, "%s", err.message);
+	disk_holds();
+	ck_assert_int_eq(image_check(top, 0, &found, NULL, NULL, &err), 0);
+	ck_assert_uint_eq(found.corruptions, 0);
+	ck_assert_int_eq(image_close(top), 0);
+	g_free(path);
+}
+
+/* Images in the middle are dropped, below one or two that are newer; then what is left becomes one again. */
+START_TEST(between)
+{
+	char *mid = path_of(MID), *old = path_of(TOP), *low = path_of(LOW);
+	bool two = _i & 1, deep = _i & 2;
+	int overs = 1 + two;
+	struct guest g;
+
+	disk_make(11 + (uint64_t)_i);
+	guest_open(&g, 5 + (uint64_t)_i);
+	guest_start(&g);
+	for (int i = 0; i < overs; i++) {
+		char *path = over_path(i);
+
+		guest_goes_on(&g, 8);
+		ck_assert_msg(overlay(path, &err) == 0, "%s", err.message);
+		g_free(path);
+	}
+	guest_goes_on(&g, 8);
+	below_are(overs - 1, (int[]){ TOP, MID, LOW }, 3);
+	part_ends(job_of(JOB_COMMIT, deep ? low : mid, old));
+	below_are(overs - 1, (int[]){ deep ? LOW : MID, LOW }, deep ? 1 : 2);
+	ck_assert(top->node->backing->info.flags & MT_BLOCK_INFO_READONLY);
+	guest_goes_on(&g, 8);
+	part_ends(job_of(JOB_STREAM, deep ? low : mid, NULL));
+	below_are(0, (int[]){ deep ? LOW : MID, LOW }, deep ? 1 : 2);
+	guest_goes_on(&g, 8);
+	guest_stop(&g);
+	disk_holds();
+	guest_start(&g);
+	part_ends(job_of(JOB_COMMIT, NULL, NULL));
+	ck_assert_str_eq(block_file(top->inst), low);
+	guest_goes_on(&g, 8);
+	guest_stop(&g);
+	disk_holds();
+	guest_close(&g);
+	ck_assert_int_eq(image_close(top), 0);
+	top = layer_open(LOW, false, FILE_UNSAFE);
+	disk_holds();
+	ck_assert_int_eq(image_close(top), 0);
+	over_holds(overs - 1);
+	g_free(mid);
+	g_free(old);
+	g_free(low);
+}
+END_TEST
+
+/* Ready, it waits as long as it has to, and copies what comes; cancelled then, the image has all. */
+START_TEST(waits)
+{
+	struct job_status status;
+	struct guest g;
+	struct job *job;
+
+	disk_make(4);
+	guest_open(&g, 4);
+	guest_start(&g);
+	job = job_of(JOB_COMMIT, NULL, NULL);
+	ck_assert_msg(job != NULL, "%s", err.message);
+	for (int i = 0; i < 400; i++) {
+		ck_assert_int_eq(job_step(job, &err), JOB_GOES_ON);
+		guest_goes_on(&g, 1);
+	}
+	job_status(job, &status);
+	ck_assert(status.ready);
+	if (_i) {
+		job_end(job);
+		ck_assert_ptr_nonnull(top->node->backing);
+		ck_assert(top->node->backing->info.flags & MT_BLOCK_INFO_READONLY);
+	} else {
+		part_ends(job);
+		ck_assert_ptr_null(top->node->backing);
+	}
+	guest_goes_on(&g, 8);
+	guest_stop(&g);
+	disk_holds();
+	guest_close(&g);
+	reopen(false, FILE_UNSAFE);
+	ck_assert_int_eq(image_close(top), 0);
+}
+END_TEST
+
+START_TEST(no_such_part)
+{
+	char *mid = path_of(MID), *old = path_of(TOP), *path = over_path(0);
+
+	disk_make(1);
+	ck_assert_ptr_null(job_of(JOB_COMMIT, "/nowhere", NULL));
+	ck_assert_msg(strstr(err.message, "/nowhere"), "%s", err.message);
+	ck_assert_ptr_null(job_of(JOB_COMMIT, NULL, "/nowhere"));
+	ck_assert_ptr_null(job_of(JOB_STREAM, old, NULL));
+	ck_assert_ptr_null(job_of(JOB_COMMIT, old, mid));
+	ck_assert_int_eq(overlay(path, &err), 0);
+	ck_assert_ptr_null(job_of(JOB_COMMIT, path, NULL));
+	disk_holds();
+	ck_assert_int_eq(image_close(top), 0);
+	g_free(mid);
+	g_free(old);
+	g_free(path);
 }
 END_TEST
 
@@ -353,7 +521,7 @@ static bool failed_at(enum job_kind kind, uint32_t k, uint64_t seed)
 	if (result == JOB_FAILED)
 		ck_assert_msg(came && *err.message, "it fails without an error, at %u: %s", k, err.message);
 	if (job)
-		job_free(job);
+		job_end(job);
 	faults_arm(0);
 	closed = image_close(top) == 0;
 	faults_close();
@@ -404,6 +572,9 @@ int main(void)
 	tcase_add_test(tc, speeds);
 	tcase_add_test(tc, refusals);
 	tcase_add_test(tc, longer_below);
+	tcase_add_loop_test(tc, between, 0, 4);
+	tcase_add_loop_test(tc, waits, 0, 2);
+	tcase_add_test(tc, no_such_part);
 	tcase_add_test(tc, late_pass);
 	tcase_add_loop_test(tc, faulty, 0, is_long() ? 4 : 2);
 	suite_add_tcase(suite, tc);

@@ -8,51 +8,8 @@
 #include "kernel/block/snap.h"
 #include "tests/block/job-disk.h"
 
-#define OVERLAYS 4
-
 static struct mt_error err = { .size = sizeof(err) };
 static uint8_t kept[OVERLAYS + 1][DISK_MOST];        /* what the disk was at each snapshot */
-
-static char *over_path(int i)
-{
-	char *name = g_strdup_printf("over%d.qcow2", i), *path = g_build_filename(folder, name, NULL);
-
-	g_free(name);
-	return path;
-}
-
-static void overs_remove(void)
-{
-	for (int i = 0; i <= OVERLAYS; i++) {
-		char *path = over_path(i);
-
-		g_unlink(path);
-		g_free(path);
-	}
-}
-
-static void snap_end(void)
-{
-	overs_remove();
-	tool_close();
-}
-
-/* The image that the disk has now is another node's. */
-static void look_again(void)
-{
-	top->node = graph_node(top->inst);
-}
-
-static int overlay(const char *path)
-{
-	struct snap s = { .inst = top->inst, .device = "disk", .path = path, .format = "qcow2" };
-	int rc;
-
-	err.message[0] = 0;
-	rc = snap_take(&s, 1, &err);
-	look_again();
-	return rc;
-}
 
 static int internal(const char *name)
 {
@@ -113,7 +70,7 @@ START_TEST(overlays)
 		if (hold)
 			guest_stop(&g);
 		memcpy(kept[i], model, sizeof(model));
-		ck_assert_msg(overlay(path) == 0, "%s", err.message);
+		ck_assert_msg(overlay(path, &err) == 0, "%s", err.message);
 		ck_assert_str_eq(block_file(top->inst), path);
 		ck_assert_uint_eq(block_files_below(top->inst)->len, (guint)i + 3);
 		ck_assert(top->node->backing->info.flags & MT_BLOCK_INFO_READONLY);
@@ -207,7 +164,7 @@ END_TEST
 
 static void refused(const char *path, const char *why)
 {
-	ck_assert_int_lt(overlay(path), 0);
+	ck_assert_int_lt(overlay(path, &err), 0);
 	ck_assert_msg(strstr(err.message, why), "'%s' does not say '%s'", err.message, why);
 }
 
@@ -236,7 +193,7 @@ START_TEST(refusals)
 	ck_assert(!g_file_test(path, G_FILE_TEST_EXISTS));
 	disk_holds();
 	ck_assert_int_eq(request_do(top->block, MT_BLOCK_WRITE, 0, 0, model, 4096), 0);
-	ck_assert_int_eq(overlay(path), 0);
+	ck_assert_int_eq(overlay(path, &err), 0);
 	disk_holds();
 	ck_assert_int_eq(image_close(top), 0);
 	g_free(path);
@@ -313,7 +270,7 @@ static bool failed_at(bool is_overlay, uint32_t k)
 		memcpy(model + 12288, scratch, 8192);
 	else
 		ck_assert_int_eq(request_do(top->block, MT_BLOCK_READ, 0, 12288, model + 12288, 8192), 0);
-	rc = is_overlay ? overlay(path) : internal("moment");
+	rc = is_overlay ? overlay(path, &err) : internal("moment");
 	came = fault_count >= k;
 	ck_assert_msg(rc == 0 || (came && *err.message), "it fails without an error, or without a word, at %u", k);
 	faults_arm(0);
@@ -357,7 +314,7 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(tc, 300);
-	tcase_add_checked_fixture(tc, tool_open, snap_end);
+	tcase_add_checked_fixture(tc, tool_open, tool_close);
 	tcase_add_loop_test(tc, overlays, 0, 6);
 	tcase_add_loop_test(tc, internals, 0, 3);
 	tcase_add_loop_test(tc, torrent, 0, 3);

@@ -4,6 +4,7 @@
 time what it wrote, and the images hold it afterwards. Then once more, and the machine is killed in the middle: each image
 is sound and has all that was flushed."""
 import fcntl
+import json
 import os
 import random
 import re
@@ -11,6 +12,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 import machines as m  # noqa: E402
@@ -18,11 +20,50 @@ import machines as m  # noqa: E402
 from writer import BLOCKS, FLUSH, SEED, SLOW, after, begin, done, holds, img, over, start, steps_seen, told, versions_after  # noqa: E402
 
 KILLS = 20 if m.LONG else 1
+COMPLETE = '{"execute": "block-job-complete", "arguments": {"device": "%s"}}'
+
+
+def ready(guest, device):
+    """Little is left of the commit."""
+    for _ in range(3000):
+        jobs = json.loads(done(guest, '{"execute": "query-block-jobs"}'))["return"]
+        if any(j["device"] == device and j["ready"] for j in jobs):
+            return
+        time.sleep(0.1)
+    m.check(False, f"the job on {device} is never ready")
+
+
+def image_of(guest, name):
+    disks = json.loads(done(guest, '{"execute": "query-block"}'))["return"]
+    return [(os.path.basename(d["file"]), [os.path.basename(f) for f in d["below"]]) for d in disks if d["id"] == name][0]
+
+
+def parts(guest, folder):
+    """Images in the middle of a chain are dropped, and the guest goes over to the lowest."""
+    for i in (1, 2, 3):
+        done(guest, "overlay", "vdb", f"{folder}/o{i}.qcow2")
+        after(guest, "vdb", 128)
+    begin(guest, "block-commit", "vdb", 0, base=f"{folder}/down-base.qcow2", top=f"{folder}/o1.qcow2")
+    over(guest, "vdb")
+    m.check(image_of(guest, "down") == ("o3.qcow2", ["o2.qcow2", "down-base.qcow2"]), image_of(guest, "down"))
+    after(guest, "vdb", 128)
+    done(guest, "stream", "vdb", f"{folder}/down-base.qcow2")
+    m.check(image_of(guest, "down") == ("o3.qcow2", ["down-base.qcow2"]), image_of(guest, "down"))
+    after(guest, "vdb", 128)
+    done(guest, "commit", "vdb")
+    m.check(image_of(guest, "down") == ("down-base.qcow2", []), image_of(guest, "down"))
+    after(guest, "vdb", 128)
+    m.step("committed and streamed parts of a chain")
 
 
 def through(guest, word, device, speed):
     before = steps_seen(guest, device)
     begin(guest, f"block-{word}", device, speed)
+    if word == "commit":
+        told(guest, "cannot be completed yet", COMPLETE % device)
+        ready(guest, device)
+        after(guest, device, 128)
+        done(guest, COMPLETE % device)
     over(guest, device)
     after(guest, device, 128)
     m.step(f"{word}: done while {steps_seen(guest, device) - before} steps were written")
@@ -56,8 +97,8 @@ def live(folder, program):
         done(guest, "cancel", "vdb")
         after(guest, "vdb", 64)
         through(guest, "commit", "vdb", 24 << 20)
-        done(guest, "commit", "vdb")
-        after(guest, "vdb", 128)
+        told(guest, "no image lies below", "commit", "vdb")
+        parts(guest, folder)
         told(guest, "no image lies below", "stream", "vda")
         told(guest, "no disk 'vdx'", "commit", "vdx")
         row = dict(zip(*(line.split() for line in done(guest, "stats", "vda").splitlines())))
@@ -82,10 +123,16 @@ def killed(folder, program, seed):
     guest = start(folder, program, seed)
     with guest:
         begin(guest, "block-stream", "vda", dice.choice([0, 4 << 20, 16 << 20]))
-        begin(guest, "block-commit", "vdb", dice.choice([0, 4 << 20, 16 << 20]))
+        commit = None
+        if dice.random() < 0.5:
+            commit = subprocess.Popen([m.EMULATOR, "ctl", str(guest.pid), "commit", "vdb"], stderr=subprocess.DEVNULL)
+        else:
+            begin(guest, "block-commit", "vdb", dice.choice([0, 4 << 20, 16 << 20]))
         after(guest, dice.choice(["vda", "vdb"]), 64 * dice.randrange(1, 8))
         os.kill(guest.pid, signal.SIGKILL)
         m.ends_with(guest, -signal.SIGKILL)
+        if commit:
+            commit.wait(60)
         counts = {device: steps_seen(guest, device) for device in ("vda", "vdb")}
     m.check(b"FAIL" not in guest.seen, "the guest says that it read something else")
     for name, device in (("up", "vda"), ("down", "vdb")):

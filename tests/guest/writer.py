@@ -49,8 +49,8 @@ def told(guest, wanted, *words):
     m.check(code != 0 and wanted in text, f"ctl {' '.join(words)}: {code} {text!r}, and not {wanted!r}")
 
 
-def begin(guest, command, device, speed):
-    done(guest, json.dumps({"execute": command, "arguments": {"device": device, "speed": speed}}))
+def begin(guest, command, device, speed, **more):
+    done(guest, json.dumps({"execute": command, "arguments": {"device": device, "speed": speed, **more}}))
 
 
 def img(*words):

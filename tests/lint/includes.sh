@@ -80,7 +80,7 @@ check_includes() {
 check_kernel_names() {
   c_files kernel | grep -Ev '/(test|fake|bench)[^/]*$|/tests?/' | xargs -r grep -nHE '"[^"]*\b(cpu|dev|block)-[a-z0-9]' |
     grep -Ev '^[^:]*:[0-9]*:[[:space:]]*(//|\*|/\*)' |
-    sed -E 's/"(query-)?block-(stream|commit|jobs|job-cancel|job-set-speed)\b/"/g' | grep -E '"[^"]*\b(cpu|dev|block)-[a-z0-9]' | findings_from
+    sed -E 's/"(query-)?block-(stream|commit|jobs|job-cancel|job-complete|job-set-speed)\b/"/g' | grep -E '"[^"]*\b(cpu|dev|block)-[a-z0-9]' | findings_from
 }
 
 check_includes
