@@ -67,9 +67,10 @@ START_TEST(overlays)
 
 		guest_goes_on(&g, 1 + random_next(&dice) % 12);
 		path = over_path(i);
-		if (hold)
+		if (hold) {
 			guest_stop(&g);
-		memcpy(kept[i], model, sizeof(model));
+			memcpy(kept[i], model, sizeof(model));
+		}
 		ck_assert_msg(overlay(path, &err) == 0, "%s", err.message);
 		ck_assert_str_eq(block_file(top->inst), path);
 		ck_assert_uint_eq(block_files_below(top->inst)->len, (guint)i + 3);
