@@ -31,6 +31,9 @@ int block_flush_all(struct machine *m, struct mt_error *err)
 		for (struct mt_block *block = node ? node->fronts : NULL; block; block = block->next_front) {
 			int code = block->write ? front_flush(block) : 0;
 
+			/* what the format frees behind a flush, too: the end of the process shall find nothing to write */
+			if (code == 0 && block->write)
+				code = node_settle(node);
 			if (code < 0)
 				return fault_set(err, code, inst->id, "see whether the host's disk is full or broken",
 						 "disk %s cannot be flushed (%d)", inst->id, code);

@@ -156,6 +156,12 @@ static int64_t node_unmap(void *self, uint64_t offset, uint64_t len_bytes, uint3
 	return q->readonly ? MT_EPERM : qcow2_unmap(q, offset, len_bytes, op, flags);
 }
 
+static int32_t node_flush(void *self)
+{
+	qcow2_flush(&((struct node *)self)->qcow2);
+	return 0;
+}
+
 static int32_t node_retired(void *self, const struct mt_block_space *items, uint32_t count)
 {
 	return space_retired(&((struct node *)self)->qcow2, items, count);
@@ -180,6 +186,7 @@ static const struct mt_block_format node_format = {
 	.commit = node_commit,
 	.abort = node_abort,
 	.unmap = node_unmap,
+	.flush = node_flush,
 	.retired = node_retired,
 	.decode = node_decode,
 	.encode = node_encode,

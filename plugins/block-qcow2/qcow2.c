@@ -334,6 +334,13 @@ static void fill_up(struct qcow2 *q)
 		(void)q->host->child_resize(q->inst, 0, end);
 }
 
+void qcow2_flush(struct qcow2 *q)
+{
+	if (q->grown && !q->corrupt && !q->wait && q->end == q->flushed_end)
+		fill_up(q);
+	q->flushed_end = q->end;
+}
+
 void qcow2_close(struct qcow2 *q)
 {
 	if (!q->readonly)

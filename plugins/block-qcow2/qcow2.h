@@ -123,6 +123,7 @@ struct qcow2 {
 	uint64_t limit;                      /* the file ends here: HOST_OFFSET_MAX, or a device's length */
 	uint64_t fresh;                      /* the file had no bytes from here on when it was opened */
 	uint64_t ahead;                      /* offset: the file was made longer up to here; 0: it was not */
+	uint64_t flushed_end;                /* `end` at the last flush */
 	uint64_t packed;                     /* offset of the room behind the last encoded unit; 0: none */
 	uint64_t epoch;                      /* of retired space: older is accounted for already */
 	struct mt_block_space retiring;      /* grows by neighbours */
@@ -140,6 +141,11 @@ int qcow2_open(struct qcow2 *q, struct mt_error *err);
 /* Loads header and tables anew, after an exclusive operation; what is retired meanwhile is accounted for. */
 int qcow2_reload(struct qcow2 *q, struct mt_error *err);
 /* Puts pages back. */
+/*
+ * Gives the file the end that a close would give it, when no cluster was taken since the flush before. A saved machine
+ * knows its disk by the file's length and time, which the end of the process must not change.
+ */
+void qcow2_flush(struct qcow2 *q);
 void qcow2_close(struct qcow2 *q);
 void qcow2_fini(struct qcow2 *q);
 /* Metadata would be written over: no more writes, and the header says so. Returns MT_EIO. */
