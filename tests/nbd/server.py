@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 from nbd import MORTISE, SEED, TIMEOUT, Client, Server, content, io, make_disk, need, run, work_folder
 
@@ -221,6 +222,13 @@ def check_activation():
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
+def wait_until_free(path):
+    """A killed process keeps its files, and their locks, until the kernel has taken down its io_uring."""
+    end = time.monotonic() + 30
+    while run('qemu-img', 'info', path, code=None).returncode and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 def check_kill():
     """Whatever was acknowledged by a flush is there after kill -9; the image is sound."""
     for turn in range(4):
@@ -235,6 +243,7 @@ def check_kill():
         for at in range(SIZE // 2, SIZE, 1 << 20):   # under way, or done and not flushed
             client.send(1, at, 1 << 20, bytes(1 << 20))
         s.end(signal.SIGKILL)
+        wait_until_free('k.qcow2')
         assert run('qemu-img', 'check', '-q', '-f', 'qcow2', 'k.qcow2', code=None).returncode in (0, 3)
         reads = sum((['-c', f'read -P {p} {at} 65536'] for at, p in durable.items()), [])
         told = run('qemu-io', '-r', '-f', 'qcow2', *reads, 'k.qcow2').stdout
