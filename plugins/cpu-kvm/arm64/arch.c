@@ -76,7 +76,7 @@ int arch_vm_init(struct kvm *k, struct mt_error *err)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	k->irqchip = true;
 	k->arch->gic_fd = -1;
-	pthread_mutex_init(&k->arch->lock, NULL);
+	pthread_mutex_init(&k->arch->time.lock, NULL);
 	code = abilities_check(k, err);
 	if (code == 0)
 		code = cpu_choose(k, err);
@@ -92,29 +92,12 @@ void arch_vm_fini(struct kvm *k)
 	if (!k->arch)
 		return;
 	gic_close(k);
-	pthread_mutex_destroy(&k->arch->lock);
+	pthread_mutex_destroy(&k->arch->time.lock);
 	free(k->arch);
 	k->arch = NULL;
 }
 
 /* vCPUs */
-
-int run_state_get(const struct kvm_vcpu *v, uint32_t *state)
-{
-	struct kvm_mp_state mp = { 0 };
-	int code = vcpu_ioctl(v, KVM_GET_MP_STATE, &mp);
-
-	*state = mp.mp_state;
-	return code < 0 ? code : 0;
-}
-
-int run_state_set(const struct kvm_vcpu *v, uint32_t state)
-{
-	struct kvm_mp_state mp = { .mp_state = state };
-	int code = vcpu_ioctl(v, KVM_SET_MP_STATE, &mp);
-
-	return code < 0 ? code : 0;
-}
 
 /* Power on, and again at each reset: the first vCPU runs, the others wait to be started by it (PSCI CPU_ON). */
 static int vcpu_init(const struct kvm_vcpu *v)
@@ -138,22 +121,6 @@ static int vectors_settle(const struct kvm_vcpu *v)
 	return code < 0 ? code : 0;
 }
 
-static int registers_learn(struct kvm_vcpu *v, struct mt_error *err)
-{
-	struct arch_vcpu *a = v->arch;
-	uint64_t failed = 0;
-	int code = one_regs_learn(v, NULL, &a->regs);
-
-	if (code < 0)
-		return vm_refuse(err, "plugin", "list the registers of a vCPU", code);
-	a->first = calloc(1, a->regs.bytes + 1);
-	if (!a->first)
-		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
-	code = one_regs_read(v, &a->regs, a->first, &failed);
-	return code < 0 ? mt_error_set(err, MT_EIO, NULL, "KVM does not tell register 0x%llx of a vCPU: %s",
-				       (unsigned long long)failed, strerror(-code)) : 0;
-}
-
 /* The GIC can be set up when the last vCPU is there. */
 int arch_vcpu_init(struct kvm_vcpu *v, struct mt_error *err)
 {
@@ -170,7 +137,10 @@ int arch_vcpu_init(struct kvm_vcpu *v, struct mt_error *err)
 		code = one_reg_get(v, ARM_MPIDR, &vm->mpidr[v->index]);
 	if (code < 0)
 		return vm_refuse(err, "plugin", "set up a vCPU", code);
-	code = registers_learn(v, err);
+	code = one_regs_learn(v, NULL, &v->arch->whole.regs);
+	if (code < 0)
+		return vm_refuse(err, "plugin", "list the registers of a vCPU", code);
+	code = whole_first(v, &v->arch->whole, err);
 	if (code < 0)
 		return code;
 	vm->vcpus = v->index + 1;
@@ -179,10 +149,8 @@ int arch_vcpu_init(struct kvm_vcpu *v, struct mt_error *err)
 
 void arch_vcpu_fini(struct kvm_vcpu *v)
 {
-	if (v->arch) {
-		one_regs_forget(&v->arch->regs);
-		free(v->arch->first);
-	}
+	if (v->arch)
+		whole_forget(&v->arch->whole);
 	free(v->arch);
 	v->arch = NULL;
 }
@@ -202,34 +170,19 @@ void arch_vcpu_reset(struct kvm_vcpu *v, uint32_t kind)
 
 	(void)kind;
 	if (code == 0)
-		code = one_regs_write(v, &a->regs, a->first, is_kept, &failed);
+		code = one_regs_write(v, &a->whole.regs, a->whole.first, is_kept, &failed);
 	if (code == 0 && v->index == 0)
 		code = gic_set(v->kvm, v->kvm->arch->first);
-	a->reset_error = code;
-}
-
-/* One counter serves all vCPUs: the first that runs after a load sets it. */
-static int time_tell(struct kvm_vcpu *v)
-{
-	struct arch_vm *vm = v->kvm->arch;
-	int code = 0;
-
-	pthread_mutex_lock(&vm->lock);
-	if (vm->time_held)
-		code = one_reg_set(v, KVM_REG_ARM_TIMER_CNT, vm->time);
-	if (code == 0)
-		vm->time_held = false;
-	pthread_mutex_unlock(&vm->lock);
-	return code;
+	a->whole.reset_error = code;
 }
 
 int arch_before_run(struct kvm_vcpu *v, const char **what)
 {
 	*what = "the state at power on";
-	if (v->arch->reset_error < 0)
-		return v->arch->reset_error;
+	if (v->arch->whole.reset_error < 0)
+		return v->arch->whole.reset_error;
 	*what = "the time";
-	return time_tell(v);
+	return counter_tell(v, &v->kvm->arch->time, KVM_REG_ARM_TIMER_CNT);
 }
 
 int arch_enter(struct kvm_vcpu *v, struct mt_exit *exit)

@@ -9,8 +9,7 @@
 #ifndef KVM_ARM64_H
 #define KVM_ARM64_H
 
-#include "../arch.h"
-#include "../one_reg.h"
+#include "../alike.h"
 
 #define ARM_CORE(name) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
 #define ARM_X(n)       (ARM_CORE(regs.regs[0]) + (uint64_t)(n) * 2)
@@ -29,15 +28,11 @@ struct arch_vm {
 	uint64_t mpidr[512];           /* of the vCPUs that there are */
 	uint32_t vcpus;
 	uint64_t *first;               /* of the GIC, at power on: gic_count values */
-	pthread_mutex_t lock;          /* of what follows */
-	bool time_held;                /* loaded and not run since: what all vCPUs' counter shall be then */
-	uint64_t time;
+	struct counter time;
 };
 
 struct arch_vcpu {
-	struct one_regs regs;
-	uint8_t *first;                /* their values at power on */
-	int reset_error;               /* -errno of a reset that failed: told by `run` */
+	struct whole_vcpu whole;
 };
 
 /* gic.c. [main]. gic_start: when all vCPUs are there. */
@@ -48,9 +43,5 @@ void gic_close(struct kvm *k);
 uint32_t gic_count(const struct kvm *k);
 int gic_get(const struct kvm *k, uint64_t *values);
 int gic_set(const struct kvm *k, const uint64_t *values);
-
-/* arch.c. The run state: 0 or -errno */
-int run_state_get(const struct kvm_vcpu *v, uint32_t *state);
-int run_state_set(const struct kvm_vcpu *v, uint32_t state);
 
 #endif

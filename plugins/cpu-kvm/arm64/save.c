@@ -17,43 +17,6 @@ struct saved {
 	uint64_t serror_syndrome;
 };
 
-static int refuse_told(struct mt_error *err, const char *what, uint64_t failed, int error)
-{
-	return mt_error_set(err, MT_EIO, NULL, "KVM does not %s register 0x%llx: %s", what, (unsigned long long)failed,
-			    strerror(-error));
-}
-
-/* A snapshot that is loaded and saved again before it runs has the time that was loaded. */
-static void time_put_back(struct kvm_vcpu *v, uint8_t *values)
-{
-	struct arch_vm *vm = v->kvm->arch;
-	uint8_t *place = one_regs_place(&v->arch->regs, values, KVM_REG_ARM_TIMER_CNT);
-
-	pthread_mutex_lock(&vm->lock);
-	if (vm->time_held && place)
-		memcpy(place, &vm->time, sizeof(vm->time));
-	pthread_mutex_unlock(&vm->lock);
-}
-
-static int registers_save(struct kvm_vcpu *v, struct mt_state_out *out, const struct mt_state_writer *w,
-			  struct mt_error *err)
-{
-	struct arch_vcpu *a = v->arch;
-	uint8_t *values = calloc(1, a->regs.bytes + 1);
-	uint64_t failed = 0;
-	int code;
-
-	if (!values)
-		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
-	code = one_regs_read(v, &a->regs, values, &failed);
-	if (code == 0) {
-		time_put_back(v, values);
-		one_regs_save(&a->regs, values, out, w);
-	}
-	free(values);
-	return code < 0 ? refuse_told(err, "tell", failed, code) : 0;
-}
-
 static int rest_save(struct kvm_vcpu *v, struct mt_state_out *out, const struct mt_state_writer *w,
 		     struct mt_error *err)
 {
@@ -92,7 +55,7 @@ static int gic_save(const struct kvm *k, struct mt_state_out *out, const struct 
 static int state_save(void *vcpu, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
 {
 	struct kvm_vcpu *v = vcpu;
-	int code = registers_save(v, out, w, err);
+	int code = whole_save(v, &v->arch->whole, &v->kvm->arch->time, KVM_REG_ARM_TIMER_CNT, out, w, err);
 
 	if (code == 0)
 		code = rest_save(v, out, w, err);
@@ -103,7 +66,7 @@ static int state_save(void *vcpu, struct mt_state_out *out, const struct mt_stat
 
 static int saved_load(struct saved *s, struct mt_state_in *in, const struct mt_state_reader *r)
 {
-	int code = r->get(in, "run_state", MT_STATE_U32, &s->run_state, 1);
+	int code = run_state_load(&s->run_state, in, r);
 
 	if (code == 0)
 		code = r->get(in, "serror", MT_STATE_U8, &s->serror, 1);
@@ -113,8 +76,6 @@ static int saved_load(struct saved *s, struct mt_state_in *in, const struct mt_s
 		code = r->get(in, "serror_syndrome", MT_STATE_U64, &s->serror_syndrome, 1);
 	if (code == 0)
 		code = r->get(in, "abort", MT_STATE_U8, &s->abort, 1);
-	if (code == 0 && s->run_state != KVM_MP_STATE_RUNNABLE && s->run_state != KVM_MP_STATE_STOPPED)
-		code = r->refuse(in, "run_state", "is neither running nor stopped");
 	if (code == 0 && (s->serror > 1 || s->serror_has_syndrome > 1 || s->abort > 1))
 		code = r->refuse(in, "serror", "or one beside it is neither 0 nor 1");
 	return code;
@@ -129,32 +90,14 @@ static int gic_load(const struct kvm *k, struct mt_state_in *in, const struct mt
 	return *values ? r->get(in, "gic", MT_STATE_U64, *values, count) : MT_ENOMEM;
 }
 
-static void time_hold(struct kvm_vcpu *v, uint8_t *values)
-{
-	struct arch_vm *vm = v->kvm->arch;
-	const uint8_t *time = one_regs_place(&v->arch->regs, values, KVM_REG_ARM_TIMER_CNT);
-
-	pthread_mutex_lock(&vm->lock);
-	vm->time_held = time != NULL;
-	if (time)
-		memcpy(&vm->time, time, sizeof(vm->time));
-	pthread_mutex_unlock(&vm->lock);
-}
-
-static int vcpu_set(struct kvm_vcpu *v, uint8_t *values, const struct saved *s, const uint64_t *gic,
-		    struct mt_error *err)
+static int rest_set(struct kvm_vcpu *v, const struct saved *s, const uint64_t *gic, struct mt_error *err)
 {
 	struct kvm_vcpu_events events = {
 		.exception = { .serror_pending = s->serror, .serror_has_esr = s->serror_has_syndrome,
 			       .ext_dabt_pending = s->abort, .serror_esr = s->serror_syndrome },
 	};
-	uint64_t failed = 0;
-	int code = one_regs_write(v, &v->arch->regs, values, NULL, &failed);
+	int code = vcpu_ioctl(v, KVM_SET_VCPU_EVENTS, &events);
 
-	if (code < 0)
-		return refuse_told(err, "take", failed, code);
-	time_hold(v, values);
-	code = vcpu_ioctl(v, KVM_SET_VCPU_EVENTS, &events);
 	if (code >= 0)
 		code = run_state_set(v, s->run_state);
 	if (code >= 0 && gic)
@@ -167,24 +110,20 @@ static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_
 {
 	struct kvm_vcpu *v = vcpu;
 	struct arch_vcpu *a = v->arch;
-	uint8_t *values = calloc(1, a->regs.bytes + 1);
 	struct saved s = { 0 };
 	uint64_t *gic = NULL;
-	int code;
+	uint8_t *values;
+	int code = whole_load(&a->whole, &values, in, r, err);
 
 	(void)version;
-	if (!values)
-		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
-	memcpy(values, a->first, a->regs.bytes);
-	code = one_regs_load(&a->regs, values, in, r);
 	if (code == 0)
 		code = saved_load(&s, in, r);
 	if (code == 0 && v->index == 0)
 		code = gic_load(v->kvm, in, r, &gic);
-	if (code == 0) {
-		code = vcpu_set(v, values, &s, gic, err);
-		a->reset_error = 0;
-	}
+	if (code == 0)
+		code = whole_set(v, &a->whole, values, &v->kvm->arch->time, KVM_REG_ARM_TIMER_CNT, err);
+	if (code == 0)
+		code = rest_set(v, &s, gic, err);
 	free(gic);
 	free(values);
 	return code;

@@ -21,7 +21,7 @@ int arch_vm_init(struct kvm *k, struct mt_error *err)
 	k->arch = calloc(1, sizeof(*k->arch));
 	if (!k->arch)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
-	pthread_mutex_init(&k->arch->lock, NULL);
+	pthread_mutex_init(&k->arch->time.lock, NULL);
 	if (vm_capability(k, KVM_CAP_ONE_REG) && vm_capability(k, KVM_CAP_MP_STATE))
 		return 0;
 	return mt_error_set(err, MT_EHOST, "plugin", "KVM of this host does not give away the state of its vCPUs");
@@ -30,29 +30,12 @@ int arch_vm_init(struct kvm *k, struct mt_error *err)
 void arch_vm_fini(struct kvm *k)
 {
 	if (k->arch)
-		pthread_mutex_destroy(&k->arch->lock);
+		pthread_mutex_destroy(&k->arch->time.lock);
 	free(k->arch);
 	k->arch = NULL;
 }
 
 /* vCPUs */
-
-int run_state_get(const struct kvm_vcpu *v, uint32_t *state)
-{
-	struct kvm_mp_state mp = { 0 };
-	int code = vcpu_ioctl(v, KVM_GET_MP_STATE, &mp);
-
-	*state = mp.mp_state;
-	return code < 0 ? code : 0;
-}
-
-int run_state_set(const struct kvm_vcpu *v, uint32_t state)
-{
-	struct kvm_mp_state mp = { .mp_state = state };
-	int code = vcpu_ioctl(v, KVM_SET_MP_STATE, &mp);
-
-	return code < 0 ? code : 0;
-}
 
 /* Registers of F are half of those of D, by other numbers. */
 static bool is_wanted(uint64_t id)
@@ -80,7 +63,6 @@ static int refuse_list(struct mt_error *err, int error)
 int arch_vcpu_init(struct kvm_vcpu *v, struct mt_error *err)
 {
 	struct arch_vcpu *a = v->arch = calloc(1, sizeof(*v->arch));
-	uint64_t failed = 0;
 	int code;
 
 	if (!a)
@@ -89,23 +71,15 @@ int arch_vcpu_init(struct kvm_vcpu *v, struct mt_error *err)
 	code = isa_learn(v, err);
 	if (code < 0)
 		return code;
-	code = one_regs_learn(v, is_wanted, &a->regs);
-	if (code < 0)
-		return refuse_list(err, code);
-	a->first = calloc(1, a->regs.bytes + 1);
-	if (!a->first)
-		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
-	code = one_regs_read(v, &a->regs, a->first, &failed);
-	return code < 0 ? mt_error_set(err, MT_EIO, NULL, "KVM does not tell register 0x%llx of a vCPU: %s",
-				       (unsigned long long)failed, strerror(-code)) : 0;
+	code = one_regs_learn(v, is_wanted, &a->whole.regs);
+	return code < 0 ? refuse_list(err, code) : whole_first(v, &a->whole, err);
 }
 
 void arch_vcpu_fini(struct kvm_vcpu *v)
 {
 	if (v->arch) {
 		pthread_mutex_destroy(&v->arch->lock);
-		one_regs_forget(&v->arch->regs);
-		free(v->arch->first);
+		whole_forget(&v->arch->whole);
 	}
 	free(v->arch);
 	v->arch = NULL;
@@ -120,32 +94,17 @@ void arch_vcpu_reset(struct kvm_vcpu *v, uint32_t kind)
 
 	(void)kind;
 	if (code == 0)
-		code = one_regs_write(v, &a->regs, a->first, is_kept, &failed);
+		code = one_regs_write(v, &a->whole.regs, a->whole.first, is_kept, &failed);
 	if (code == 0 && v->index == 0)
 		code = run_state_set(v, KVM_MP_STATE_RUNNABLE);
-	a->reset_error = code;
+	a->whole.reset_error = code;
 	a->pin_stale = true;
-}
-
-/* One counter serves all vCPUs: the first that runs after a load sets it. */
-static int time_tell(struct kvm_vcpu *v)
-{
-	struct arch_vm *vm = v->kvm->arch;
-	int code = 0;
-
-	pthread_mutex_lock(&vm->lock);
-	if (vm->time_held)
-		code = one_reg_set(v, RV_TIME, vm->time);
-	if (code == 0)
-		vm->time_held = false;
-	pthread_mutex_unlock(&vm->lock);
-	return code;
 }
 
 int arch_before_run(struct kvm_vcpu *v, const char **what)
 {
 	struct arch_vcpu *a = v->arch;
-	int code = a->reset_error;
+	int code = a->whole.reset_error;
 
 	*what = "the state at power on";
 	if (code == 0 && a->pin_stale) {
@@ -154,7 +113,7 @@ int arch_before_run(struct kvm_vcpu *v, const char **what)
 	}
 	if (code == 0) {
 		*what = "the time";
-		code = time_tell(v);
+		code = counter_tell(v, &v->kvm->arch->time, RV_TIME);
 	}
 	return code;
 }

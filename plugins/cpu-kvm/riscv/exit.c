@@ -14,21 +14,12 @@
 #define SEED_WAIT  (1ul << 30)
 #define SEED_ES16  (2ul << 30)
 
-static uint64_t shown(const struct kvm_vcpu *v, uint64_t id, bool *fine)
-{
-	uint64_t value = 0;
-
-	if (one_reg_get(v, id, &value) < 0)
-		*fine = false;
-	return value;
-}
-
 void arch_place(struct kvm_vcpu *v, char *text, size_t bytes)
 {
 	bool fine = true;
-	uint64_t pc = shown(v, RV_PC, &fine), ra = shown(v, RV_X(1), &fine), sp = shown(v, RV_X(2), &fine);
-	uint64_t mode = shown(v, RV_MODE, &fine), cause = shown(v, RV_SCAUSE, &fine);
-	uint64_t value = shown(v, RV_STVAL, &fine), satp = shown(v, RV_SATP, &fine);
+	uint64_t pc = one_reg_shown(v, RV_PC, &fine), ra = one_reg_shown(v, RV_X(1), &fine), sp = one_reg_shown(v, RV_X(2), &fine);
+	uint64_t mode = one_reg_shown(v, RV_MODE, &fine), cause = one_reg_shown(v, RV_SCAUSE, &fine);
+	uint64_t value = one_reg_shown(v, RV_STVAL, &fine), satp = one_reg_shown(v, RV_SATP, &fine);
 
 	if (fine)
 		snprintf(text, bytes, "pc 0x%llx (%c) ra 0x%llx sp 0x%llx scause 0x%llx stval 0x%llx satp 0x%llx",
@@ -67,49 +58,18 @@ static int serve_csr(struct kvm_vcpu *v, struct mt_exit *exit)
 	return SERVED_GO_ON;
 }
 
-/* KVM has stopped all vCPUs: they stand until the machine does what was asked. */
-static int serve_system(struct kvm_vcpu *v, struct mt_exit *exit)
-{
-	const struct kvm_run *run = v->run;
-	const struct mt_loop_host *loop = v->kvm->loop;
-	bool failed = run->system_event.ndata && run->system_event.data[0] == SRST_FAILURE;
-
-	exit->reason = MT_EXIT_HALT;
-	exit->wake_ns = UINT64_MAX;
-	switch (run->system_event.type) {
-	case KVM_SYSTEM_EVENT_SHUTDOWN:
-		loop->machine_request(v->kvm->inst, failed ? MT_REQUEST_PANIC : MT_REQUEST_POWEROFF, failed);
-		return SERVED_OUT;
-	case KVM_SYSTEM_EVENT_RESET:
-		loop->machine_request(v->kvm->inst, MT_REQUEST_RESET, 0);
-		return SERVED_OUT;
-	case KVM_SYSTEM_EVENT_CRASH:
-		loop->machine_request(v->kvm->inst, MT_REQUEST_PANIC, 1);
-		return SERVED_OUT;
-	default:
-		return run_fail(exit, "KVM reports an event of the system that is not known here (%u)",
-				run->system_event.type);
-	}
-}
-
 int arch_exit(struct kvm_vcpu *v, struct mt_exit *exit)
 {
-	char place[160];
+	const struct kvm_run *run = v->run;
 
-	switch (v->run->exit_reason) {
+	switch (run->exit_reason) {
 	case KVM_EXIT_RISCV_SBI:
 		return serve_sbi(v);
 	case KVM_EXIT_RISCV_CSR:
 		return serve_csr(v, exit);
 	case KVM_EXIT_SYSTEM_EVENT:
-		return serve_system(v, exit);
-	case KVM_EXIT_UNKNOWN:
-		arch_place(v, place, sizeof(place));
-		return run_fail(exit, "the CPU left the guest for a reason that KVM does not know (0x%llx): %s",
-				(unsigned long long)v->run->hw.hardware_exit_reason, place);
+		return serve_system(v, run->system_event.ndata && run->system_event.data[0] == SRST_FAILURE, exit);
 	default:
-		arch_place(v, place, sizeof(place));
-		return run_fail(exit, "KVM left the guest for a reason that is not known here (%u): %s",
-				v->run->exit_reason, place);
+		return serve_unknown(v, exit);
 	}
 }

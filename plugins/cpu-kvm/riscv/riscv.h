@@ -9,8 +9,7 @@
 #ifndef KVM_RISCV_H
 #define KVM_RISCV_H
 
-#include "../arch.h"
-#include "../one_reg.h"
+#include "../alike.h"
 
 /*
  * Numbers of KVM's registers (Documentation/virt/kvm/api.rst, 4.68), by their own words: the headers of Linux that a
@@ -60,15 +59,11 @@ struct isa {
 struct arch_vm {
 	bool known;                    /* `isa` is */
 	struct isa isa;
-	pthread_mutex_t lock;          /* of what follows */
-	bool time_held;                /* loaded and not run since: what all vCPUs' time shall be then */
-	uint64_t time;
+	struct counter time;
 };
 
 struct arch_vcpu {
-	struct one_regs regs;
-	uint8_t *first;                /* their values at power on */
-	int reset_error;               /* -errno of a reset that failed: told by `run` */
+	struct whole_vcpu whole;
 	pthread_mutex_t lock;          /* of the pin: its level goes to KVM in order */
 	bool pin;
 	_Atomic bool pin_stale;        /* KVM may have another level */
@@ -83,9 +78,5 @@ uint32_t isa_text(const struct isa *isa, char *text, uint32_t bytes);
 
 /* pins.c. 0 or -errno */
 int pin_tell(struct kvm_vcpu *v);
-
-/* arch.c. The run state (HSM): 0 or -errno */
-int run_state_get(const struct kvm_vcpu *v, uint32_t *state);
-int run_state_set(const struct kvm_vcpu *v, uint32_t state);
 
 #endif
