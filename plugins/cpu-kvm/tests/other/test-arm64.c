@@ -3,8 +3,7 @@
 #include <errno.h>
 
 #include "../../arm64/arm64.h"
-#include "plain.h"
-#include "shim.h"
+#include "steps.h"
 
 #define GIC_REGS 4096u
 
@@ -177,30 +176,10 @@ static void stop(void)
 	shim_stop();
 }
 
-static void up(void)
-{
-	int code = bench_up();
-
-	ck_assert_msg(code == 0, "%s", b.err.message);
-}
-
 static uint64_t *value_of(uint32_t index, uint64_t id)
 {
 	ck_assert(shim_reg(&shim.vcpus[index], id));
 	return &shim_reg(&shim.vcpus[index], id)->value[0];
-}
-
-static int leave(struct shim_vcpu *v)
-{
-	(void)v;
-	return -EINTR;
-}
-
-static int run_and_leave(uint32_t vcpu)
-{
-	shim.guest = leave;
-	b.cls->kick(b.vcpu[vcpu]);
-	return bench_run(vcpu);
 }
 
 /* Bringing up */
@@ -512,19 +491,6 @@ START_TEST(errors_say_what_and_where)
 END_TEST
 
 /* State */
-
-static struct fake_state *saved(uint32_t vcpu)
-{
-	struct fake_state *s = fake_state_new();
-
-	ck_assert_int_eq(b.state->save(b.vcpu[vcpu], fake_state_out(s), &fake_state_writer, &b.err), 0);
-	return s;
-}
-
-static int loaded(uint32_t vcpu, struct fake_state *s)
-{
-	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, 1, &b.err);
-}
 
 /* All that a vCPU and the GIC have is another value. */
 static void disturb(uint32_t index)

@@ -3,8 +3,7 @@
 #include <errno.h>
 
 #include "../../riscv/riscv.h"
-#include "plain.h"
-#include "shim.h"
+#include "steps.h"
 
 #define ISA_V 15u
 
@@ -54,13 +53,6 @@ static void stop(void)
 	shim_stop();
 }
 
-static void up(void)
-{
-	int code = bench_up();
-
-	ck_assert_msg(code == 0, "%s", b.err.message);
-}
-
 static struct shim_vcpu *hart(uint32_t index)
 {
 	return &shim.vcpus[index];
@@ -76,19 +68,6 @@ static void shim_value_set(uint32_t index, uint64_t id, uint64_t value)
 {
 	ck_assert(shim_reg(hart(index), id));
 	shim_reg(hart(index), id)->value[0] = value;
-}
-
-static int leave(struct shim_vcpu *v)
-{
-	(void)v;
-	return -EINTR;
-}
-
-static int run_and_leave(uint32_t vcpu)
-{
-	shim.guest = leave;
-	b.cls->kick(b.vcpu[vcpu]);
-	return bench_run(vcpu);
 }
 
 /* Bringing up */
@@ -464,19 +443,6 @@ START_TEST(a_breakpoint_of_the_host)
 END_TEST
 
 /* State */
-
-static struct fake_state *saved(uint32_t vcpu)
-{
-	struct fake_state *s = fake_state_new();
-
-	ck_assert_int_eq(b.state->save(b.vcpu[vcpu], fake_state_out(s), &fake_state_writer, &b.err), 0);
-	return s;
-}
-
-static int loaded(uint32_t vcpu, struct fake_state *s)
-{
-	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, 1, &b.err);
-}
 
 START_TEST(state_goes_round)
 {

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Steps of the tests of other hosts: on the bench, with the tests' KVM below. */
+#ifndef KVM_OTHER_STEPS_H
+#define KVM_OTHER_STEPS_H
+
+#include <errno.h>
+
+#include "plain.h"
+#include "shim.h"
+
+static inline void up(void)
+{
+	int code = bench_up();
+
+	ck_assert_msg(code == 0, "%s", b.err.message);
+}
+
+static inline int leave(struct shim_vcpu *v)
+{
+	(void)v;
+	return -EINTR;
+}
+
+static inline int run_and_leave(uint32_t vcpu)
+{
+	shim.guest = leave;
+	b.cls->kick(b.vcpu[vcpu]);
+	return bench_run(vcpu);
+}
+
+static inline struct fake_state *saved(uint32_t vcpu)
+{
+	struct fake_state *s = fake_state_new();
+
+	ck_assert_int_eq(b.state->save(b.vcpu[vcpu], fake_state_out(s), &fake_state_writer, &b.err), 0);
+	return s;
+}
+
+static inline int loaded(uint32_t vcpu, struct fake_state *s)
+{
+	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, 1, &b.err);
+}
+
+#endif
