@@ -119,7 +119,7 @@ int whole_load(const struct whole_vcpu *w, uint8_t **values, struct mt_state_in 
 	return one_regs_load(&w->regs, *values, in, r);
 }
 
-/* The counter is set with the rest, so that KVM arms timers for it, and again before the first run: it stands until then. */
+/* The counter is set with the rest, so that KVM arms timers for it, and before the first run: it stands till then. */
 int whole_set(struct kvm_vcpu *v, struct whole_vcpu *w, uint8_t *values, struct counter *c, uint64_t counter_id,
 	      struct mt_error *err)
 {

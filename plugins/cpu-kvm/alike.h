@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What hosts that are no PCs have alike: vCPUs that are registers by number (one_reg.h) and a run state, one counter for
- * all of them, and ends of the machine that KVM itself finds. Each struct arch_vm has a `counter`, each struct
+ * What hosts that are no PCs have alike: vCPUs that are registers by number (one_reg.h) and a run state, one counter
+ * for all of them, and ends of the machine that KVM itself finds. Each struct arch_vm has a `counter`, each struct
  * arch_vcpu a `whole`. Results are 0 or -errno, unless it says so.
  */
 #ifndef KVM_ALIKE_H
@@ -36,7 +36,7 @@ void whole_forget(struct whole_vcpu *w);
 /* [main] The counter is register `counter_id`; one that is held goes as it was loaded. MT_* with `err`. */
 int whole_save(struct kvm_vcpu *v, struct whole_vcpu *w, struct counter *c, uint64_t counter_id,
 	       struct mt_state_out *out, const struct mt_state_writer *writer, struct mt_error *err);
-/* [main] From saved state into *values, the caller's to free in any case; from there to KVM. MT_*, `err` where KVM fails. */
+/* [main] From saved state into *values, which the caller frees in any case; thence to KVM. MT_*. */
 int whole_load(const struct whole_vcpu *w, uint8_t **values, struct mt_state_in *in, const struct mt_state_reader *r,
 	       struct mt_error *err);
 int whole_set(struct kvm_vcpu *v, struct whole_vcpu *w, uint8_t *values, struct counter *c, uint64_t counter_id,

@@ -8,8 +8,9 @@
 void arch_place(struct kvm_vcpu *v, char *text, size_t bytes)
 {
 	bool fine = true;
-	uint64_t pc = one_reg_shown(v, ARM_PC, &fine), pstate = one_reg_shown(v, ARM_PSTATE, &fine), sp = one_reg_shown(v, ARM_SP_EL1, &fine);
-	uint64_t lr = one_reg_shown(v, ARM_X(30), &fine), esr = one_reg_shown(v, ARM_ESR_EL1, &fine), far = one_reg_shown(v, ARM_FAR_EL1, &fine);
+	uint64_t pc = one_reg_shown(v, ARM_PC, &fine), pstate = one_reg_shown(v, ARM_PSTATE, &fine);
+	uint64_t sp = one_reg_shown(v, ARM_SP_EL1, &fine), lr = one_reg_shown(v, ARM_X(30), &fine);
+	uint64_t esr = one_reg_shown(v, ARM_ESR_EL1, &fine), far = one_reg_shown(v, ARM_FAR_EL1, &fine);
 
 	if (fine)
 		snprintf(text, bytes, "pc 0x%llx pstate 0x%llx sp_el1 0x%llx lr 0x%llx esr_el1 0x%llx far_el1 0x%llx",

@@ -17,7 +17,8 @@
 void arch_place(struct kvm_vcpu *v, char *text, size_t bytes)
 {
 	bool fine = true;
-	uint64_t pc = one_reg_shown(v, RV_PC, &fine), ra = one_reg_shown(v, RV_X(1), &fine), sp = one_reg_shown(v, RV_X(2), &fine);
+	uint64_t pc = one_reg_shown(v, RV_PC, &fine), ra = one_reg_shown(v, RV_X(1), &fine);
+	uint64_t sp = one_reg_shown(v, RV_X(2), &fine);
 	uint64_t mode = one_reg_shown(v, RV_MODE, &fine), cause = one_reg_shown(v, RV_SCAUSE, &fine);
 	uint64_t value = one_reg_shown(v, RV_STVAL, &fine), satp = one_reg_shown(v, RV_SATP, &fine);
 
