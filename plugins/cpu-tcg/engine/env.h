@@ -86,6 +86,7 @@ struct tcg_env {
 	uint64_t context;                /* key part of (mode, flags, address space), in bits 1..JC_BITS */
 	uint32_t flags;                  /* the front's flags of the current context; block key */
 	uint32_t mmu;                    /* regime of plain loads and stores: 0 .. TLB_MODES-1 */
+	uint32_t pauses;                 /* TCG_EXIT_PAUSE in a row before this one, by the front */
 	/* FP: guest rounding mode as the IR numbers it; flags in RISC-V's order NV DZ OF UF NX = bits 4..0. A host
 	 * may keep flags elsewhere while in translated code and merge them before any IRH_FP_FLAGS helper. */
 	uint32_t frm;

@@ -94,7 +94,7 @@ static bool stalled(struct tcg_vcpu *v)
 
 static void stall_sleep(struct tcg_vcpu *v, long ns)
 {
-	struct timespec limit = { .tv_nsec = ns };
+	struct timespec limit = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 	/* the flag, then poll (in the system call); a requester the other way round */
 	__atomic_store_n(&v->sleeping, 1, __ATOMIC_SEQ_CST);
 	syscall(SYS_futex, &v->env->poll, FUTEX_WAIT_PRIVATE, 0, &limit, NULL, 0);
@@ -116,13 +116,17 @@ static void exec_stall(struct tcg_vcpu *v)
 	exec_enter(v);
 }
 
-/* A pin that rises ends it; what comes in another way waits for as long as a person does not notice. */
-#define PAUSE_NS 20000000
+/*
+ * A pin that rises ends it. What comes in another way waits for as long as a person does not notice, or about as long
+ * again as the vCPU has waited: who looks seldom hardly sees another vCPU between two stores that belong together.
+ */
+#define PAUSE_FIRST_NS 20000000L
+#define PAUSE_DOUBLINGS 7u
 
 static void exec_pause(struct tcg_vcpu *v)
 {
 	exec_leave(v);
-	stall_sleep(v, PAUSE_NS);
+	stall_sleep(v, PAUSE_FIRST_NS << (v->env->pauses < PAUSE_DOUBLINGS ? v->env->pauses : PAUSE_DOUBLINGS));
 	exec_enter(v);
 }
 

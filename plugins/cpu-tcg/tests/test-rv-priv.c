@@ -495,8 +495,10 @@ START_TEST(wait_in_vain)
 	ck_assert_uint_ge(looks, 10);
 	ck_assert_uint_lt(looks, 1000);
 	ck_assert_uint_eq(f->env->pc, FAKE_RAM + 4);
+	ck_assert_uint_eq(f->env->pauses, 0);
 	f->env->pc = FAKE_RAM;
 	ck_assert_int_eq(rv_fake_insn(f, 0x10500073), TCG_EXIT_PAUSE);
+	ck_assert_uint_eq(f->env->pauses, 1);
 	f->s->mstatus |= MSTATUS_MIE;
 	ck_assert(front_riscv.take_interrupt(f->env));
 	f->env->pc = FAKE_RAM;

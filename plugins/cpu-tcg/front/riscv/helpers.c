@@ -153,7 +153,7 @@ static uint64_t rvh_mret(struct tcg_env *env, uint64_t insn, uint64_t b, uint64_
  * Privileged ISA, "Wait for Interrupt": with S-mode, illegal in U-mode; in S-mode when mstatus.TW is set. A loop
  * around it that finds the same interrupt pending each time is put to sleep until a pin rises. OpenSBI 1.1 waits so
  * for a hart's start, its software interrupt still pending from cold boot: that takes a host processor for nothing,
- * and a hart that looks all the time sees itself marked as to be started before the other one has written where
+ * and a hart that looks often sees itself marked as to be started before the other one has written where
  * (hart_start of HSM, which sends its message last), and boots a second time.
  */
 #define WFI_LOOKS 64u
@@ -171,6 +171,7 @@ static uint64_t rvh_wfi(struct tcg_env *env, uint64_t insn, uint64_t next, uint6
 	if (pending && s->wfi_awake <= WFI_LOOKS)
 		return 0;
 	env->pc = next;
+	env->pauses = pending ? s->wfi_awake - WFI_LOOKS - 1 : 0;
 	tcg_leave(env, pending ? TCG_EXIT_PAUSE : TCG_EXIT_HALT);
 	return 0;
 }
