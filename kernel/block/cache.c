@@ -136,7 +136,8 @@ static int32_t load(struct page *page, uint32_t flags)
 {
 	struct mt_block_cache *cache = page->cache;
 
-	if (flags & MT_BLOCK_PAGE_NEW) {
+	/* what the host has in memory is had sooner than a worker is woken */
+	if (flags & MT_BLOCK_PAGE_NEW || file_read_now(cache->file, page->pub.offset, page->pub.data, cache->page_bytes)) {
 		page->state = PAGE_READY;
 		return 0;
 	}

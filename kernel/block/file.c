@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <util/error.h>
 
@@ -242,6 +243,14 @@ static int32_t do_read(struct file *file, uint64_t offset, void *buf, uint64_t l
 int32_t file_read(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
 {
 	return filtered(file, MT_BLOCK_READ, offset, buf, len_bytes, do_read);
+}
+
+bool file_read_now(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	struct iovec iov = { buf, len_bytes };
+
+	return !file->through && !file->served &&
+	       preadv2(file->plain_fd, &iov, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)len_bytes;
 }
 
 static int32_t do_write(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)

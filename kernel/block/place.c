@@ -8,7 +8,9 @@
 
 #include "kernel/block/request.h"
 
-#define LONG_BYTES (1u << 20)
+#define LONG_BYTES  (1u << 20)
+#define AHEAD_BYTES (4u << 20)           /* who reads or writes in order is told of so much at once, */
+#define AHEAD_UNITS 64u                  /* but of no more units */
 
 /* Generations of all nodes below `node`: each counts up only, so the sum of a changed chain differs. */
 static uint64_t generation_below(const struct bnode *node)
@@ -179,8 +181,11 @@ static bool serves(const struct bplace *place, uint64_t offset, bool writable)
 
 static const struct bplace *remembered(struct mt_block *block, uint64_t offset, bool writable)
 {
-	struct bplace *place = slot_of(block, offset);
+	const struct bplace *place = block->last_place;
 
+	if (place && serves(place, offset, writable))
+		return place;
+	place = slot_of(block, offset);
 	if (serves(place, offset, writable))
 		return place;
 	for (uint32_t i = 0; i < BLOCK_PLACES_LONG; i++) {
@@ -192,10 +197,23 @@ static const struct bplace *remembered(struct mt_block *block, uint64_t offset, 
 
 static void remember(struct mt_block *block, const struct bplace *place)
 {
-	if (place->len_bytes >= LONG_BYTES)
-		block->places_long[block->next_place++ % BLOCK_PLACES_LONG] = *place;
-	else
-		*slot_of(block, place->offset) = *place;
+	struct bplace *slot = place->len_bytes >= LONG_BYTES ?
+			      &block->places_long[block->next_place++ % BLOCK_PLACES_LONG] :
+			      slot_of(block, place->offset);
+
+	*slot = *place;
+	block->last_place = slot;
+}
+
+/* How much to ask for: more than is wanted now where the last place that was found goes on. */
+static uint64_t ask_bytes(const struct mt_block *block, uint64_t offset, uint64_t len_bytes)
+{
+	const struct bplace *last = block->last_place;
+	uint64_t ahead = MIN((uint64_t)block->node->info.unit_bytes * AHEAD_UNITS, AHEAD_BYTES);
+
+	if (!last || offset != last->offset + last->len_bytes)
+		return len_bytes;
+	return MAX(len_bytes, MIN(ahead, block->node->info.disk_bytes - offset));
 }
 
 static void forget_all(struct mt_block *block)
@@ -279,7 +297,8 @@ int32_t place_find(struct mt_block *block, struct bnode *node, uint64_t offset, 
 	if (known) {
 		*place = *known;
 	} else {
-		rc = place_resolve(node, offset, len_bytes, purpose, place, &depth);
+		rc = place_resolve(node, offset, memory ? ask_bytes(block, offset, len_bytes) : len_bytes, purpose, place,
+				   &depth);
 		if (rc < 0)
 			return rc;
 		if (memory && place->kind != PLACE_RESERVE)

@@ -119,6 +119,7 @@ struct mt_block {
 	struct breq *free_requests;
 	struct bop *free_ops;
 	struct bplace places_long[BLOCK_PLACES_LONG], *places;
+	const struct bplace *last_place; /* remembered last; NULL: none was */
 	uint32_t next_place, place_shift;
 	uint64_t seen_generation, seen_below;
 	bool frozen;                     /* an exclusive operation is under way */
