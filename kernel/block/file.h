@@ -48,7 +48,7 @@ void file_close(struct file *file);
 
 /* [any] Whole transfers that may wait, for metadata. Beyond the end reads zeros. 0 or MT_E*. */
 int32_t file_read(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes);
-/* [any] The same without waiting. False: it is not all in the page cache, or goes through a filter; `buf` is anything. */
+/* [any] The same without waiting. False: it is not all in the page cache, or a filter looks on; `buf` is anything. */
 bool file_read_now(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes);
 int32_t file_write(struct file *file, uint64_t offset, const void *buf, uint64_t len_bytes);
 int32_t file_flush(struct file *file);

@@ -28,6 +28,7 @@ struct fake_format {
 	uint64_t grain, bytes;
 	const uint8_t *kinds;                /* MT_BLOCK_EXT_* by extent; NULL: all data */
 	uint32_t maps, again;                /* counted; how many calls are to say MT_EAGAIN */
+	uint64_t asked_bytes;                /* in the last call */
 };
 
 static void fake_info(void *self, struct mt_block_info *out)
@@ -43,8 +44,9 @@ static int32_t fake_map(void *self, uint64_t offset, uint64_t len_bytes, uint32_
 	struct fake_format *f = self;
 	uint64_t grain = f->grain ? f->grain : f->bytes;
 
-	(void)len_bytes, (void)purpose, (void)max;
+	(void)purpose, (void)max;
 	f->maps++;
+	f->asked_bytes = len_bytes;
 	if (f->again) {
 		f->again--;
 		return MT_EAGAIN;
@@ -286,6 +288,24 @@ START_TEST(mapped_once)
 	node_invalidate(&node, 0, 4096);               /* the format says so */
 	ck_assert_int_eq(transfer(MT_BLOCK_READ, 0, 0, buf, 512), 0);
 	ck_assert_uint_eq(format.maps, 2);
+	close_disk();
+}
+END_TEST
+
+START_TEST(asked_ahead_in_order)
+{
+	static const struct { uint64_t offset, asked_bytes; } reads[] = {
+		{ 0, 512 }, { 4096, 64 * 4096 }, { 100 * 4096, 512 }, { 8192, 512 }, { DISK_BYTES - 8192, 512 },
+		{ DISK_BYTES - 4096, 4096 },
+	};
+	uint8_t buf[512];
+
+	open_disk(FILE_ENGINE_AUTO, FILE_WRITEBACK, DISK_BYTES);
+	format.grain = node.info.unit_bytes = 4096;
+	for (size_t i = 0; i < G_N_ELEMENTS(reads); i++) {
+		ck_assert_int_eq(transfer(MT_BLOCK_READ, 0, reads[i].offset, buf, 512), 0);
+		ck_assert_uint_eq(format.asked_bytes, reads[i].asked_bytes);
+	}
 	close_disk();
 }
 END_TEST
@@ -646,6 +666,7 @@ int main(void)
 	tcase_set_timeout(tc, getenv("MORTISE_LONG") ? 3600 : 60);
 	tcase_add_loop_test(tc, round_trips, 0, (int)G_N_ELEMENTS(variants));
 	tcase_add_test(tc, mapped_once);
+	tcase_add_test(tc, asked_ahead_in_order);
 	tcase_add_test(tc, waits_for_a_mapping);
 	tcase_add_test(tc, freeze_and_thaw);
 	tcase_add_test(tc, limits);
