@@ -73,6 +73,14 @@ bool img_cache(const char *word, enum file_cache *cache)
 	return true;
 }
 
+bool img_engine(const char *word, enum file_engine *engine)
+{
+	*engine = !word ? FILE_ENGINE_AUTO : !strcmp(word, "threads") ? FILE_ENGINE_THREADS : FILE_ENGINE_URING;
+	if (*engine != FILE_ENGINE_URING || !strcmp(word, "io_uring"))
+		return true;
+	return img_fail("'%s' is no engine; there are io_uring and threads", word) == 0;
+}
+
 bool img_prealloc(const char *word, uint32_t *prealloc)
 {
 	static const char *const words[] = { "off", "metadata", "falloc", "full" };

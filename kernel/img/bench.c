@@ -136,7 +136,8 @@ static int run(struct img *img)
 	struct bench b = { 0 };
 	int code;
 
-	if (!options_read(img, &b) || (cache && !img_cache(cache, &options.cache)))
+	if (!options_read(img, &b) || !img_engine(cli_value(img->args, "aio"), &options.engine) ||
+	    (cache && !img_cache(cache, &options.cache)))
 		return 1;
 	b.image = b.write ? img_open_write(img, cli_operand(img->args, 0), format, &options) :
 			    img_open_read(img, cli_operand(img->args, 0), format, &options);
@@ -159,6 +160,8 @@ static const struct cli_option options[] = {
 	{ 'S', "step-size", "BYTES", "from one request to the next; without: the size of one" },
 	{ 'w', "write", NULL, "write, in place of reading" },
 	{ 0, "flush-interval", "N", "flush after so many writes" },
+	{ 0, "no-drain", NULL, "accepted: a flush never waits for the queue to be empty" },
+	{ 'i', "aio", "io_uring|threads", "how input and output are done; io_uring where the host has it" },
 	{ 0, "pattern", "BYTE", "what is written (0)" },
 	{ 't', "cache", "MODE", "cache mode: writeback (default), none, unsafe" },
 	{ 0, NULL, NULL, NULL },

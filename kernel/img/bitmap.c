@@ -36,9 +36,14 @@ static bool bits_load(struct image *image, const char *name, struct bits *bits, 
 	bits->count = image_bytes(image) / b.granularity_bytes + (image_bytes(image) % b.granularity_bytes != 0);
 	bits->len_bytes = bits->count / 8 + (bits->count % 8 != 0);
 	bits->bytes = bits->len_bytes <= BITS_BYTES_MAX ? g_try_malloc0(bits->len_bytes + 1) : NULL;
-	if (bits->bytes)
-		return image_bitmap_read(image, (uint32_t)*index, bits->bytes, bits->len_bytes, err) == 0;
-	fault_set(err, MT_ENOMEM, "bitmap", NULL, "%s: the bitmap '%.100s' is too large to be merged", image->path, name);
+	if (bits->bytes) {
+		if (image_bitmap_read(image, (uint32_t)*index, bits->bytes, bits->len_bytes, err) < 0)
+			return false;
+		if (bits->count % 8)             /* what lies behind the last one was anything */
+			bits->bytes[bits->len_bytes - 1] &= (uint8_t)((1u << (bits->count % 8)) - 1);
+		return true;
+	}
+	fault_set(err, MT_ENOMEM, "bitmap", NULL, "%s: the bitmap '%.100s' is too large to be read", image->path, name);
 	return false;
 }
 
@@ -67,8 +72,64 @@ static void bits_merge(struct bits *to, const struct bits *from)
 				bits_set(to, i * from->granularity, (i + 1) * from->granularity);
 		}
 	}
-	if (to->count % 8)                       /* what lies behind the last one was anything */
-		to->bytes[to->len_bytes - 1] &= (uint8_t)((1u << (to->count % 8)) - 1);
+}
+
+/* What `from` has marked is marked in the other bitmap too. */
+static bool bits_add(struct image *from, const char *from_name, struct image *image, const char *name,
+		     struct mt_error *err)
+{
+	struct bits more, bits = { 0 };
+	int index;
+	bool ok = bits_load(from, from_name, &more, &index, err) && bits_load(image, name, &bits, &index, err);
+
+	if (ok) {
+		bits_merge(&bits, &more);
+		ok = image_bitmap_write(image, (uint32_t)index, bits.bytes, bits.len_bytes, err) == 0;
+	}
+	bits_fini(&more);
+	bits_fini(&bits);
+	return ok;
+}
+
+/* Copies of an image's bitmaps, for convert */
+
+int img_bitmaps_check(const struct image *from, bool skip_broken, struct mt_error *err)
+{
+	struct mt_block_bitmap b;
+
+	for (uint32_t i = 0; i < image_bitmap_count(from->node); i++) {
+		if (!image_bitmap_get(from->node, i, &b) || !(b.flags & MT_BLOCK_BITMAP_IN_USE))
+			continue;
+		if (!skip_broken)
+			return fault_set(err, MT_EINVAL, "bitmaps", "--skip-broken-bitmaps leaves such out",
+					 "%s: the bitmap '%.200s' is not up to date", from->path, b.name);
+		img_warn("%s: the bitmap '%s' is not up to date, and left out", from->path, b.name);
+	}
+	return 0;
+}
+
+/* Enabled at the end only: what is written until then is no change of the disk. */
+int img_bitmaps_copy(struct image *from, struct image *to, struct mt_error *err)
+{
+	struct mt_block_bitmap b;
+	int rc = 0, index;
+
+	for (uint32_t i = 0; rc == 0 && i < image_bitmap_count(from->node); i++) {
+		uint32_t flags;
+
+		if (!image_bitmap_get(from->node, i, &b) || b.flags & MT_BLOCK_BITMAP_IN_USE)
+			continue;
+		flags = b.flags & MT_BLOCK_BITMAP_ENABLED;
+		b.flags = 0;
+		rc = image_bitmap_add(to, &b, err);
+		if (rc == 0 && !bits_add(from, b.name, to, b.name, err))
+			rc = MT_EIO;
+		if (rc == 0 && flags) {
+			index = image_bitmap_find(to, b.name, err);
+			rc = index < 0 ? index : image_bitmap_flags(to, (uint32_t)index, flags, err);
+		}
+	}
+	return rc;
 }
 
 /* The operations */
@@ -93,24 +154,11 @@ static bool add(struct job *job)
 
 static bool merge(struct job *job, const char *source)
 {
-	struct mt_error *err = &job->img->err;
-	struct bits from, to = { 0 };
-	int index;
-	bool ok = bits_load(job->source, source, &from, &index, err) &&
-		  bits_load(job->image, job->name, &to, &index, err);
-
-	if (ok && image_bytes(job->image) != image_bytes(job->source)) {
-		fault_set(err, MT_EINVAL, "bitmap", NULL, "%s and %s are disks of different sizes", job->image->path,
-			  job->source->path);
-		ok = false;
-	}
-	if (ok) {
-		bits_merge(&to, &from);
-		ok = image_bitmap_write(job->image, (uint32_t)index, to.bytes, to.len_bytes, err) == 0;
-	}
-	bits_fini(&from);
-	bits_fini(&to);
-	return ok;
+	if (image_bytes(job->image) == image_bytes(job->source))
+		return bits_add(job->source, source, job->image, job->name, &job->img->err);
+	fault_set(&job->img->err, MT_EINVAL, "bitmap", NULL, "%s and %s are disks of different sizes", job->image->path,
+		  job->source->path);
+	return false;
 }
 
 static bool clear(struct job *job, int index)

@@ -19,6 +19,7 @@ struct job {
 	uint64_t total_bytes;
 	const char *out_path, *out_format;
 	struct image *target;
+	struct image_options target_options;
 	struct mt_block_maker *maker;    /* NULL: the target is there already */
 	struct copy copy;
 };
@@ -99,6 +100,12 @@ static int target_make(struct job *job)
 	return job->maker ? 0 : MT_EINVAL;
 }
 
+static int target_attach(struct job *job, const struct image_options *options)
+{
+	job->target = img_open_write(job->img, job->maker ? maker_path(job->maker) : job->out_path, job->out_format, options);
+	return job->target ? 0 : (img_fault(job->img), MT_EINVAL);
+}
+
 static int target_open(struct job *job)
 {
 	struct img *img = job->img;
@@ -113,12 +120,17 @@ static int target_open(struct job *job)
 		return img_fault(img), MT_EINVAL;
 	if (job->maker)
 		maker_folders(job->maker, &options.parts_folder, &options.names_folder);
-	job->target = img_open_write(img, job->maker ? maker_path(job->maker) : job->out_path, job->out_format, &options);
-	if (!job->target)
-		return img_fault(img), MT_EINVAL;
+	job->target_options = options;
+	if (target_attach(job, &options) < 0)
+		return MT_EINVAL;
 	if (image_bytes(job->target) < job->total_bytes)
 		return img_fail("%s is too small for what is to be written", job->out_path), MT_ENOSPC;
 	return 0;
+}
+
+static bool wants_bitmaps(const struct job *job)
+{
+	return cli_flag(job->img->args, "bitmaps");
 }
 
 static int copy_settle(struct job *job)
@@ -134,6 +146,8 @@ static int copy_settle(struct job *job)
 	copy->target_zero = job->maker ? !backing && !maker_in_place(job->maker) : cli_flag(args, "target-is-zero");
 	if (copy->compress && !job->target->node->format->encode)
 		return img_fail("%s images cannot be compressed", job->out_format), MT_ENOTSUP;
+	if (wants_bitmaps(job) && !image_has_bitmaps(job->target))
+		return img_fail("--bitmaps: %s images have none", job->out_format), MT_ENOTSUP;
 	if (!img_number(job->img, "sparse-size", 4096, 1 << 30, &copy->sparse_bytes) ||
 	    !img_number(job->img, "coroutines", MIN(2 * g_get_num_processors(), 8), THREADS_MAX, &threads) ||
 	    !img_number(job->img, "rate-limit", 0, INT64_MAX, &copy->rate_bytes))
@@ -144,12 +158,41 @@ static int copy_settle(struct job *job)
 	return 0;
 }
 
+/* Before anything is written. */
+static int bitmaps_check(struct job *job)
+{
+	const struct image *source = g_ptr_array_index(job->sources, 0);
+
+	if (!wants_bitmaps(job))
+		return 0;
+	if (job->sources->len > 1)
+		return img_fail("--bitmaps: the bitmaps of several images cannot be those of one"), MT_EINVAL;
+	if (!image_has_bitmaps(source))
+		return img_fail("--bitmaps: %s is of a format that has none", source->path), MT_ENOTSUP;
+	if (img_bitmaps_check(source, cli_flag(job->img->args, "skip-broken-bitmaps"), &job->img->err) < 0)
+		return img_fault(job->img), MT_EINVAL;
+	return 0;
+}
+
 static int target_close(struct job *job)
 {
 	int rc = image_close(job->target);
 
 	job->target = NULL;
 	return rc < 0 ? (img_fail("%s: the last changes could not be written", job->out_path), rc) : 0;
+}
+
+/* The target is opened anew: a format takes the bitmaps of a disk that it has written for out of date. */
+static int bitmaps_copy(struct job *job)
+{
+	int rc = 0;
+
+	if (!wants_bitmaps(job))
+		return 0;
+	if (target_close(job) < 0 || target_attach(job, &job->target_options) < 0)
+		return MT_EIO;
+	rc = img_bitmaps_copy(g_ptr_array_index(job->sources, 0), job->target, &job->img->err);
+	return rc < 0 ? (img_fault(job->img), rc) : 0;
 }
 
 static int copy_all(struct job *job)
@@ -169,6 +212,8 @@ static int convert(struct job *job)
 {
 	int rc = sources_open(job);
 
+	if (rc == 0)
+		rc = bitmaps_check(job);
 	if (rc == 0 && !strcmp(job->out_path, "-"))
 		return to_stdout(job);
 	if (rc == 0)
@@ -177,6 +222,8 @@ static int convert(struct job *job)
 		rc = copy_settle(job);
 	if (rc == 0)
 		rc = copy_all(job);
+	if (rc == 0)
+		rc = bitmaps_copy(job);
 	if (job->target && target_close(job) < 0)
 		rc = MT_EIO;
 	if (job->maker && rc < 0)
@@ -196,6 +243,10 @@ static bool is_sensible(const struct img *img, const char *out_path, const char 
 		return img_fail("an image that is there already needs its format: -O FORMAT"), false;
 	if (old && *cli_values(img->args, "options"))
 		return img_fail("-o is for new images, and -n says that this is an old one"), false;
+	if (cli_flag(img->args, "bitmaps") && (cli_value(img->args, "snapshot") || !strcmp(out_path, "-")))
+		return img_fail("--bitmaps: neither a snapshot nor standard output has any"), false;
+	if (cli_flag(img->args, "skip-broken-bitmaps") && !cli_flag(img->args, "bitmaps"))
+		return img_fail("--skip-broken-bitmaps is for --bitmaps"), false;
 	if (cli_flag(img->args, "target-is-zero") && !old)
 		return img_fail("--target-is-zero is for -n; a new image is known to be"), false;
 	return true;
@@ -242,7 +293,10 @@ static const struct cli_option options[] = {
 	{ 'm', "coroutines", "N", "threads that copy, 1 to 16" },
 	{ 'W', "out-of-order", NULL, "accepted: pieces are always written as they come" },
 	{ 'r', "rate-limit", "BYTES", "copy no more than that in a second" },
+	{ 'C', "copy-range", NULL, "accepted: data go through memory all the same" },
 	{ 0, "target-is-zero", NULL, "with -n: the output reads as zeros" },
+	{ 0, "bitmaps", NULL, "copy the image's dirty bitmaps too" },
+	{ 0, "skip-broken-bitmaps", NULL, "with --bitmaps: but those that are not up to date" },
 	{ 0, "salvage", NULL, "put zeros where the source cannot be read, and go on" },
 	{ 0, NULL, NULL, NULL },
 };

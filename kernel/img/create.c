@@ -18,9 +18,14 @@ char *img_backing_path(const char *image_path, const char *backing)
 struct image *img_make_backing(struct img *img, const struct img_make *make)
 {
 	struct image_options options = img_open_options(img);
-	char *path = img_backing_path(make->path, make->backing);
 	struct image *image;
+	char *path;
 
+	if (make->backing_cache && !img_cache(make->backing_cache, &options.cache)) {
+		fault_set(&img->err, MT_EINVAL, "cache", NULL, "choose another cache mode");
+		return NULL;
+	}
+	path = img_backing_path(make->path, make->backing);
 	options.format = make->backing_format;
 	image = image_open(img->tool, path, &options, &img->err);
 	g_free(path);

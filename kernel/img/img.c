@@ -126,12 +126,36 @@ void img_signals_catch(void)
 
 /* Running */
 
+/* Words of qemu-img's that name a block graph of its own: what says the same here. */
+static bool is_foreign(int argc, char **argv)
+{
+	static const struct { const char *word, *instead; } foreign[] = {
+		{ "--image-opts", "name the image by its path or URI and its format with -f; --through puts filters under it" },
+		{ "--target-image-opts", "name the output by its path or URI, and its format with -O" },
+		{ "--object", "encrypted images are not read; the keys of an NBD server are named where it is" },
+	};
+
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		for (size_t k = 0; k < G_N_ELEMENTS(foreign); k++) {
+			size_t n = strlen(foreign[k].word);
+
+			if (!strncmp(argv[i], foreign[k].word, n) && (!argv[i][n] || argv[i][n] == '=')) {
+				img_fail("there is no option %s: %s", foreign[k].word, foreign[k].instead);
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 int img_run(const struct img_command *command, int argc, char **argv)
 {
 	struct img img = { .err = { .size = sizeof(img.err) } };
 	struct cli_args *args;
 	int code = 1;
 
+	if (is_foreign(argc, argv))
+		return command->usage_code ? command->usage_code : 1;
 	if (command->last_is_size && argc > 1 && argv[argc - 1][0] == '-' && g_ascii_isdigit(argv[argc - 1][1]))
 		img.size = argv[--argc];
 	args = cli_args_parse(&command->verb, argc, argv, &code);

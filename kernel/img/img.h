@@ -58,6 +58,8 @@ bool img_size(const char *text, uint64_t *bytes);
 bool img_number(const struct img *img, const char *option, uint64_t deflt, uint64_t max, uint64_t *out);
 /* none, writeback, writethrough, directsync, unsafe. */
 bool img_cache(const char *word, enum file_cache *cache);
+/* io_uring, threads; NULL: what the host has. */
+bool img_engine(const char *word, enum file_engine *engine);
 /* "a=b,c=d" of all -o: struct mt_block_value, held against the format's table. NULL with err. */
 GArray *img_values(struct img *img, const char *format, const char *const *texts, uint32_t flag);
 void img_values_free(GArray *values);
@@ -107,6 +109,7 @@ struct img_make {
 	const char *path, *format;
 	uint64_t disk_bytes;
 	const char *backing, *backing_format;
+	const char *backing_cache;               /* the cache mode for it; NULL: writeback */
 	bool backing_unsafe;                     /* is not looked at */
 	GArray *values;
 };
@@ -116,6 +119,12 @@ struct mt_block_maker *img_make_begin(struct img *img, const struct img_make *ma
 struct image *img_make_backing(struct img *img, const struct img_make *make);
 /* A path of an image's backing file from where one stands: relative ones start at the image's folder. */
 char *img_backing_path(const char *image_path, const char *backing);
+
+/* bitmap.c */
+/* No bitmap is out of date; or, with skip_broken, those that are get a warning: copy leaves them out. 0 or MT_E*. */
+int img_bitmaps_check(const struct image *from, bool skip_broken, struct mt_error *err);
+/* The bitmaps of `from` are bitmaps of `to` too, marked and enabled as they are. 0 or MT_E* with err. */
+int img_bitmaps_copy(struct image *from, struct image *to, struct mt_error *err);
 
 /* copy.c */
 struct copy_part {

@@ -23,17 +23,13 @@ int io_open(struct io *io, bool readonly)
 {
 	struct img *img = io->img;
 	struct image_options options = img_open_options(img);
-	const char *cache = cli_value(img->args, "cache"), *engine = cli_value(img->args, "engine");
+	const char *cache = cli_value(img->args, "cache");
 	const char *path = cli_operand(img->args, 0), *format = cli_value(img->args, "format");
 
 	if (cli_flag(img->args, "nocache"))
 		options.cache = FILE_DIRECT;
-	if (cache && !img_cache(cache, &options.cache))
+	if ((cache && !img_cache(cache, &options.cache)) || !img_engine(cli_value(img->args, "engine"), &options.engine))
 		return 1;
-	if (engine && strcmp(engine, "io_uring") && strcmp(engine, "threads"))
-		return img_fail("'%s' is no engine; there are io_uring and threads", engine);
-	options.engine = !engine ? FILE_ENGINE_AUTO :
-			 *engine == 't' ? FILE_ENGINE_THREADS : FILE_ENGINE_URING;
 	io->image = readonly ? img_open_read(img, path, format, &options) : img_open_write(img, path, format, &options);
 	return io->image ? 0 : img_fault(img);
 }

@@ -52,8 +52,32 @@ static int data_of(const struct image *image, uint64_t unit, uint64_t *data_byte
 	return 0;
 }
 
+struct sizes {
+	uint64_t required, full, bitmaps;
+	bool has_bitmaps;
+};
+
+/* Of the source's bitmaps, as convert --bitmaps would copy them. */
+static void bitmaps_measure(const struct mt_block_create *role, const struct mt_block_create_want *want,
+			    const struct image *image, struct sizes *sizes)
+{
+	GArray *list = g_array_new(FALSE, FALSE, sizeof(struct mt_block_bitmap));
+	int64_t bytes = 0;
+
+	for (uint32_t i = 0; i < image_bitmap_count(image->node); i++) {
+		struct mt_block_bitmap b;
+
+		if (image_bitmap_get(image->node, i, &b) && !(b.flags & MT_BLOCK_BITMAP_IN_USE))
+			g_array_append_val(list, b);
+	}
+	bytes = role->measure_bitmaps(want, (const struct mt_block_bitmap *)(void *)list->data, list->len);
+	sizes->has_bitmaps = bytes >= 0;
+	sizes->bitmaps = bytes < 0 ? 0 : (uint64_t)bytes;
+	g_array_unref(list);
+}
+
 static int measure(struct img *img, const char *format, const GArray *values, struct image *image, uint64_t bytes,
-		   uint64_t *required, uint64_t *full)
+		   struct sizes *sizes)
 {
 	const struct mt_block_create *role = tool_role(img->tool, format, MT_IFACE_BLOCK_CREATE, &img->err);
 	struct mt_block_create_want want = { .size = sizeof(want), .disk_bytes = bytes, .value_count = values->len,
@@ -64,20 +88,26 @@ static int measure(struct img *img, const char *format, const GArray *values, st
 		return fault_set(&img->err, MT_ENOTSUP, "format", NULL, "%s images cannot be measured", format);
 	if (image && data_of(image, unit_of(role->options ? role->options() : NULL, values), &data_bytes) < 0)
 		return fault_set(&img->err, MT_EIO, "file", NULL, "%s is damaged", image->path);
-	return role->measure(&want, data_bytes, required, full, &img->err);
+	if (image && image_has_bitmaps(image) && role->measure_bitmaps)
+		bitmaps_measure(role, &want, image, sizes);
+	return role->measure(&want, data_bytes, &sizes->required, &sizes->full, &img->err);
 }
 
-static void print(bool json, uint64_t required, uint64_t full)
+static void print(bool json, const struct sizes *sizes)
 {
 	struct out out = { 0 };
 
 	if (!json) {
-		printf("required size: %" PRIu64 "\nfully allocated size: %" PRIu64 "\n", required, full);
+		printf("required size: %" PRIu64 "\nfully allocated size: %" PRIu64 "\n", sizes->required, sizes->full);
+		if (sizes->has_bitmaps)
+			printf("bitmaps size: %" PRIu64 "\n", sizes->bitmaps);
 		return;
 	}
 	out_open(&out, NULL, '{');
-	out_number(&out, "required", required);
-	out_number(&out, "fully-allocated", full);
+	if (sizes->has_bitmaps)
+		out_number(&out, "bitmaps", sizes->bitmaps);
+	out_number(&out, "required", sizes->required);
+	out_number(&out, "fully-allocated", sizes->full);
 	out_close(&out, '}');
 }
 
@@ -98,7 +128,8 @@ static struct image *source_open(struct img *img)
 static int run(struct img *img)
 {
 	const char *format = cli_value(img->args, "output-format"), *size = cli_value(img->args, "size");
-	uint64_t required = 0, full = 0, bytes = 0;
+	struct sizes sizes = { 0 };
+	uint64_t bytes = 0;
 	struct image *image = NULL;
 	GArray *values;
 	bool json;
@@ -115,10 +146,10 @@ static int run(struct img *img)
 	if (values && !size)
 		image = source_open(img);
 	bytes = image ? image_bytes(image) : (bytes + 511) & ~511ull;
-	if (!values || (!size && !image) || measure(img, format, values, image, bytes, &required, &full) < 0)
+	if (!values || (!size && !image) || measure(img, format, values, image, bytes, &sizes) < 0)
 		code = img_fault(img);
 	else
-		print(json, required, full);
+		print(json, &sizes);
 	image_close(image);
 	img_values_free(values);
 	return code;

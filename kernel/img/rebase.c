@@ -17,6 +17,7 @@ struct rebase {
 	struct image *image, *below;     /* below: the new one; NULL: none */
 	uint8_t *old, *new;
 	uint64_t unit_bytes;
+	uint32_t write_flags;            /* of what is copied */
 	struct progress *progress;
 };
 
@@ -50,7 +51,7 @@ static int keep_piece(const struct rebase *r, uint64_t at, uint64_t len)
 		}
 		rc = copy_is_zero(r->old + from, to - from) ?
 		     request_do(r->image->block, MT_BLOCK_ZERO, MT_BLOCK_MAY_UNMAP, at + from, NULL, to - from) :
-		     request_do(r->image->block, MT_BLOCK_WRITE, 0, at + from, r->old + from, to - from);
+		     request_do(r->image->block, MT_BLOCK_WRITE, r->write_flags, at + from, r->old + from, to - from);
 		from = to;
 	}
 	return rc;
@@ -70,6 +71,14 @@ static bool zero_in_both(const struct rebase *r, const struct block_status *stat
 	return true;
 }
 
+/* To the end of a unit: only whole ones can be compressed. The rest of one is no other image's either. */
+static uint64_t piece_bytes(const struct rebase *r, uint64_t at, uint64_t len)
+{
+	uint64_t unit = r->unit_bytes;
+
+	return MIN((at + MIN(len, PIECE_BYTES) + unit - 1) / unit * unit - at, PIECE_BYTES);
+}
+
 static int keep_all(const struct rebase *r)
 {
 	uint64_t end = image_bytes(r->image), len;
@@ -85,7 +94,7 @@ static int keep_all(const struct rebase *r)
 			break;
 		/* depth 0 with something said of it: the image's own */
 		if ((status.depth > 0 || !(status.flags & BLOCK_STATUS_PRESENT)) && !zero_in_both(r, &status, at, &len)) {
-			len = MIN(len, PIECE_BYTES);
+			len = MIN(piece_bytes(r, at, len), end - at);
 			rc = keep_piece(r, at, len);
 		}
 		progress_add(r->progress, len);
@@ -114,7 +123,8 @@ static int keep(struct rebase *r)
 /* The new disk below, as the name in the image will find it. */
 static int below_open(struct rebase *r, const char *name, const char *format)
 {
-	struct img_make make = { .path = cli_operand(r->img->args, 0), .backing = name, .backing_format = format };
+	struct img_make make = { .path = cli_operand(r->img->args, 0), .backing = name, .backing_format = format,
+				 .backing_cache = cli_value(r->img->args, "source-cache") };
 
 	r->below = img_make_backing(r->img, &make);
 	if (!r->below)
@@ -139,6 +149,12 @@ static int rebase(struct rebase *r, const char *name, const char *format, bool b
 	r->image = img_open_write(img, cli_operand(img->args, 0), cli_value(img->args, "format"), &options);
 	if (!r->image)
 		return MT_EINVAL;
+	if (cli_flag(img->args, "compress")) {
+		if (!r->image->node->format->encode)
+			return fault_set(&img->err, MT_ENOTSUP, "compress", NULL, "%s images cannot be compressed",
+					 r->image->format);
+		r->write_flags = MT_BLOCK_ENCODE;
+	}
 	if (name && !blindly)
 		rc = below_open(r, name, format);
 	if (rc == 0 && !blindly)
@@ -167,6 +183,8 @@ static const struct cli_option options[] = {
 	{ 'F', "backing-format", "FORMAT", "its format" },
 	{ 'u', "unsafe", NULL, "change the name only: the new file holds what the old one did" },
 	{ 't', "cache", "MODE", "cache mode: writeback (default), none, unsafe" },
+	{ 'T', "source-cache", "MODE", "cache mode of the new disk below" },
+	{ 'c', "compress", NULL, "compress what is copied, where the format can" },
 	{ 0, NULL, NULL, NULL },
 };
 

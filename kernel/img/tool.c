@@ -395,6 +395,11 @@ uint32_t image_bitmap_count(const struct bnode *node)
 	return role && role->count ? role->count(node->inst->self) : 0;
 }
 
+bool image_has_bitmaps(const struct image *image)
+{
+	return bitmaps_of(image->node) != NULL;
+}
+
 bool image_bitmap_get(const struct bnode *node, uint32_t index, struct mt_block_bitmap *out)
 {
 	*out = (struct mt_block_bitmap){ .size = sizeof(*out) };

@@ -83,6 +83,7 @@ int image_snapshot(struct image *image, enum image_snapshot_op op, const char *w
 
 /* Dirty bitmaps; NULL or 0 where the format has none. */
 uint32_t image_bitmap_count(const struct bnode *node);
+bool image_has_bitmaps(const struct image *image);       /* its format can have them */
 bool image_bitmap_get(const struct bnode *node, uint32_t index, struct mt_block_bitmap *out);
 /* The number of the bitmap of that name, or MT_ENOENT with `err`. */
 int image_bitmap_find(const struct image *image, const char *name, struct mt_error *err);

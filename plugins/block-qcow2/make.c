@@ -162,10 +162,34 @@ static int32_t create_measure(const struct mt_block_create_want *want, uint64_t 
 	return 0;
 }
 
+/* "Bitmaps extension" of the specification: the data, a table of its clusters for each, and one directory. */
+static int64_t create_measure_bitmaps(const struct mt_block_create_want *want, const struct mt_block_bitmap *bitmaps,
+				      uint32_t count)
+{
+	struct mt_error err = { .size = sizeof(err) };
+	uint64_t clusters = 0, directory = 0, cluster;
+	struct wanted w;
+	int rc = wanted_of(want, &w, &err);
+
+	if (rc < 0 || w.o.version < 3)
+		return rc < 0 ? rc : MT_ENOTSUP;
+	cluster = 1ull << w.o.cluster_bits;
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t piece = bitmaps[i].granularity_bytes;
+		uint64_t bits = w.o.disk_bytes / piece + (w.o.disk_bytes % piece != 0);
+		uint64_t data = (bits / 8 + (bits % 8 != 0) + cluster - 1) >> w.o.cluster_bits;
+
+		clusters += data + ((8 * data + cluster - 1) >> w.o.cluster_bits);
+		directory += (BITMAP_NAME + strlen(bitmaps[i].name) + 7) & ~7ull;
+	}
+	return (int64_t)((clusters + ((directory + cluster - 1) >> w.o.cluster_bits)) << w.o.cluster_bits);
+}
+
 const struct mt_block_create create_role = {
 	.options = create_options,
 	.create = create_create,
 	.measure = create_measure,
+	.measure_bitmaps = create_measure_bitmaps,
 };
 
 static uint32_t probe_probe(const void *head, uint32_t head_bytes, const void *tail, uint32_t tail_bytes,

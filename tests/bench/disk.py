@@ -101,9 +101,13 @@ def words_of(name, job, args, folder):
     return words
 
 
-def run_job(job, args, folder):
+def names_of(job, args):
     there = (RAW, FILE, FIO, FIO_BATCH, *peers.qemu_img())
-    names = [n for n in job[1] if n.removesuffix(" qcow2") in there and (not args.only or n in args.only)]
+    return [n for n in job[1] if n.removesuffix(" qcow2") in there and (not args.only or n in args.only)]
+
+
+def run_job(job, args, folder):
+    names = names_of(job, args)
     runs = {name: [] for name in names}
     for _, name in peers.rounds(names, args.rounds):
         runs[name].append(run_one(name, words_of(name, job, args, folder)))
@@ -143,7 +147,7 @@ def bench(folder):
     subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", os.path.join(folder, "disk.raw"),
                     os.path.join(folder, "disk.qcow2")], check=True)
     result = {"benchmark": "disk", "mib": args.mib, "rounds": args.rounds, "jobs": {}}
-    for job in (j for j in JOBS if not args.jobs or args.jobs in j[0]):
+    for job in (j for j in JOBS if names_of(j, args) and (not args.jobs or args.jobs in j[0])):
         peers.note(args, job[0])
         result["jobs"][job[0]] = run_job(job, args, folder)
     peers.finish(args, result, text)

@@ -245,6 +245,44 @@ def check_bitmap_command():
     assert flags('inc.qcow2') == {}
 
 
+def check_bitmap_copies():
+    """convert --bitmaps, and measure's word for them, beside QEMU's."""
+    def flags(path):
+        return {b['name']: (b['flags'], b['granularity'])
+                for b in theirs('info', path)['format-specific']['data'].get('bitmaps', [])}
+
+    def convert(*words, code=0):
+        return img('convert', '-f', 'qcow2', '-O', 'qcow2', '--bitmaps', *words, code=code)
+
+    qemu_img('create', '-q', '-f', 'qcow2', 'from.qcow2', '8390144')                # a bit more than whole clusters
+    for words in (['b0'], ['--disable', '-g', '4k', 'fine'], ['-g', '1M', 'coarse']):
+        qemu_img('bitmap', '--add', *words[:-1], 'from.qcow2', words[-1])
+    run('qemu-io', '-f', 'qcow2', '-c', 'write -P 1 96k 4k', '-c', 'write -P 1 8M 1k', 'from.qcow2')
+    qemu_img('bitmap', '--merge', 'b0', 'from.qcow2', 'fine')
+    for words in ([], ['-o', 'cluster_size=4k'], ['-o', 'compat=0.10']):
+        a, b = (of('measure', '-f', 'qcow2', '-O', 'qcow2', *words, 'from.qcow2').get('bitmaps') for of in (ours, theirs))
+        assert a == b and (a is None) == bool(words and 'compat' in words[1]), f'{words}: {a} {b}'
+    assert 'bitmaps' not in ours('measure', '-f', 'qcow2', '-O', 'raw', 'from.qcow2')
+    convert('from.qcow2', 'to.qcow2')
+    assert flags('to.qcow2') == flags('from.qcow2') and len(flags('to.qcow2')) == 3, flags('to.qcow2')
+    for name in ('b0', 'fine', 'coarse'):
+        assert dirty('to.qcow2', name) == dirty('from.qcow2', name) != [], name
+    same('from.qcow2', 'qcow2', 'to.qcow2', 'qcow2')
+    qemu_img('check', '-q', 'to.qcow2')
+    qemu_img('create', '-q', '-f', 'qcow2', 'old.qcow2', '16M')
+    convert('-n', 'from.qcow2', 'old.qcow2')
+    assert dirty('old.qcow2', 'fine')[0] == (65536, 65536) and flags('old.qcow2') == flags('from.qcow2')
+    for words in (['-n', 'from.qcow2', 'old.qcow2'], ['from.qcow2', 'to.qcow2', 'x'], ['-l', 's', 'from.qcow2', 'x'],
+                  ['-O', 'raw', 'from.qcow2', 'x'], ['-f', 'raw', 'source.raw', 'x'], ['-O', 'raw', 'from.qcow2', '-']):
+        convert(*words, code=1)
+    # what a writer made worthless
+    io('from.qcow2', 'qcow2', 'write -P 2 96k 4k')
+    assert '--skip-broken-bitmaps' in convert('from.qcow2', 'x', code=1).stderr and not os.path.exists('x')
+    assert "'b0' is not up to date" in convert('--skip-broken-bitmaps', 'from.qcow2', 'some.qcow2').stderr
+    assert list(flags('some.qcow2')) == ['fine'] and dirty('some.qcow2', 'fine') == dirty('from.qcow2', 'fine')
+    img('convert', '-f', 'qcow2', '--skip-broken-bitmaps', 'from.qcow2', 'x', code=1)
+
+
 def check_rebase_and_commit():
     rng = random.Random(SEED)
     make_source('b1.raw', SIZE, rng)
@@ -261,6 +299,14 @@ def check_rebase_and_commit():
     assert 'backing-filename' not in theirs('info', 'o.qcow2') and raw_of('o.qcow2', 'qcow2') == want
     img('rebase', '-f', 'qcow2', '-u', '-b', 'anything', '-F', 'raw', 'o.qcow2')
     assert theirs('info', 'o.qcow2')['backing-filename'] == 'anything'
+
+    qemu_img('create', '-q', '-f', 'qcow2', '-b', 'b1.raw', '-F', 'raw', 'c.qcow2')
+    img('rebase', '-f', 'qcow2', '-c', '-T', 'none', '-b', 'b2.raw', '-F', 'raw', 'c.qcow2')
+    same('c.qcow2', 'qcow2', 'b1.raw', 'raw')
+    qemu_img('check', '-q', 'c.qcow2')
+    own = [e for e in ours('map', '-f', 'qcow2', 'c.qcow2') if e['depth'] == 0 and e['data']]
+    assert sum(e['length'] for e in own if e['compressed']) > sum(e['length'] for e in own) // 4, own
+    img('rebase', '-f', 'raw', '-c', '-b', '', 'b2.raw', code=1)
 
     qemu_img('create', '-q', '-f', 'qcow2', '-b', 'b2.raw', '-F', 'raw', 'mid.qcow2', '5M')
     qemu_img('create', '-q', '-f', 'qcow2', '-b', 'mid.qcow2', '-F', 'qcow2', 'leaf.qcow2', '6M')
@@ -291,7 +337,10 @@ def check_others():
     assert theirs('info', 's.qcow2')['format-specific']['data']['lazy-refcounts'] is True
     assert 'lazy_refcounts' in img('amend', '-f', 'qcow2', '-o', 'help').stdout
     assert 'completed' in img('bench', '-f', 'qcow2', '-c', '500', '-d', '8', 's.qcow2').stdout
-    img('bench', '-q', '-f', 'qcow2', '-w', '-c', '500', '-d', '8', '--flush-interval', '50', 's.qcow2')
+    img('bench', '-q', '-f', 'qcow2', '-w', '-c', '500', '-d', '8', '--flush-interval', '50', '-i', 'threads', 's.qcow2')
+    img('bench', '-q', '-f', 'qcow2', '-i', 'native', 's.qcow2', code=1)
+    for words in (['info', '--image-opts', 'driver=qcow2'], ['convert', '--object=secret,id=x', 'a', 'b']):
+        assert 'there is no option ' + words[1].split('=')[0] in img(*words, code=1).stderr
     qemu_img('check', '-q', 's.qcow2')
     img('nothing', code=1)
 
@@ -316,7 +365,7 @@ def main():
         sys.exit(77)
     make_source('source.raw', SIZE)
     for check in (check_info, check_map_and_measure, check_check, check_compare, check_snapshot, check_resize, check_bitmaps,
-                  check_bitmap_command, check_rebase_and_commit, check_others):
+                  check_bitmap_command, check_bitmap_copies, check_rebase_and_commit, check_others):
         check()
         print(check.__name__)
     folder.cleanup()

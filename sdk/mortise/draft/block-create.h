@@ -7,6 +7,7 @@
 #ifndef MORTISE_BLOCK_CREATE_H
 #define MORTISE_BLOCK_CREATE_H
 
+#include "block-bitmap.h"
 #include "block-image.h"
 
 #define MT_IFACE_BLOCK_CREATE "mortise.block-create/1"   /* role */
@@ -72,6 +73,12 @@ struct mt_block_create {
 	 */
 	int32_t (*measure)(const struct mt_block_create_want *want, uint64_t data_bytes, uint64_t *required,
 			   uint64_t *full, struct mt_error *err);
+	/*
+	 * [main] Bytes that these bitmaps would take in an image for `want`, beside what measure says, with all of their
+	 * bits stored. A code: such an image has none. NULL: nor has any of the format.
+	 */
+	int64_t (*measure_bitmaps)(const struct mt_block_create_want *want, const struct mt_block_bitmap *bitmaps,
+				   uint32_t count);
 };
 
 #define MT_BLOCK_PROBE_BYTES 4096u
