@@ -3,11 +3,8 @@
 #include "file.h"
 
 #include <stdlib.h>
-#include <util/endian.h>
 #include <util/error.h>
 #include <util/minmax.h>
-
-#define TREE_MAGIC 0xd00dfeedu
 
 int file_parse(struct mt_boot_file *file, struct image *image, struct mt_error *err)
 {
@@ -51,19 +48,4 @@ int file_load_image(const struct mt_boot_file *file, const struct mt_dma_host *h
 	for (uint32_t i = 0; i < image->segment_count && !rc; i++)
 		rc = load_segment(file, host, dma, &image->segments[i], err);
 	return rc;
-}
-
-int file_check_tree(const struct mt_boot_file *file, struct mt_error *err)
-{
-	uint8_t head[8];
-	int rc;
-
-	if (file->len_bytes < 40)
-		return mt_error_set(err, MT_EINVAL, file->key, "%s is too short for a device tree", file->path);
-	rc = mt_boot_file_read(file, head, sizeof(head), 0, err);
-	if (rc)
-		return rc;
-	if (mt_get_be32(head) != TREE_MAGIC || mt_get_be32(head + 4) > file->len_bytes)
-		return mt_error_set(err, MT_EINVAL, file->key, "%s is no flattened device tree", file->path);
-	return 0;
 }

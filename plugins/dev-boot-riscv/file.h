@@ -11,7 +11,5 @@ int file_parse(struct mt_boot_file *file, struct image *image, struct mt_error *
 /* Everything of the image that has bytes or zeros; `gpa` for a flat file or Linux Image. */
 int file_load_image(const struct mt_boot_file *file, const struct mt_dma_host *host, struct mt_dma *dma,
 		    const struct image *image, uint64_t gpa, struct mt_error *err);
-/* The header of a flattened device tree; measured. */
-int file_check_tree(const struct mt_boot_file *file, struct mt_error *err);
 
 #endif

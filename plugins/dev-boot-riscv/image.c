@@ -7,6 +7,7 @@
 #include "image.h"
 
 #include <elf.h>
+#include <lib/boot-place.h>
 #include <string.h>
 #include <util/checked.h>
 #include <util/endian.h>
@@ -40,22 +41,6 @@ static int refuse(const struct parse *p, const char *why, const char *hint)
 {
 	mt_error_set(p->err, MT_EINVAL, p->key, "%s: %s", p->path, why);
 	return hint ? mt_error_hint(p->err, "%s", hint), MT_EINVAL : MT_EINVAL;
-}
-
-/* Files that people take for kernels. */
-static int refuse_packed(const struct parse *p)
-{
-	static const char hint[] = "unpack it and name the unpacked file";
-
-	if (is_magic(p, 0, "\x1f\x8b", 2))
-		return refuse(p, "compressed with gzip", hint);
-	if (is_magic(p, 0, "\xfd" "7zXZ", 5))
-		return refuse(p, "compressed with xz", hint);
-	if (is_magic(p, 0, "\x28\xb5\x2f\xfd", 4))
-		return refuse(p, "compressed with zstd", hint);
-	if (is_magic(p, 0, "MZ", 2) && is_magic(p, 4, "zimg", 4))
-		return refuse(p, "a compressed EFI kernel", "unpack the Image inside it, or use the kernel's Image file");
-	return 0;
 }
 
 static int parse_linux(const struct parse *p)
@@ -132,14 +117,16 @@ int image_parse(struct image *image, const uint8_t *head, uint64_t file_bytes, c
 		struct mt_error *err)
 {
 	struct parse p = { image, head, mt_min_u64(file_bytes, IMAGE_HEAD_BYTES), key, path, err, 0 };
+	const char *packed;
 
 	memset(image, 0, sizeof(*image));
 	image->file_bytes = file_bytes;
 	image->memory_bytes = file_bytes;
 	if (!file_bytes)
 		return refuse(&p, "the file is empty", NULL);
-	if (refuse_packed(&p))
-		return MT_EINVAL;
+	packed = mt_boot_packed(head, p.head_bytes);
+	if (packed)
+		return refuse(&p, packed, "unpack it, and name the unpacked Image");
 	if (is_magic(&p, 0, ELFMAG, SELFMAG))
 		return parse_elf(&p);
 	if (p.head_bytes >= LINUX_HEADER_BYTES && mt_get_le32(head + LINUX_MAGIC2) == LINUX_MAGIC2_VALUE)

@@ -2,30 +2,20 @@
 /*
  * Where in RAM everything goes. From the bottom: firmware at the first byte, kernel at the next 2 MiB that the
  * Image header allows, the rest free for the guest; from the top (below 4 GiB, for 32-bit DMA): a slot for the
- * device tree, the initial RAM disk under it. Pure functions; nothing is loaded here. Every claim is checked
- * against the block and all earlier claims.
+ * device tree, the initial RAM disk under it. Pure functions; nothing is loaded here.
  */
 #ifndef LAYOUT_H
 #define LAYOUT_H
 
-#include <mortise/error.h>
-#include <stdint.h>
+#include <lib/boot-place.h>
 
 #include "image.h"
 
 #define LAYOUT_ALIGN      0x200000u   /* of a kernel: a second-level page of the guest */
 #define LAYOUT_INFO_BYTES 0x1000u     /* at the start of the slot: what the firmware gets in a2 */
-#define LAYOUT_CLAIMS_MAX (IMAGE_SEGMENTS_MAX * 2 + 4)
-
-struct layout_claim {
-	const char *key;           /* property that it is for */
-	uint64_t gpa, len_bytes;
-};
 
 struct layout {
-	uint64_t ram_gpa, ram_bytes;
-	uint32_t claim_count;
-	struct layout_claim claims[LAYOUT_CLAIMS_MAX];
+	struct mt_boot_plan plan;
 	uint64_t firmware_end;
 	uint64_t slot_gpa, slot_bytes;
 };

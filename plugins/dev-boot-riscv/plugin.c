@@ -71,13 +71,7 @@ static int check_combination(const struct boot *b, struct mt_error *err)
 		mt_error_hint(err, "set firmware, and kernel for what it shall start");
 		return MT_EINVAL;
 	}
-	if (b->dtb.fd >= 0 && (b->initrd.fd >= 0 || b->props->present(b->inst, "append"))) {
-		mt_error_set(err, MT_EINVAL, "dtb", "%s is passed as it is: append and initrd would have no effect",
-			     b->dtb.path);
-		mt_error_hint(err, "put bootargs into the tree's /chosen node, or leave dtb out");
-		return MT_EINVAL;
-	}
-	return 0;
+	return mt_boot_tree_check(&b->dtb, &b->initrd, b->props, b->inst, err);
 }
 
 /* Firmware at the bottom; without one the kernel takes its place, if it is a program of its own. */
@@ -158,43 +152,15 @@ static int load_initrd(struct boot *b, uint64_t *gpa, uint64_t *len_bytes, struc
 	return rc ? rc : mt_boot_file_load(&b->initrd, b->dma_host, b->dma, 0, *gpa, *len_bytes, err);
 }
 
-static int check_tree_room(const struct boot *b, uint64_t len_bytes, const char *what, struct mt_error *err)
-{
-	if (len_bytes <= layout_tree_room(&b->layout))
-		return 0;
-	return mt_error_set(err, MT_ENOSPC, "dtb", "%s: a device tree of %llu bytes; %llu at most fit", what,
-			    (unsigned long long)len_bytes, (unsigned long long)layout_tree_room(&b->layout));
-}
-
-static int load_own_tree(struct boot *b, struct mt_error *err)
-{
-	struct mt_boot_file *dtb = &b->dtb;
-	int rc = mt_boot_file_measure(dtb, err);
-
-	if (!rc)
-		rc = check_tree_room(b, dtb->len_bytes, dtb->path, err);
-	if (!rc)
-		rc = file_check_tree(dtb, err);
-	if (rc)
-		return rc;
-	return mt_boot_file_load(dtb, b->dma_host, b->dma, 0, layout_tree_gpa(&b->layout), dtb->len_bytes, err);
-}
-
 static int load_tree(struct boot *b, uint64_t initrd_gpa, uint64_t initrd_bytes, struct mt_error *err)
 {
-	const void *blob;
-	uint64_t len_bytes;
-	int rc;
+	const struct mt_boot_tree tree = {
+		.inst = b->inst, .host = b->host, .props = b->props, .dma_host = b->dma_host, .dma = b->dma, .dtb = &b->dtb,
+		.gpa = layout_tree_gpa(&b->layout), .room_bytes = layout_tree_room(&b->layout),
+		.initrd_gpa = initrd_gpa, .initrd_bytes = initrd_bytes,
+	};
 
-	if (b->dtb.fd >= 0)
-		return load_own_tree(b, err);
-	rc = b->host->fdt_build(b->inst, b->props->get_str(b->inst, "append"), initrd_gpa, initrd_bytes, &blob,
-				&len_bytes, err);
-	if (!rc)
-		rc = check_tree_room(b, len_bytes, "this machine", err);
-	if (!rc && b->dma_host->write(b->dma, layout_tree_gpa(&b->layout), blob, len_bytes) != MT_BUS_OK)
-		return mt_error_set(err, MT_EIO, "dtb", "the device tree could not be written to RAM");
-	return rc;
+	return mt_boot_tree_load(&tree, err);
 }
 
 static int write_info(struct boot *b, struct mt_error *err)
