@@ -351,9 +351,9 @@ static const struct mt_fdt_writer writer = {
 	.irq_cells = writer_irq_cells,
 };
 
-static void describe(struct mt_fdt *f, struct mt_inst *inst)
+static void describe(struct mt_fdt *f, struct mt_inst *inst, const char *role)
 {
-	const struct mt_fdt_node *node = inst_role(inst, MT_IFACE_FDT_NODE);
+	const struct mt_fdt_node *node = inst_role(inst, role);
 	struct mt_error err = { .size = sizeof(err) };
 	int code;
 
@@ -399,7 +399,7 @@ static void write_cpus(struct mt_fdt *f)
 	put_u32(f, "#address-cells", 1);
 	put_u32(f, "#size-cells", 0);
 	put_u32(f, "timebase-frequency", (uint32_t)clock_host.timebase_hz(f->machine->cpu));
-	describe(f, f->machine->cpu);
+	describe(f, f->machine->cpu, MT_IFACE_FDT_NODE);
 	g_hash_table_remove(f->paths, f->machine->cpu);   /* it is not below /soc */
 	node_end(f);
 }
@@ -429,11 +429,13 @@ static void write_soc(struct mt_fdt *f)
 	put_u32(f, "#size-cells", 2);
 	put_str(f, "compatible", "simple-bus");
 	put_bytes(f, "ranges", "", 0);
+	if (f->machine->cpu)
+		describe(f, f->machine->cpu, MT_IFACE_FDT_SYSTEM);
 	for (size_t i = 0; i < config_section_count(f->machine->config); i++) {
 		struct mt_inst *inst = machine_find(f->machine, config_section_at(f->machine->config, i)->id);
 
 		if (inst && inst != f->machine->cpu)
-			describe(f, inst);
+			describe(f, inst, MT_IFACE_FDT_NODE);
 	}
 	node_end(f);
 }

@@ -90,6 +90,7 @@ START_TEST(test_content)
 	      fdt_get_phandle(blob, node(blob, "/cpus/cpu@0/interrupt-controller")), 9,
 	      fdt_get_phandle(blob, node(blob, "/cpus/cpu@1/interrupt-controller")), 11,
 	      fdt_get_phandle(blob, node(blob, "/cpus/cpu@1/interrupt-controller")), 9);
+	TEXT(blob, "/soc/firmware-calls", "method", "fake");
 	TEXT(blob, "/chosen", "stdout-path", "/soc/serial@10000000");
 	TEXT(blob, "/chosen", "bootargs", "console=ttyS0");
 	CELLS(blob, "/chosen", "linux,initrd-start", 0, 0x84000000u);

@@ -381,6 +381,17 @@ static int cpu_describe(void *self, struct mt_fdt *fdt, const struct mt_fdt_writ
 
 static const struct mt_fdt_node cpu_node = { cpu_describe };
 
+static int system_describe(void *self, struct mt_fdt *fdt, const struct mt_fdt_writer *w, struct mt_error *err)
+{
+	(void)self, (void)err;
+	w->begin(fdt, "firmware-calls", NULL);
+	w->str(fdt, "method", "fake");
+	w->end(fdt);
+	return 0;
+}
+
+static const struct mt_fdt_node system_node = { system_describe };
+
 /* Notes and plugins. */
 
 #define P(name, type, deflt, range) { name, deflt, range, "", "", type, 0 }
@@ -412,7 +423,8 @@ static const void *get_class(const char *name, const char *id)
 		       !strcmp(id, MT_IFACE_CPU_REGS) ? (const void *)&cpu_regs :
 		       !strcmp(id, MT_IFACE_CPU_SYSREG) ? (const void *)&cpu_sysreg :
 		       !strcmp(id, MT_IFACE_CPU_VECTOR) ? (const void *)&cpu_vector :
-		       !strcmp(id, MT_IFACE_FDT_NODE) ? (const void *)&cpu_node : NULL;
+		       !strcmp(id, MT_IFACE_FDT_NODE) ? (const void *)&cpu_node :
+		       !strcmp(id, MT_IFACE_FDT_SYSTEM) ? (const void *)&system_node : NULL;
 	if (!strcmp(id, MT_IFACE_DEVICE))
 		return !strcmp(name, "fake-boot") ? &boot_class : strcmp(name, "fake-none") ? &dev_class : NULL;
 	if (!strcmp(name, "fake-irq"))

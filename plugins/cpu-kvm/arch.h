@@ -33,9 +33,8 @@ extern const struct mt_cpu_regs arch_regs;
 extern const struct mt_cpu_debug arch_debug;
 extern const struct mt_state_class arch_state;
 extern const struct mt_cpu_vector arch_vector;
-extern const struct mt_irq_sink arch_irq_sink;
 extern const struct mt_cpu_pins arch_pins;
-extern const struct mt_fdt_node arch_fdt;
+extern const struct mt_fdt_node arch_fdt, arch_fdt_system;
 /* A role of a class that stands in for a device, or NULL. */
 const void *arch_role(const char *class_name, const char *id);
 

@@ -48,7 +48,7 @@ static void write_give(void *self, const struct mt_write_match *match, int fd)
 	write_move(self, match, fd, KVM_IOEVENTFD_FLAG_DEASSIGN);
 }
 
-/* Lines of KVM's interrupt controllers; on x86 they are instances of their own (x86/chip-*.c). */
+/* Lines of KVM's interrupt controllers, which are instances of their own (x86/chip-*.c, arm64/chip.c). */
 
 int irqfd_take(const struct kvm *k, uint32_t gsi, int fd, int resample_fd)
 {
@@ -70,21 +70,4 @@ void irqfd_give(const struct kvm *k, uint32_t gsi, int fd)
 	vm_ioctl(k, KVM_IRQFD, &e);
 }
 
-/* Where the accelerator itself is the sink: a number of an input is KVM's, as for KVM_IRQ_LINE. */
-
-static int line_take(void *self, uint32_t input, int fd, int resample_fd)
-{
-	const struct kvm *k = self;
-
-	return k->irqchip ? irqfd_take(k, input, fd, resample_fd) : MT_ENOTSUP;
-}
-
-static void line_give(void *self, uint32_t input, int fd, int resample_fd)
-{
-	(void)resample_fd;
-	irqfd_give(self, input, fd);
-}
-
-const struct mt_cpu_eventfd kvm_eventfd = {
-	.write_take = write_take, .write_give = write_give, .line_take = line_take, .line_give = line_give,
-};
+const struct mt_cpu_eventfd kvm_eventfd = { .write_take = write_take, .write_give = write_give };

@@ -31,6 +31,7 @@
 
 struct arch_vm;
 struct chip;
+struct gic;
 
 /* Classes of this plugin that stand in for devices. */
 enum { CHIP_LAPIC, CHIP_IOAPIC, CHIP_PIC, CHIP_PIT, CHIPS };
@@ -60,6 +61,7 @@ struct kvm {
 	int sys_fd, vm_fd;             /* -1: none */
 	size_t run_bytes;              /* of a vCPU's shared page */
 	struct chip *chips[CHIPS];     /* those that the machine file names and KVM serves; NULL: not */
+	struct gic *gic;               /* arm64: the one that the machine file names; NULL: none */
 	bool irqchip;                  /* KVM serves the interrupt controllers, all of them */
 	bool lapics;                   /* the local APICs at least */
 	bool devices;                  /* devices serve those that KVM does not */

@@ -7,11 +7,9 @@
 
 #include "arm64.h"
 
-/* The GIC is the accelerator's own class. */
 const void *arch_role(const char *class_name, const char *id)
 {
-	(void)class_name, (void)id;
-	return NULL;
+	return strcmp(class_name, "dev-arm-gicv3") ? NULL : mt_role_find(gic_roles, gic_role_count, id);
 }
 
 /* The VM */
@@ -161,7 +159,6 @@ static bool is_kept(uint64_t id)
 	return id == KVM_REG_ARM_TIMER_CNT;
 }
 
-/* The GIC goes with the first vCPU. */
 void arch_vcpu_reset(struct kvm_vcpu *v, uint32_t kind)
 {
 	struct arch_vcpu *a = v->arch;
@@ -171,8 +168,6 @@ void arch_vcpu_reset(struct kvm_vcpu *v, uint32_t kind)
 	(void)kind;
 	if (code == 0)
 		code = one_regs_write(v, &a->whole.regs, a->whole.first, is_kept, &failed);
-	if (code == 0 && v->index == 0)
-		code = gic_set(v->kvm, v->kvm->arch->first);
 	a->whole.reset_error = code;
 }
 

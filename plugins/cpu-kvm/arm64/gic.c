@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * KVM's GICv3: distributor, a redistributor for each vCPU, and their CPU interfaces. [main], but for input_set: [any].
+ * KVM's GICv3: distributor, a redistributor for each vCPU, and their CPU interfaces. [main].
  * Its registers are read and written as Documentation/virt/kvm/devices/arm-vgic-v3.rst says; their layout is that of
  * the GIC architecture (Arm IHI 0069, chapter 12).
  *
@@ -12,8 +12,6 @@
 #include <util/error.h>
 
 #include "arm64.h"
-
-#define PRIVATE 32u                /* interrupts of each vCPU alone, below the shared ones */
 
 /* Distributor, and the redistributor's second frame */
 #define CTLR       0x0000u
@@ -101,9 +99,10 @@ static void add_vcpu(struct gic_list *list, uint64_t mpidr)
 static void list_all(const struct kvm *k, struct gic_list *list)
 {
 	const struct arch_vm *a = k->arch;
+	uint32_t spis = gic_spis(k->gic);
 
 	add(list, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, CTLR, 0);
-	for (uint32_t first = PRIVATE; first < PRIVATE + a->spis; first += 32) {
+	for (uint32_t first = GIC_PRIVATE; first < GIC_PRIVATE + spis; first += 32) {
 		add_block(list, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0, first);
 		for (uint32_t i = first; i < first + 32; i++) {
 			add(list, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, IROUTER + i * 8, 0);
@@ -176,16 +175,27 @@ int gic_get(const struct kvm *k, uint64_t *values)
 	return code;
 }
 
-int gic_set(const struct kvm *k, const uint64_t *values)
+static int all_set(const struct kvm *k, const uint64_t *values, bool with_levels)
 {
 	uint32_t count;
 	struct gic_reg *regs = list_new(k, &count);
 	int code = regs ? 0 : -ENOMEM;
 
 	for (uint32_t i = 0; code == 0 && i < count; i++)
-		code = reg_set(k, &regs[i], values[i]);
+		if (with_levels || regs[i].group != KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO)
+			code = reg_set(k, &regs[i], values[i]);
 	free(regs);
 	return code;
+}
+
+int gic_set(const struct kvm *k, const uint64_t *values)
+{
+	return all_set(k, values, true);
+}
+
+int gic_reset(const struct kvm *k)
+{
+	return all_set(k, k->arch->first, false);
 }
 
 /* Life */
@@ -195,9 +205,10 @@ int gic_create(struct kvm *k, struct mt_error *err)
 	struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
 	int code;
 
-	k->arch->spis = (uint32_t)k->props->get_u64(k->inst, "spis");
-	if (k->arch->spis % 32)
-		return mt_error_set(err, MT_ERANGE, "spis", "%u is no multiple of 32", k->arch->spis);
+	if (!k->gic) {
+		mt_error_set(err, MT_EINVAL, "irqchip", "KVM's timers need its interrupt controller, and the file has none");
+		return mt_error_hint(err, "add a [device gic] with plugin = dev-arm-gicv3"), MT_EINVAL;
+	}
 	code = vm_ioctl(k, KVM_CREATE_DEVICE, &device);
 	if (code < 0) {
 		mt_error_set(err, MT_EHOST, "plugin", "KVM of this host has no GICv3");
@@ -209,10 +220,11 @@ int gic_create(struct kvm *k, struct mt_error *err)
 
 int gic_start(struct kvm *k, struct mt_error *err)
 {
-	uint64_t distributor = k->props->get_u64(k->inst, "gicd-at");
+	const struct gic *gic = k->gic;
+	uint64_t distributor = gic->props->get_u64(gic->inst, "at");
 	/* all redistributors in one region, number 0 */
-	uint64_t region = k->props->get_u64(k->inst, "gicr-at") | (uint64_t)k->vcpu_count << 52;
-	uint32_t interrupts = PRIVATE + k->arch->spis;
+	uint64_t region = gic->props->get_u64(gic->inst, "redist-at") | (uint64_t)k->vcpu_count << 52;
+	uint32_t interrupts = GIC_PRIVATE + gic_spis(gic);
 	int code = attr(k, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &interrupts);
 
 	if (code == 0)
@@ -239,37 +251,3 @@ void gic_close(struct kvm *k)
 	free(k->arch->first);
 	k->arch->first = NULL;
 }
-
-/* Wires */
-
-static uint32_t input_count(void *self)
-{
-	const struct kvm *k = self;
-
-	return (uint32_t)k->props->get_u64(k->inst, "spis");
-}
-
-static void input_set(void *self, uint32_t input, uint32_t level)
-{
-	const struct kvm *k = self;
-	struct kvm_irq_level line = {
-		.irq = KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (PRIVATE + input), .level = level,
-	};
-
-	if (k->vm_fd >= 0)
-		vm_ioctl(k, KVM_IRQ_LINE, &line);
-}
-
-/* "arm,gic-v3": shared, its number, and 4: level high. */
-static uint32_t fdt_cells(void *self, uint32_t input, uint32_t cells[4])
-{
-	(void)self;
-	cells[0] = 0;
-	cells[1] = input;
-	cells[2] = 4;
-	return 3;
-}
-
-const struct mt_irq_sink arch_irq_sink = {
-	.input_count = input_count, .input_set = input_set, .fdt_cells = fdt_cells,
-};

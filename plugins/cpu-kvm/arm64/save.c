@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A vCPU in a snapshot: schema "arm64-kvm-cpu", all of KVM's registers by their numbers, its run state and what waits
- * for it. [main], while it stands. With the first vCPU goes the GIC, as values in the order of gic.c.
+ * for it. [main], while it stands.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -38,28 +38,12 @@ static int rest_save(struct kvm_vcpu *v, struct mt_state_out *out, const struct 
 	return 0;
 }
 
-static int gic_save(const struct kvm *k, struct mt_state_out *out, const struct mt_state_writer *w,
-		    struct mt_error *err)
-{
-	uint32_t count = gic_count(k);
-	uint64_t *values = calloc(count, sizeof(*values));
-	int code = values ? gic_get(k, values) : -ENOMEM;
-
-	if (code == 0)
-		w->put(out, "gic", MT_STATE_U64, 0, values, count);
-	free(values);
-	return code < 0 ? mt_error_set(err, MT_EIO, NULL, "KVM does not tell the state of its interrupt controller: %s",
-				       strerror(-code)) : 0;
-}
-
 static int state_save(void *vcpu, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
 {
 	struct kvm_vcpu *v = vcpu;
 	int code = whole_save(v, &v->arch->whole, &v->kvm->arch->time, KVM_REG_ARM_TIMER_CNT, out, w, err);
 
-	if (code == 0)
-		code = rest_save(v, out, w, err);
-	return code == 0 && v->index == 0 ? gic_save(v->kvm, out, w, err) : code;
+	return code ? code : rest_save(v, out, w, err);
 }
 
 /* Loading */
@@ -81,16 +65,7 @@ static int saved_load(struct saved *s, struct mt_state_in *in, const struct mt_s
 	return code;
 }
 
-/* `*values` is the caller's to free. */
-static int gic_load(const struct kvm *k, struct mt_state_in *in, const struct mt_state_reader *r, uint64_t **values)
-{
-	uint32_t count = gic_count(k);
-
-	*values = calloc(count, sizeof(**values));
-	return *values ? r->get(in, "gic", MT_STATE_U64, *values, count) : MT_ENOMEM;
-}
-
-static int rest_set(struct kvm_vcpu *v, const struct saved *s, const uint64_t *gic, struct mt_error *err)
+static int rest_set(struct kvm_vcpu *v, const struct saved *s, struct mt_error *err)
 {
 	struct kvm_vcpu_events events = {
 		.exception = { .serror_pending = s->serror, .serror_has_esr = s->serror_has_syndrome,
@@ -100,8 +75,6 @@ static int rest_set(struct kvm_vcpu *v, const struct saved *s, const uint64_t *g
 
 	if (code >= 0)
 		code = run_state_set(v, s->run_state);
-	if (code >= 0 && gic)
-		code = gic_set(v->kvm, gic);
 	return code < 0 ? mt_error_set(err, MT_EIO, NULL, "KVM does not take the state of a vCPU: %s", strerror(-code)) : 0;
 }
 
@@ -111,20 +84,16 @@ static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_
 	struct kvm_vcpu *v = vcpu;
 	struct arch_vcpu *a = v->arch;
 	struct saved s = { 0 };
-	uint64_t *gic = NULL;
 	uint8_t *values;
 	int code = whole_load(&a->whole, &values, in, r, err);
 
 	(void)version;
 	if (code == 0)
 		code = saved_load(&s, in, r);
-	if (code == 0 && v->index == 0)
-		code = gic_load(v->kvm, in, r, &gic);
 	if (code == 0)
 		code = whole_set(v, &a->whole, values, &v->kvm->arch->time, KVM_REG_ARM_TIMER_CNT, err);
 	if (code == 0)
-		code = rest_set(v, &s, gic, err);
-	free(gic);
+		code = rest_set(v, &s, err);
 	free(values);
 	return code;
 }

@@ -20,8 +20,9 @@ compile() { # compiler, folder of objects, source...
   done
 }
 
-part() { # folder of the part, compiler, emulator, test
-  dir=$1 cc=$2 emulator=$3 test=$4
+part() { # folder of the part, compiler, emulator, test...
+  dir=$1 cc=$2 emulator=$3
+  shift 3
   out=$work/$dir
   command -v "$cc" > /dev/null || { missing="$missing $cc"; return 0; }
   compile "$cc" "$out/host" "$kvm"/*.c "$kvm/$dir"/*.c
@@ -31,13 +32,17 @@ part() { # folder of the part, compiler, emulator, test
   echo "cross: $dir compiles and links"
   command -v "$emulator" > /dev/null || { missing="$missing $emulator"; return 0; }
   # sdk/fake without what needs libcheck: headers only
-  compile "$cc" "$out/test" "$src"/sdk/fake/*.c "$kvm/tests/bench.c" "$kvm/tests/other/shim.c" "$kvm/tests/other/$test.c"
+  compile "$cc" "$out/test" "$src"/sdk/fake/*.c "$kvm/tests/bench.c" "$kvm/tests/other/shim.c"
   rm "$out/host/ops.o"
-  $cc -static -o "$out/$test" "$out"/host/*.o "$out"/test/*.o -lpthread || { echo "cross: $test does not link"; exit 1; }
-  "$emulator" "$out/$test" > "$out/log" 2>&1 || { tail -n 5 "$out/log"; echo "cross: $test fails"; exit 1; }
-  echo "cross: $test: $(wc -l < "$out/log") tests pass"
+  for test; do
+    compile "$cc" "$out/$test" "$kvm/tests/other/$test.c"
+    $cc -static -o "$out/$test/$test" "$out"/host/*.o "$out"/test/*.o "$out/$test/$test.o" -lpthread ||
+      { echo "cross: $test does not link"; exit 1; }
+    "$emulator" "$out/$test/$test" > "$out/log" 2>&1 || { tail -n 5 "$out/log"; echo "cross: $test fails"; exit 1; }
+    echo "cross: $test: $(wc -l < "$out/log") tests pass"
+  done
 }
 
 part riscv riscv64-linux-gnu-gcc qemu-riscv64 test-riscv
-part arm64 aarch64-linux-gnu-gcc qemu-aarch64 test-arm64
+part arm64 aarch64-linux-gnu-gcc qemu-aarch64 test-arm64 test-arm64-gic
 [ -z "$missing" ] || { echo "missing:$missing"; exit 77; }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The device tree, written by the kernel from what plugins say. A class with the role "mortise.fdt-node/1"
- * describes its node(s) after `create` (it may not be realized yet: use properties only).
+ * describes its node(s) after `create` (it may not be realized yet: use properties only). An accelerator that serves
+ * more than CPUs (firmware calls) describes that by "mortise.fdt-system/1".
  */
 #ifndef MORTISE_FDT_H
 #define MORTISE_FDT_H
 
 #include "../plugin.h"
 
-#define MT_IFACE_FDT_NODE "mortise.fdt-node/1"
+#define MT_IFACE_FDT_NODE   "mortise.fdt-node/1"
+#define MT_IFACE_FDT_SYSTEM "mortise.fdt-system/1"     /* struct mt_fdt_node, of accelerators */
 
 struct mt_fdt;     /* the writer, valid during describe */
 
@@ -47,7 +49,10 @@ struct mt_fdt_writer {
 };
 
 struct mt_fdt_node {
-	/* [main] devices: nodes go under /soc; accelerators: under /cpus (opened by the kernel) */
+	/*
+	 * [main] devices: nodes go under /soc; accelerators: under /cpus (opened by the kernel), those of
+	 * MT_IFACE_FDT_SYSTEM under /soc
+	 */
 	int (*describe)(void *self, struct mt_fdt *fdt, const struct mt_fdt_writer *w, struct mt_error *err);
 };
 

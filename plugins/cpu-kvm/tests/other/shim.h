@@ -2,7 +2,7 @@
 /*
  * A KVM of the tests' own behind ops.h, for hosts whose vCPUs are registers by number: it keeps what it is given, runs
  * no guest, and does what a test says at each entry. Any call may be made to fail. One at a time, reset by shim_start.
- * What differs between the hosts is the test's: shim_host.
+ * What differs between the hosts is the test's: shim_host, and bench_devices.
  */
 #ifndef KVM_OTHER_SHIM_H
 #define KVM_OTHER_SHIM_H

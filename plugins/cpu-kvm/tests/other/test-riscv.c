@@ -4,6 +4,7 @@
 
 #include "../../riscv/riscv.h"
 #include "steps.h"
+#include "tree.h"
 
 #define ISA_V 15u
 
@@ -38,6 +39,7 @@ static void first(struct shim_vcpu *v)
 	shim_reg(v, RV_U64(TYPE_SBI, 0))->is_fixed = true;
 }
 
+const struct bench_devices bench_devices = { NULL, NULL, NULL };
 const struct shim_host shim_host = { .first = first };
 
 static void start(void)
@@ -554,60 +556,7 @@ START_TEST(a_state_that_cannot_be_had)
 }
 END_TEST
 
-/* The device tree: the words that were written, a line each. */
-
-static char tree[8192];
-
-static void tree_str(struct mt_fdt *fdt, const char *name, const char *value)
-{
-	size_t at = strlen(tree);
-
-	(void)fdt;
-	snprintf(tree + at, sizeof(tree) - at, "%s=%s\n", name, value);
-}
-
-static void tree_strs(struct mt_fdt *fdt, const char *name, const char *const *values, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		tree_str(fdt, name, values[i]);
-}
-
-static void tree_u32s(struct mt_fdt *fdt, const char *name, const uint32_t *values, uint32_t count)
-{
-	char text[16];
-
-	for (uint32_t i = 0; i < count; i++) {
-		snprintf(text, sizeof(text), "%u", values[i]);
-		tree_str(fdt, name, text);
-	}
-}
-
-static void tree_begin(struct mt_fdt *fdt, const char *name, const char *unit_prop)
-{
-	(void)unit_prop;
-	tree_str(fdt, "node", name);
-}
-
-static void tree_end(struct mt_fdt *fdt)
-{
-	tree_str(fdt, "node", "");
-}
-
-static void tree_empty(struct mt_fdt *fdt, const char *name)
-{
-	tree_str(fdt, name, "");
-}
-
-static uint32_t tree_phandle(struct mt_fdt *fdt, uint32_t vcpu)
-{
-	(void)fdt;
-	return 100 + vcpu;
-}
-
-static const struct mt_fdt_writer tree_writer = {
-	.begin = tree_begin, .end = tree_end, .empty = tree_empty, .u32s = tree_u32s, .str = tree_str, .strs = tree_strs,
-	.vcpu_phandle = tree_phandle, .vcpu_intc_phandle = tree_phandle,
-};
+/* The device tree */
 
 START_TEST(device_tree)
 {
