@@ -5,7 +5,6 @@
  */
 #include "kernel/bind/bind.h"
 
-#include <mortise/draft/cpu-eventfd.h>
 #include <sys/eventfd.h>
 
 #include "kernel/machine/fault.h"
@@ -189,4 +188,21 @@ void bind_line_give(struct mt_inst *sink, uint32_t input, int fd, int resample_f
 
 	if (role && role->line_give)
 		role->line_give(sink->self, input, fd, resample_fd);
+}
+
+/* Messages */
+
+bool bind_messages_take(const struct machine *m, const struct mt_message *messages, uint32_t count)
+{
+	const struct mt_cpu_eventfd *role = accelerator(m);
+
+	return role && role->messages_take && role->messages_take(m->cpu->self, messages, count) == 0;
+}
+
+void bind_messages_give(const struct machine *m, const struct mt_message *messages, uint32_t count)
+{
+	const struct mt_cpu_eventfd *role = accelerator(m);
+
+	if (role && role->messages_give)
+		role->messages_give(m->cpu->self, messages, count);
 }

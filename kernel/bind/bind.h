@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bindings to eventfds: of writes to a region (here), and the question of who serves them, also for the lines
- * of kernel/machine/irq.c. The kernel serves each binding until the accelerator takes it over
- * (mortise.cpu.eventfd/1). A region's bindings may be made and ended on any thread; its place changes under
- * the lock of its space, outside of this one's: space, then bindings, then the accelerator's own.
+ * of kernel/machine/irq.c and the messages of kernel/pci/signal.c. The kernel serves each binding until the
+ * accelerator takes it over (mortise.cpu.eventfd/1). A region's bindings may be made and ended on any thread; its
+ * place changes under the lock of its space, outside of this one's: space, then bindings, then the accelerator's own.
  */
 #ifndef KERNEL_BIND_BIND_H
 #define KERNEL_BIND_BIND_H
 
+#include <mortise/draft/cpu-eventfd.h>
 #include <mortise/draft/mmio.h>
 #include <pthread.h>
 #include <stdbool.h>
 
+struct machine;
 struct mt_inst;
 
 struct binding {
@@ -47,5 +49,9 @@ int bindings_bind(struct mt_region *region, uint64_t offset, uint32_t width, uin
 /* [main] A line's binding to an input of `sink`. True: the sink is the accelerator, and serves it. */
 bool bind_line_take(struct mt_inst *sink, uint32_t input, int fd, int resample_fd);
 void bind_line_give(struct mt_inst *sink, uint32_t input, int fd, int resample_fd);
+
+/* [any] Messages by signals, as one change. True: the accelerator sends them all. */
+bool bind_messages_take(const struct machine *m, const struct mt_message *messages, uint32_t count);
+void bind_messages_give(const struct machine *m, const struct mt_message *messages, uint32_t count);
 
 #endif

@@ -93,7 +93,9 @@ static void sink_set(void *self, uint32_t input, uint32_t to)
 	__atomic_store_n(&level[input], to, __ATOMIC_SEQ_CST);
 }
 
-static const struct mt_cpu_eventfd role = { write_take, write_give, line_take, line_give };
+static const struct mt_cpu_eventfd role = {
+	.write_take = write_take, .write_give = write_give, .line_take = line_take, .line_give = line_give,
+};
 static const struct mt_irq_sink sink_role = { .input_count = sink_count, .input_set = sink_set };
 const struct bench_role bench_roles[] = {
 	{ "cpu", MT_IFACE_CPU_EVENTFD, &role }, { "cpu", MT_IFACE_IRQ_SINK, &sink_role },

@@ -244,6 +244,7 @@ static void function_release(void *arg)
 		f->bus->functions[f->devfn] = NULL;
 		g_rec_mutex_unlock(&f->bus->config);
 	}
+	signals_end(f);
 	dma_gate_set(f->inst, NULL);
 	space_begin(space);
 	for (uint32_t i = 0; i < MT_PCI_BARS; i++) {
@@ -364,4 +365,5 @@ const struct mt_pci_host pci_host = {
 	.message = msix_message,
 	.intx = intx_set,
 	.bar_region = bar_region,
+	.bind_eventfd = signal_bind,
 };

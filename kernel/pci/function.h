@@ -54,6 +54,8 @@ struct pci_vector {
 	uint32_t data, control;
 };
 
+struct pci_signal;
+
 struct mt_pci {
 	struct mt_inst *inst;
 	struct mt_pci_bus *bus;
@@ -77,6 +79,8 @@ struct mt_pci {
 	uint64_t *pending;
 	uint32_t msix_on;                      /* atomic, written under the lock */
 	bool msix_masked, intx_off, intx_level, intx_shown;
+	struct pci_signal *signals;            /* messages by eventfds */
+	uint32_t signal_count;
 };
 
 struct mt_pci_bus {
@@ -130,5 +134,15 @@ bool intx_pending(struct mt_pci *f);
 /* [any] of the service */
 void msix_message(struct mt_pci *f, uint32_t vector);
 void intx_set(struct mt_pci *f, uint32_t level);
+/* [any] with the function's lock: sends it or notes it; whether a message of the vector leaves at once */
+void msix_send(struct mt_pci *f, uint32_t vector);
+bool msix_is_open(const struct mt_pci *f, uint32_t vector);
+
+/* signal.c. [any] as mt_pci_host.bind_eventfd */
+int signal_bind(struct mt_pci *f, uint32_t vector, int fd, struct mt_error *err);
+/* [any] with the function's lock, after a change of the table, of a mask or of the gate: who sends what */
+void signals_settle(struct mt_pci *f);
+/* [main] without any lock: nothing is bound any more */
+void signals_end(struct mt_pci *f);
 
 #endif

@@ -49,7 +49,7 @@ static void vector_send(struct mt_pci *f, uint32_t vector)
 	irq_host.message_send(f->inst, v->addr, v->data);
 }
 
-static bool vector_open(const struct mt_pci *f, uint32_t vector)
+bool msix_is_open(const struct mt_pci *f, uint32_t vector)
 {
 	return f->msix_on && !f->msix_masked && !(f->table[vector].control & VECTOR_MASKED) &&
 	       __atomic_load_n(&f->gate.open, __ATOMIC_RELAXED);
@@ -58,7 +58,7 @@ static bool vector_open(const struct mt_pci *f, uint32_t vector)
 static void pending_send(struct mt_pci *f)
 {
 	for (uint32_t i = 0; i < f->vectors; i++) {
-		if (f->pending[i / 64] >> i % 64 & 1 && vector_open(f, i))
+		if (f->pending[i / 64] >> i % 64 & 1 && msix_is_open(f, i))
 			vector_send(f, i);
 	}
 }
@@ -70,15 +70,20 @@ static void pending_clear(struct mt_pci *f)
 }
 
 /* With bus mastering off a message is as good as masked: it is sent when the guest opens the bus. */
-void msix_message(struct mt_pci *f, uint32_t vector)
+void msix_send(struct mt_pci *f, uint32_t vector)
 {
 	if (vector >= f->vectors)
 		return;
-	pthread_mutex_lock(&f->lock);
-	if (vector_open(f, vector))
+	if (msix_is_open(f, vector))
 		vector_send(f, vector);
 	else if (f->msix_on)
 		f->pending[vector / 64] |= 1ull << vector % 64;
+}
+
+void msix_message(struct mt_pci *f, uint32_t vector)
+{
+	pthread_mutex_lock(&f->lock);
+	msix_send(f, vector);
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -142,8 +147,9 @@ static uint32_t msix_write(void *self, const struct mt_access *a, uint64_t value
 	pthread_mutex_lock(&f->lock);
 	if (vector < f->vectors) {
 		table_write(f, a->offset, (uint32_t)value);
-		if (f->pending[vector / 64] >> vector % 64 & 1 && vector_open(f, vector))
+		if (f->pending[vector / 64] >> vector % 64 & 1 && msix_is_open(f, vector))
 			vector_send(f, vector);
+		signals_settle(f);
 	}
 	pthread_mutex_unlock(&f->lock);
 	return MT_BUS_OK;
@@ -178,6 +184,7 @@ void intx_control(struct mt_pci *f, bool off)
 	intx_show(f);
 	/* the same register has bus mastering, which holds messages back */
 	pending_send(f);
+	signals_settle(f);
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -201,6 +208,7 @@ void msix_control(struct mt_pci *f, bool on, bool masked)
 		pending_clear(f);
 	intx_show(f);
 	pending_send(f);
+	signals_settle(f);
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -212,6 +220,7 @@ void msix_reset(struct mt_pci *f)
 	pending_clear(f);
 	__atomic_store_n(&f->msix_on, 0, __ATOMIC_RELEASE);
 	f->msix_masked = f->intx_off = false;
+	signals_settle(f);
 	intx_show(f);
 	pthread_mutex_unlock(&f->lock);
 }

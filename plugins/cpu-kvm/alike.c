@@ -176,3 +176,16 @@ int serve_unknown(struct kvm_vcpu *v, struct mt_exit *exit)
 				(unsigned long long)v->run->hw.hardware_exit_reason, place);
 	return run_fail(exit, "KVM left the guest for a reason that is not known here (%u): %s", v->run->exit_reason, place);
 }
+
+/* Messages: no controller of these hosts takes any from KVM. */
+
+int arch_messages_take(void *self, const struct mt_message *messages, uint32_t count)
+{
+	(void)self, (void)messages, (void)count;
+	return MT_ENOTSUP;
+}
+
+void arch_messages_give(void *self, const struct mt_message *messages, uint32_t count)
+{
+	(void)self, (void)messages, (void)count;
+}

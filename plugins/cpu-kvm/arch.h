@@ -28,6 +28,10 @@ void arch_debug_exit(struct kvm_vcpu *v);
 /* [vcpu] Where the vCPU is, with some registers, for messages. */
 void arch_place(struct kvm_vcpu *v, char *text, size_t bytes);
 
+/* [any] As of mt_cpu_eventfd. */
+int arch_messages_take(void *self, const struct mt_message *messages, uint32_t count);
+void arch_messages_give(void *self, const struct mt_message *messages, uint32_t count);
+
 /* A host's note names those that it has. */
 extern const struct mt_cpu_regs arch_regs;
 extern const struct mt_cpu_debug arch_debug;

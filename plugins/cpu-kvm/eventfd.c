@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bindings to eventfds that KVM takes over from the kernel: writes (ioeventfd) on each host and with each
- * irqchip, and lines (irqfd) where KVM serves the interrupt controllers. [any]: the calls are KVM's, which
+ * irqchip, and lines and messages (irqfd) where KVM serves the interrupt controllers. [any]: the calls are KVM's, which
  * has its own locks.
  *
  * Whatever KVM refuses is refused here: the kernel serves it then, so that a limit (it has a thousand places
  * on a bus) or an old kernel costs speed and nothing else. Giving back waits in KVM for vCPUs that are in the
  * middle of a write, and not for any to come out.
  */
-#include "kvm.h"
+#include "arch.h"
 
 static int code_of(const struct kvm *k, const char *what, uint64_t where, int error)
 {
@@ -70,4 +70,7 @@ void irqfd_give(const struct kvm *k, uint32_t gsi, int fd)
 	vm_ioctl(k, KVM_IRQFD, &e);
 }
 
-const struct mt_cpu_eventfd kvm_eventfd = { .write_take = write_take, .write_give = write_give };
+const struct mt_cpu_eventfd kvm_eventfd = {
+	.write_take = write_take, .write_give = write_give,
+	.messages_take = arch_messages_take, .messages_give = arch_messages_give,
+};

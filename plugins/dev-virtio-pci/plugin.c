@@ -2,9 +2,9 @@
 /*
  * dev-virtio-pci: a slot for one virtio device as a PCI function, Virtio 1.2 section 4.1, no legacy interface.
  * Rings and the device's state are the kernel's (mortise.virtio-transport/1), configuration space and MSI-X too
- * (mortise.pci/1); here are the registers of one BAR, the interrupt status and which vector is whose.
- * The class is parallel. `lock` covers the interrupt status together with the level of the pin, the vectors and the
- * selectors; no call into the transport service is made under it, for that calls back with interrupts.
+ * (mortise.pci/1); here are the registers of one BAR.
+ * The class is parallel. No call into the transport service is made under the slot's lock, for that calls back with
+ * interrupts (interrupt.c).
  */
 #define MT_NOTE_NAME     "dev-virtio-pci"
 #define MT_NOTE_VERSION  MORTISE_VERSION
@@ -23,7 +23,9 @@
 	P(c, event_index, "event-index", MT_PROP_BOOL, "on", "", "", 0, \
 	  "offer to name the next event of interest, for fewer kicks and interrupts") \
 	P(c, kicks, "kicks", MT_PROP_ENUM, "vcpu", "vcpu|thread", "", 0, \
-	  "who serves a kick: the vCPU that gives it, or the device's thread, by an eventfd")
+	  "who serves a kick: the vCPU that gives it, or the device's thread, by an eventfd") \
+	P(c, messages, "messages", MT_PROP_ENUM, "call", "call|eventfd", "", 0, \
+	  "how messages leave: by a call, or by an eventfd, which the accelerator may turn into the message")
 #define MT_NOTE_CLASSES(C) \
 	C(slot, "dev-virtio-pci", MT_KIND_DEVICE, MT_CLASS_PARALLEL, MT_NOTE_SUMMARY, \
 	  "mortise.virtio-bus/1 mortise.pci-function/1", SLOT_PROPS)
@@ -31,25 +33,19 @@
 #include <mortise/note-emit.h>
 
 #include <mortise/draft/device.h>
-#include <mortise/draft/pci.h>
-#include <mortise/draft/props.h>
 #include <mortise/draft/state.h>
-#include <mortise/draft/virtio.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/entry.h>
 #include <util/error.h>
 #include <util/state.h>
 
+#include "slot.h"
+
 #define VENDOR_VIRTIO  0x1af4u
 #define DEVICE_VIRTIO  0x1040u         /* and the device's number, 4.1.2 */
 #define SUBSYSTEM      0x1100u         /* 4.1.2.1: 0x40 or more */
 #define NOBODY         0xffffu
-#define NO_VECTOR      0xffffu
-#define VECTORS        (MT_VIRTIO_QUEUES_MAX + 1)
-#define ISR_RING       1u
-#define ISR_CONFIG     2u
 
 /* The BAR with the registers, and where its parts begin. */
 #define BAR_REGISTERS  0u
@@ -71,59 +67,6 @@ enum {
 enum { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE, CAP_WINDOW };
 enum { C_LEN = 0, C_TYPE = 1, C_BAR = 2, C_OFFSET = 6, C_LENGTH = 10, C_MORE = 14, C_BYTES = 18 };
 
-struct ring {
-	uint32_t size, vector;
-	uint64_t desc, driver, device;
-};
-
-struct slot {
-	struct mt_inst *inst;
-	const struct mt_props_host *props;
-	const struct mt_pci_host *pci_host;
-	const struct mt_virtio_transport *virtio;
-	struct mt_pci *pci;
-	struct mt_vdev *vdev;              /* NULL: empty */
-	pthread_mutex_t lock;
-	uint32_t isr, config_vector;
-	uint32_t features_sel, driver_features_sel, queue_sel;
-	uint64_t driver_features;
-	struct ring rings[MT_VIRTIO_QUEUES_MAX];
-	uint32_t kicks_bound;              /* queues that are kicked by eventfd, from 0 on */
-	uint32_t window;                   /* number of the capability that is a window into the BAR */
-};
-
-/* Interrupts, 4.1.4.5.1 and 4.1.5.1.3 */
-
-static void slot_interrupt(void *self, uint32_t source)
-{
-	struct slot *s = self;
-	uint32_t config = source == MT_VIRTIO_CONFIG, vector;
-
-	pthread_mutex_lock(&s->lock);
-	vector = config ? s->config_vector : s->rings[source % MT_VIRTIO_QUEUES_MAX].vector;
-	if (s->pci_host->msix_enabled(s->pci)) {
-		s->isr |= config ? ISR_CONFIG : 0;
-		if (vector != NO_VECTOR)
-			s->pci_host->message(s->pci, vector);
-	} else {
-		s->isr |= config ? ISR_CONFIG : ISR_RING;
-		s->pci_host->intx(s->pci, 1);
-	}
-	pthread_mutex_unlock(&s->lock);
-}
-
-static uint32_t isr_take(struct slot *s)
-{
-	uint32_t isr;
-
-	pthread_mutex_lock(&s->lock);
-	isr = s->isr;
-	s->isr = 0;
-	s->pci_host->intx(s->pci, 0);
-	pthread_mutex_unlock(&s->lock);
-	return isr;
-}
-
 /* The sizes of rings are the largest ones until a driver chooses. */
 static void forget_driver(struct slot *s)
 {
@@ -137,6 +80,8 @@ static void forget_driver(struct slot *s)
 	s->config_vector = NO_VECTOR;
 	for (uint32_t i = 0; i < MT_VIRTIO_QUEUES_MAX; i++)
 		s->rings[i] = (struct ring){ .size = sizes[i], .vector = NO_VECTOR };
+	for (uint32_t i = 0; i < SOURCES; i++)
+		slot_signal_bind(s, i);
 	s->isr = 0;
 	s->pci_host->intx(s->pci, 0);
 	pthread_mutex_unlock(&s->lock);
@@ -224,7 +169,7 @@ static uint32_t slot_read(void *self, const struct mt_access *a, uint64_t *value
 	if (offset < PART_ISR)
 		*value = read_common(s, offset & ~3u) >> 8 * (offset & 3);
 	else if (offset == PART_ISR)
-		*value = isr_take(s);
+		*value = slot_isr_take(s);
 	else if (offset >= PART_DEVICE && offset < PART_NOTIFY)
 		s->virtio->config_read(s->vdev, offset - PART_DEVICE, a->width, value);
 	return MT_BUS_OK;
@@ -296,6 +241,13 @@ static void write_enable(struct slot *s, uint32_t value)
 	s->virtio->queue_enable(s->vdev, now.queue_sel, 1);
 }
 
+/* With the lock. */
+static void write_vector(struct slot *s, uint32_t source, uint32_t *vector, uint32_t value)
+{
+	*vector = value < VECTORS ? value : NO_VECTOR;
+	slot_signal_bind(s, source);
+}
+
 static void write_short(struct slot *s, uint32_t offset, uint32_t value)
 {
 	struct ring none, *ring;
@@ -307,13 +259,13 @@ static void write_short(struct slot *s, uint32_t offset, uint32_t value)
 	pthread_mutex_lock(&s->lock);
 	ring = s->queue_sel < MT_VIRTIO_QUEUES_MAX ? &s->rings[s->queue_sel] : &none;
 	if (offset == R_CONFIG_VECTOR)
-		s->config_vector = value < VECTORS ? value : NO_VECTOR;
+		write_vector(s, SOURCE_CONFIG, &s->config_vector, value);
 	else if (offset == R_QUEUE_SEL)
 		s->queue_sel = value;
 	else if (offset == R_QUEUE_SIZE)
 		ring->size = value;
-	else if (offset == R_QUEUE_VECTOR)
-		ring->vector = value < VECTORS ? value : NO_VECTOR;
+	else if (offset == R_QUEUE_VECTOR && ring != &none)
+		write_vector(s, s->queue_sel, &ring->vector, value);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -399,6 +351,8 @@ static int slot_create(const struct mt_host *host, struct mt_inst *inst, void **
 	s->pci_host = host->get_interface(host, MT_IFACE_PCI);
 	s->virtio = host->get_interface(host, MT_IFACE_VIRTIO_TRANSPORT);
 	pthread_mutex_init(&s->lock, NULL);
+	for (uint32_t i = 0; i < SOURCES; i++)
+		s->signals[i] = -1;
 	*self = s;
 	return 0;
 }
@@ -506,6 +460,7 @@ static int kicks_bind(struct slot *s, struct mt_error *err)
 static int identify(struct slot *s, struct mt_error *err)
 {
 	struct mt_pci_desc desc = { .size = sizeof(desc), .vendor_id = NOBODY, .device_id = NOBODY };
+	int code;
 
 	s->vdev = s->virtio->device(s->inst);
 	if (s->vdev) {
@@ -517,7 +472,8 @@ static int identify(struct slot *s, struct mt_error *err)
 		desc.revision = 1;
 	}
 	s->pci_host->identify(s->pci, &desc);
-	return s->vdev ? kicks_bind(s, err) : 0;
+	code = s->vdev ? kicks_bind(s, err) : 0;
+	return s->vdev && code == 0 ? slot_signals_make(s, err) : code;
 }
 
 /* The driver is gone, whatever it had begun. */
@@ -609,6 +565,9 @@ static int slot_load(void *self, struct mt_state_in *in, const struct mt_state_r
 	code = mt_state_load(in, r, &slot_table, version, s);
 	if (!code)
 		code = vectors_check(s, in, r);
+	for (uint32_t i = 0; !code && i < SOURCES; i++)
+		slot_signal_bind(s, i);
+	s->loaded = !code;
 	pthread_mutex_unlock(&s->lock);
 	return code;
 }
@@ -628,6 +587,7 @@ static void slot_destroy(void *self)
 {
 	struct slot *s = self;
 
+	slot_signals_close(s);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -645,6 +605,7 @@ static const struct mt_device_class slot_device = {
 	.create = slot_create,
 	.realize = slot_realize,
 	.reset = slot_reset,
+	.resume = slot_resume,
 	.unrealize = slot_unrealize,
 	.destroy = slot_destroy,
 };

@@ -375,6 +375,60 @@ START_TEST(kicks_by_eventfd)
 }
 END_TEST
 
+/* The same messages by eventfds; what was signalled before a reset is forgotten; a load says all again. */
+START_TEST(messages_by_eventfd)
+{
+	const struct mt_virtio_bus *bus;
+	struct fake_state *saved;
+	struct mt_error err = { .size = sizeof(err) };
+
+	fake_free(f);
+	f = make();
+	fake_prop(f, "messages", "eventfd");
+	fake_start(f);
+	ck_assert_int_eq(fake_reset(f, MT_RESET_WARM, &err), 0);
+	fake_pci_master(f, 1);
+	fake_pci_msix(f, 1);
+	bus = fake_role(f, MT_IFACE_VIRTIO_BUS);
+	bus->interrupt(fake_self(f), 1);               /* has no vector */
+	fake_put(f, 0x10, 2, 64);
+	fake_put(f, 0x16, 2, 1);
+	fake_put(f, 0x1a, 2, 5);
+	bus->interrupt(fake_self(f), 1);
+	bus->interrupt(fake_self(f), MT_VIRTIO_CONFIG);
+	ck_assert_uint_eq(fake_pci_messages(f, 5), 1);
+	ck_assert_uint_eq(fake_pci_messages(f, 64), 1);
+	fake_put(f, 0x1a, 2, 6);
+	bus->interrupt(fake_self(f), 1);
+	ck_assert_uint_eq(fake_pci_messages(f, 5), 1);
+	ck_assert_uint_eq(fake_pci_messages(f, 6), 1);
+	fake_put(f, 0x16, 2, 64);                      /* no such queue */
+	fake_put(f, 0x1a, 2, 7);
+	bus->interrupt(fake_self(f), MT_VIRTIO_CONFIG);
+	ck_assert_uint_eq(fake_pci_messages(f, 64), 2);
+	saved = fake_save(f);
+	bus->interrupt(fake_self(f), 1);
+	fake_put(f, 0x14, 1, 0);
+	fake_put(f, 0x16, 2, 1);
+	fake_put(f, 0x1a, 2, 6);
+	ck_assert_uint_eq(fake_pci_messages(f, 6), 1);
+	/* the pin is as ever */
+	fake_pci_msix(f, 0);
+	bus->interrupt(fake_self(f), 1);
+	ck_assert_uint_eq(fake_pci_intx(f), 1);
+	/* whether anything waited is not known after a load */
+	fake_free(f);
+	f = make();
+	fake_prop(f, "messages", "eventfd");
+	ck_assert_int_eq(fake_load(f, saved, &err), 0);
+	fake_pci_msix(f, 1);
+	ck_assert_uint_eq(fake_pci_messages(f, 6), 1);
+	ck_assert_uint_eq(fake_pci_messages(f, 64), 1);
+	ck_assert_uint_eq(fake_pci_messages(f, 0), 0);
+	fake_state_free(saved);
+}
+END_TEST
+
 /* Registers through configuration space, 4.1.4.9 */
 START_TEST(window)
 {
@@ -464,5 +518,5 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("virtio-pci", setup, teardown, identity, empty_slot, features_by_halves, status, queues, pin, messages,
-		  rings_to_choose_from, mastering, kicks_by_eventfd, window, state, fuzz);
+		  rings_to_choose_from, mastering, kicks_by_eventfd, messages_by_eventfd, window, state, fuzz);
 }

@@ -162,7 +162,7 @@ uint32_t fake_ram_mapped(struct fake *f);            /* maps without unmap */
  */
 const struct mt_pci_desc *fake_pci(struct fake *f);      /* as attached, with the ids of the last identify */
 uint32_t fake_pci_intx(struct fake *f);                  /* level of the pin as the guest sees it */
-uint32_t fake_pci_messages(struct fake *f, uint32_t vector);   /* sent so far */
+uint32_t fake_pci_messages(struct fake *f, uint32_t vector);   /* sent so far, by signals too */
 void fake_pci_msix(struct fake *f, uint32_t on);
 void fake_pci_master(struct fake *f, uint32_t on);
 void fake_pci_reset(struct fake *f);                     /* function-level */

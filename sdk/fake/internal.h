@@ -19,6 +19,7 @@
 #define FAKE_REGS    256
 #define FAKE_CHAR_QUEUE 4096
 #define FAKE_PCI_CAPS 16
+#define FAKE_PCI_SIGNALS 80u
 #define FAKE_SYSREGS 128
 #define FAKE_VECTORS 8
 #define FAKE_MESSAGES 256
@@ -122,6 +123,8 @@ struct mt_pci {
 	struct mt_region *bars[MT_PCI_BARS];
 	struct fake_pci_cap caps[FAKE_PCI_CAPS];
 	uint32_t cap_count;
+	struct { int fd; uint32_t vector; } signals[FAKE_PCI_SIGNALS];
+	uint32_t signal_count;
 };
 
 struct fake_prop {

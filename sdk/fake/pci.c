@@ -5,8 +5,10 @@
  */
 #include "internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../util/bits.h"
 #include "../util/error.h"
@@ -98,6 +100,37 @@ static struct mt_region *bar_region(struct mt_pci *pci, uint32_t bar)
 	return bar < MT_PCI_BARS ? pci->bars[bar] : NULL;
 }
 
+static int bind_eventfd(struct mt_pci *pci, uint32_t vector, int fd, struct mt_error *err)
+{
+	uint32_t i = 0;
+	uint64_t count;
+
+	(void)err;
+	if (vector >= pci->desc.vectors && vector != MT_PCI_NO_VECTOR)
+		fake_die("descriptor %d bound to vector %u of %u", fd, vector, pci->desc.vectors);
+	while (i < pci->signal_count && pci->signals[i].fd != fd)
+		i++;
+	if (i == FAKE_PCI_SIGNALS)
+		fake_die("too many descriptors bound");
+	pci->signal_count += i == pci->signal_count;
+	pci->signals[i].fd = fd;
+	pci->signals[i].vector = vector;
+	if (vector == MT_PCI_NO_VECTOR && read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		fake_die("descriptor %d is no eventfd that does not block", fd);
+	return 0;
+}
+
+/* What was signalled, as the kernel's loop would find it. */
+static void signals_serve(struct mt_pci *pci)
+{
+	uint64_t count;
+
+	for (uint32_t i = 0; i < pci->signal_count; i++)
+		if (read(pci->signals[i].fd, &count, sizeof(count)) == sizeof(count) &&
+		    pci->signals[i].vector != MT_PCI_NO_VECTOR)
+			message(pci, pci->signals[i].vector);
+}
+
 const struct mt_pci_host fake_pci_host = {
 	.attach = attach,
 	.identify = identify,
@@ -108,6 +141,7 @@ const struct mt_pci_host fake_pci_host = {
 	.message = message,
 	.intx = intx,
 	.bar_region = bar_region,
+	.bind_eventfd = bind_eventfd,
 };
 
 static struct mt_pci *pci_want(struct fake *f)
@@ -129,7 +163,8 @@ uint32_t fake_pci_intx(struct fake *f)
 
 uint32_t fake_pci_messages(struct fake *f, uint32_t vector)
 {
-	return vector < pci_want(f)->desc.vectors ? f->pci.messages[vector] : 0;
+	signals_serve(pci_want(f));
+	return vector < f->pci.desc.vectors ? f->pci.messages[vector] : 0;
 }
 
 void fake_pci_msix(struct fake *f, uint32_t on)

@@ -3,7 +3,8 @@
 """cpu-kvm beside QEMU on the same KVM: what an exit, a kick and its answer cost, the way to the first instruction, and memory.
 
 guest/exits.c runs on both, and on kvmfloor.c, which is KVM with the fewest calls that do. Kicks go by both ways of each
-emulator: on the vCPU's thread, and by an eventfd to another thread.
+emulator: on the vCPU's thread, and by an eventfd to another thread; and messages of the answer by both ways of this one, by a call
+and by an eventfd that KVM turns into the message.
 """
 import os
 import re
@@ -23,6 +24,7 @@ import x86  # noqa: E402
 
 PEER = "qemu-system-x86_64"
 THREAD = "-eventfd"
+MESSAGES = "-irqfd"
 FLOOR = "floor"
 SECONDS = 300
 DISK_BYTES = 64 << 10
@@ -63,7 +65,9 @@ def build(folder, args):
 def commands(guest, floor, peer):
     """{name: words}; the floor has no disk."""
     own = [m.EMULATOR, "run", "-q", "exits.ini", "-s", "boot.kernel=" + guest]
-    found = {peers.SELF: own, peers.SELF + THREAD: own + ["-s", "slot1.kicks=thread"], FLOOR: [floor, guest]}
+    found = {peers.SELF: own, peers.SELF + THREAD: own + ["-s", "slot1.kicks=thread"],
+             peers.SELF + MESSAGES: own + ["-s", "slot1.messages=eventfd"],
+             peers.SELF + THREAD + MESSAGES: own + ["-s", "slot1.kicks=thread", "-s", "slot1.messages=eventfd"], FLOOR: [floor, guest]}
     if peer:
         words = [peer, "-M", "q35", "-accel", "kvm", "-cpu", "host,-arch-capabilities", "-m", "64M", "-nodefaults", "-display", "none", "-serial",
                  "stdio", "-no-reboot", "-kernel", guest, "-drive", "if=none,id=d,format=raw,file=disk,cache=writeback,aio=io_uring",
@@ -112,6 +116,8 @@ def pairs_of(names):
         yield peers.SELF, peer
         yield peers.SELF + THREAD, peer + THREAD
         yield peers.SELF, peer + THREAD
+    yield peers.SELF + MESSAGES, peers.SELF
+    yield peers.SELF + THREAD + MESSAGES, peers.SELF + THREAD
     yield peers.SELF, FLOOR
 
 

@@ -13,7 +13,7 @@
 
 #define SHIM_SLOTS 64u
 #define SHIM_RUN_BYTES 12288u
-#define ROUTES 512u
+#define ROUTES 2048u
 
 struct shim_vcpu {
 	uint32_t index;

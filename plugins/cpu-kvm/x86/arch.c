@@ -74,8 +74,10 @@ int arch_vm_init(struct kvm *k, struct mt_error *err)
 
 void arch_vm_fini(struct kvm *k)
 {
-	if (k->arch)
-		split_fini(&k->arch->split);
+	if (!k->arch)
+		return;
+	split_fini(&k->arch->split);
+	free(k->arch->messages);
 	free(k->arch);
 	k->arch = NULL;
 }

@@ -2,7 +2,8 @@
 /*
  * KVM's table of interrupts (GSIs): what each number raises. It is given as a whole (KVM_SET_GSI_ROUTING), so that
  * one place makes it. Each input of a controller has a number of its own, so that the file says which lines go to
- * two of them; but the timer's output is number 0 for ever, and may go to both. Under the lock of the split table.
+ * two of them; but the timer's output is number 0 for ever, and may go to both. A message by eventfd has one of its
+ * own too. Under the lock of the split table.
  *
  * Easy to break: KVM tells the end of an interrupt (of the timer, of resampled eventfds) by the last number that
  * names an input, so the timer's comes last.
@@ -12,7 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define ENTRIES_MAX (IOAPIC_INPUTS + PIC_INPUTS + 2u + SPLIT_PINS)
+#define ENTRIES_MAX (IOAPIC_INPUTS + PIC_INPUTS + 2u + SPLIT_PINS + MESSAGES_MAX)
 
 struct table {
 	uint32_t nr, flags;
@@ -46,13 +47,23 @@ static void chips_add(const struct kvm *k, struct table *t)
 		pic_add(t, 0, (uint32_t)pit->to_pic);
 }
 
+static void message_add(struct table *t, uint32_t gsi, uint32_t address, uint32_t data)
+{
+	t->entry[t->nr++] = (struct kvm_irq_routing_entry){
+		.gsi = gsi, .type = KVM_IRQ_ROUTING_MSI, .u.msi = { .address_lo = address, .data = data },
+	};
+}
+
 static void levels_add(const struct split *s, struct table *t)
 {
 	for (uint32_t i = 0; i < s->count; i++)
-		t->entry[t->nr++] = (struct kvm_irq_routing_entry){
-			.gsi = i, .type = KVM_IRQ_ROUTING_MSI,
-			.u.msi = { .address_lo = s->pin[i].address, .data = s->pin[i].data },
-		};
+		message_add(t, i, s->pin[i].address, s->pin[i].data);
+}
+
+static void messages_add(const struct messages *all, struct table *t)
+{
+	for (uint32_t i = 0; all && i < all->count; i++)
+		message_add(t, MESSAGES_GSI + i, all->route[i].address, all->route[i].data);
 }
 
 int routes_give_locked(struct kvm *k)
@@ -66,6 +77,7 @@ int routes_give_locked(struct kvm *k)
 		chips_add(k, t);
 	else
 		levels_add(&k->arch->split, t);
+	messages_add(k->arch->messages, t);
 	code = vm_ioctl(k, KVM_SET_GSI_ROUTING, t);
 	free(t);
 	return code < 0 ? code : 0;

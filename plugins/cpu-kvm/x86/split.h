@@ -9,7 +9,7 @@
 #include "../kvm.h"
 
 /*
- * KVM's numbers (GSIs) below are level-triggered messages'; who routes eventfds takes those from here on. KVM keeps how
+ * KVM's numbers (GSIs) below are level-triggered messages'; those of eventfds are above (MESSAGES_GSI). KVM keeps how
  * many are set aside in 8 bits: with 256 it has none, and no end comes out.
  */
 #define SPLIT_PINS 255u

@@ -3,7 +3,8 @@
  * The x86-64 part of cpu-kvm: CPU models (cpuid.c, features.c), the vCPU's registers by name (regs.c), everything of
  * it as one value (whole.c) and in a snapshot (save.c), KVM's interrupt controllers (irqchip.c) as devices of the
  * machine (chips.h), where lines go in them (routes.c), those outside of it (vector.c), local APICs in KVM with the
- * others outside (split.c), debugging (debug.c), exits (exit.c) and what ties them to arch.h (arch.c).
+ * others outside (split.c), messages by eventfds (messages.c), debugging (debug.c), exits (exit.c) and what ties them
+ * to arch.h (arch.c).
  */
 #ifndef KVM_X86_H
 #define KVM_X86_H
@@ -57,6 +58,20 @@ struct chips {
 	struct kvm_pit_state2 pit;
 };
 
+/* A message that a signal of `fd` sends; -1: it is free. */
+struct route {
+	uint32_t address, data;
+	int fd;
+};
+
+#define MESSAGES_MAX 1024u
+#define MESSAGES_GSI 256u          /* KVM's numbers of them, from here on: above all others */
+
+struct messages {
+	uint32_t count;
+	struct route route[MESSAGES_MAX];
+};
+
 struct arch_vm {
 	uint32_t xsave_bytes;
 	bool xcrs, debugregs;
@@ -66,6 +81,7 @@ struct arch_vm {
 	struct cpuid cpuid;            /* of every vCPU, but for its own number */
 	struct chips first;            /* at power on */
 	struct split split;
+	struct messages *messages;     /* messages.c; NULL: none yet */
 	/* debug.c */
 	struct point { uint32_t kind, len_bytes; uint64_t vaddr; } points[4];
 	uint32_t points_version;       /* counts changes of them */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What an accelerator takes over of the bindings to eventfds (mt_mmio_host.bind_eventfd,
- * mt_irq_host.line_bind_eventfd), so that a write signals a descriptor, or a descriptor raises an interrupt,
+ * mt_irq_host.line_bind_eventfd, mt_pci_host.bind_eventfd), so that a write signals a descriptor, or a descriptor
+ * raises an interrupt or sends a message,
  * without a way through the kernel of the emulator (KVM: ioeventfd, irqfd). A role of the accelerator, wholly
  * optional: the kernel serves whatever is not taken, and what is given back, and nobody who binds can tell
  * the difference.
@@ -29,6 +30,13 @@ struct mt_write_match {
 #define MT_WRITE_VALUE 1u          /* only this value; of others the write is an access as any */
 #define MT_WRITE_PORT  2u          /* in the space "io" */
 
+/* A message that a signal of `fd` sends: `data` to `addr`, as mt_irq_host.message_send. Of arrays: no size. */
+struct mt_message {
+	uint64_t addr;
+	uint32_t data;
+	int32_t fd;                /* stays the caller's */
+};
+
 struct mt_cpu_eventfd {
 	/*
 	 * [any] From now on such a write adds 1 to `fd`, which stays the caller's. 0, or a negative code: the
@@ -46,6 +54,13 @@ struct mt_cpu_eventfd {
 	int (*line_take)(void *self, uint32_t input, int fd, int resample_fd);
 	/* [main] The input is low, as far as it was raised by this. Only what was taken. */
 	void (*line_give)(void *self, uint32_t input, int fd, int resample_fd);
+	/*
+	 * [any] Of the accelerator's class. From now on signals send these messages, what was signalled before and not
+	 * read included; `count` of them are one change. 0, or a negative code: none of them is taken.
+	 */
+	int (*messages_take)(void *self, const struct mt_message *messages, uint32_t count);
+	/* [any] After it returns no signal sends any of them; later ones stay in the descriptors. Only what was taken. */
+	void (*messages_give)(void *self, const struct mt_message *messages, uint32_t count);
 };
 
 #endif

@@ -22,6 +22,7 @@
 #define MT_PCI_BARS        6u
 #define MT_PCI_VECTORS_MAX 2048u
 #define MT_PCI_NO_BAR      0xffffffffu
+#define MT_PCI_NO_VECTOR   0xffffffffu
 
 /* Of a function. */
 #define MT_PCI_INTX 1u           /* has an interrupt pin */
@@ -103,6 +104,14 @@ struct mt_pci_host {
 	void (*intx)(struct mt_pci *pci, uint32_t level);
 	/* [main] The region of a BAR, for bindings to eventfds; the bus places it. NULL: no such BAR. */
 	struct mt_region *(*bar_region)(struct mt_pci *pci, uint32_t bar);
+	/*
+	 * From now on a signal of `fd` is a `message` of `vector`, whoever signals it (an accelerator may send it without
+	 * a way through the kernel); with MT_PCI_NO_VECTOR of none, and what was signalled before is forgotten. [main] in
+	 * reset or later for a descriptor that is new here: an eventfd that does not block. It stays the caller's, and is
+	 * bound until the instance goes. [any] for one that is bound: that cannot fail. When a saved machine goes on,
+	 * whoever bound it signals again what may still wait. 0, or a negative code with `err`.
+	 */
+	int (*bind_eventfd)(struct mt_pci *pci, uint32_t vector, int fd, struct mt_error *err);
 };
 
 /* Windows of addresses that the bridge passes on to its bus; PCI addresses are the guest-physical ones. */

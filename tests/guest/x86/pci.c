@@ -12,6 +12,7 @@
 #define PIN_GSI  17u            /* slot 1: INTA is the second of four, the first is 16 */
 #define VECTOR_MESSAGE 0x50
 #define VECTOR_PIN     0x51
+#define VECTOR_OTHER   0x52
 
 static struct virtio disk, console;
 static struct vq queue, from_console, to_console;
@@ -109,7 +110,7 @@ static int served(struct frame *f)
 	if (f->vector == VECTOR_PIN && !byte(disk.isr))
 		irq_count[VECTOR_PIN]--;
 	mmio_put(LAPIC + 0xb0, 0);
-	return f->vector == VECTOR_MESSAGE || f->vector == VECTOR_PIN;
+	return f->vector >= VECTOR_MESSAGE && f->vector <= VECTOR_OTHER;
 }
 
 static void wait_for(uint32_t vector, uint32_t count)
@@ -126,10 +127,8 @@ static void disk_start(uint16_t vector)
 }
 
 /* Type 0 reads, 1 writes (Virtio 1.2, 5.2.6). */
-static void transfer(uint32_t type, uint64_t sector, uint8_t *data, uint32_t vector)
+static void send(uint32_t type, uint64_t sector, uint8_t *data)
 {
-	uint32_t before = irq_count[vector];
-
 	request.type = type;
 	request.sector = sector;
 	status = 0xff;
@@ -137,6 +136,13 @@ static void transfer(uint32_t type, uint64_t sector, uint8_t *data, uint32_t vec
 	vq_part(&queue, 1, data, 512, type == 0, 0);
 	vq_part(&queue, 2, &status, 1, 1, 1);
 	vq_send(&queue);
+}
+
+static void transfer(uint32_t type, uint64_t sector, uint8_t *data, uint32_t vector)
+{
+	uint32_t before = irq_count[vector];
+
+	send(type, sector, data);
 	wait_for(vector, before + 1);
 	if (!vq_back(&queue) || status || irq_count[vector] != before + 1)
 		check("a request", 0);
@@ -159,6 +165,30 @@ static void read_and_write(const char *what, uint64_t sector, uint32_t vector)
 	check(what, wrong == 0);
 }
 
+/* A masked vector is pending and interrupts when it is opened; with other data it is another interrupt. */
+static void vector_changes(void)
+{
+	uint64_t table = virtio_msix_part(&disk, 4), pending = virtio_msix_part(&disk, 8);
+	uint32_t before = irq_count[VECTOR_MESSAGE], early;
+
+	mmio_put(table + 12, 1);
+	send(0, 0, other);
+	while (!vq_back(&queue) || !(mmio(pending) & 1))
+		;
+	__asm__ volatile("sti; nop; nop; cli" : : : "memory");
+	early = irq_count[VECTOR_MESSAGE] - before;
+	mmio_put(table + 12, 0);
+	wait_for(VECTOR_MESSAGE, before + 1);
+	check("a masked vector", !early && irq_count[VECTOR_MESSAGE] == before + 1 && !(mmio(pending) & 1));
+	mmio_put(table + 12, 1);
+	mmio_put(table + 8, VECTOR_OTHER);
+	mmio_put(table + 12, 0);
+	transfer(0, 0, other, VECTOR_OTHER);
+	mmio_put(table + 8, VECTOR_MESSAGE);            /* and without a mask */
+	transfer(0, 0, other, VECTOR_MESSAGE);
+	check("changed vectors", irq_count[VECTOR_MESSAGE] == before + 2 && irq_count[VECTOR_OTHER] == 1);
+}
+
 static void disk_work(void)
 {
 	virtio_find(&disk, ecam(8));
@@ -167,6 +197,7 @@ static void disk_work(void)
 	virtio_messages(&disk, VECTOR_MESSAGE);
 	disk_start(0);
 	read_and_write("disk with messages", 5, VECTOR_MESSAGE);
+	vector_changes();
 	half_put(disk.config + disk.msix + 2, 0);
 	/* level, low active as PCI's pins are; to the first local APIC */
 	mmio_put(IOAPIC, 0x10 + 2 * PIN_GSI + 1);

@@ -59,11 +59,18 @@ static void virtio_find(struct virtio *v, uint64_t config)
 	}
 }
 
+/* MSI-X: 4 the table, 8 the pending bits. */
+static uint64_t virtio_msix_part(const struct virtio *v, uint32_t part)
+{
+	uint32_t where = mmio(v->config + v->msix + part);
+
+	return bar_base(v->config, where & 7) + (where & ~7u);
+}
+
 /* Vector 0 of the table sends `vector` to the first local APIC. */
 static void virtio_messages(struct virtio *v, uint32_t vector)
 {
-	uint32_t where = mmio(v->config + v->msix + 4);
-	uint64_t table = bar_base(v->config, where & 7) + (where & ~7u);
+	uint64_t table = virtio_msix_part(v, 4);
 
 	mmio_put(table, 0xfee00000);
 	mmio_put(table + 4, 0);

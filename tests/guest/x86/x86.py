@@ -108,6 +108,9 @@ IRQCHIPS = ["kernel", "split", "user"]
 # kicks by eventfds, which KVM is to take over: it says so with --verbose
 BY_THREAD = ["slot1.kicks=thread", "slot2.kicks=thread"]
 TAKEN = r"KVM serves register 0x[0-9a-f]+ by an eventfd"
+# and messages, of KVM's local APICs
+BY_EVENTFD = ["slot1.messages=eventfd", "slot2.messages=eventfd", *BY_THREAD]
+SENT = r"KVM serves interrupt 0x1[0-9a-f]{2} by an eventfd"
 # with the shipped machine that has a BIOS: its disk and its messages; and settings that leave out the network, whose
 # library is not everywhere
 BIOS = """[block disk0]
@@ -134,7 +137,7 @@ SECTOR_SAYS = (r".*boot sector: drive 0x00000080\n.*second sector: ok\n.*ram abo
 
 IRQ_SAYS = r"serial port through the I/O APIC: ok\ndone\n"
 PIC_SAYS = r"clock on IRQ 8: ok\n(.*\n)*masked no more: ok\ndone\n"
-PCI_SAYS = (r"disk with messages: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n"
+PCI_SAYS = (r"disk with messages: ok\n(.*\n)*changed vectors: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n"
             r"(.*\n)*said by the virtio console\n")
 APIC_SAYS = r"timer with a deadline: ok\n(.*\n)*x2APIC mode: ok\n(.*\n)*done\n"
 DEVICES_SAY = r"no deadline is shown: ok\n(.*\n)*x2APIC mode is refused: ok\n(.*\n)*done\n"
@@ -151,6 +154,7 @@ def programs_of(irqchip, vcpus):
         ("board", "pic", ["OF_KVM"] if irqchip == "kernel" else [], vcpus, on, 0, PIC_SAYS),
         ("board", "pci", [], vcpus, on, 0, PCI_SAYS),
         ("board", "pci", [], vcpus, on + BY_THREAD, 0, PCI_SAYS),
+        ("board", "pci", [], vcpus, on + BY_EVENTFD, 0, PCI_SAYS),
         ("board", "apic", apic[0], vcpus, on, 0, apic[1]),
         ("board", "reset", [], vcpus, on, 0, r"resets 0x0\n(.*\n)*resets 0x3\ndone\n"),
     ]
@@ -232,6 +236,8 @@ def judge(what, output, status, wanted_status, pattern):
     output = output.replace("\r", "")
     if "kicks=thread" in what and not re.search(TAKEN, output):
         raise m.console.Failure(f"{what}: KVM takes no kicks over:\n{output[-3000:]}")
+    if "messages=eventfd" in what and ("irqchip=user" in what) == bool(re.search(SENT, output)):
+        raise m.console.Failure(f"{what}: messages are not sent by whom they should be:\n{output[-3000:]}")
     if status != wanted_status or not re.search(pattern, output) or "FAILED" in output:
         raise m.console.Failure(f"{what}: status {status} and not {wanted_status}, or without '{pattern}':\n{output[-3000:]}")
     m.step(f"{what}: fine")
