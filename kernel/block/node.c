@@ -143,12 +143,7 @@ void node_invalidate(struct bnode *node, uint64_t offset, uint64_t len_bytes)
 
 uint64_t node_ready_count(struct bnode *node)
 {
-	uint64_t count;
-
-	pthread_mutex_lock(&node->mutex);
-	count = node->ready_count;
-	pthread_mutex_unlock(&node->mutex);
-	return count;
+	return __atomic_load_n(&node->ready_count, __ATOMIC_SEQ_CST);
 }
 
 bool node_wait_ready(struct bnode *node, struct bpost *post, uint64_t ready_count)

@@ -309,7 +309,7 @@ static int32_t reserve(struct bpart *part, uint64_t len_bytes)
 	if (!node->format->reserve)
 		return MT_ENOTSUP;
 	do {
-		ready = __atomic_load_n(&node->ready_count, __ATOMIC_SEQ_CST);
+		ready = node_ready_count(node);
 		memset(targets, 0, sizeof(targets));
 		node_enter(node);
 		n = node->format->reserve(node->self, &want, targets, TARGETS);

@@ -39,7 +39,7 @@ static int32_t map_one(struct bnode *node, uint64_t offset, uint64_t len_bytes, 
 
 	place->node = node;
 	place->node_offset = offset;
-	place->ready_count = __atomic_load_n(&node->ready_count, __ATOMIC_SEQ_CST);
+	place->ready_count = node_ready_count(node);
 	memset(extent, 0, sizeof(*extent));
 	node_enter(node);
 	n = node->format->map(node->self, offset, len_bytes, purpose, extent, 1);

@@ -180,10 +180,23 @@ static int32_t write_part(struct mt_block *block, struct breq *req, struct bplac
 	return 0;
 }
 
+int32_t request_find(struct mt_block *block, struct breq *req, uint32_t purpose, struct bplace *place)
+{
+	const struct mt_block_req *pub = req->pub;
+	int32_t rc;
+
+	do {
+		rc = place_find(block, req->node, pub->offset + req->done_bytes, pub->len_bytes - req->done_bytes,
+				purpose, place);
+		if (rc == MT_EAGAIN && node_wait_ready(place->node, &req->wake, place->ready_count))
+			return MT_EAGAIN;
+	} while (rc == MT_EAGAIN);
+	return rc;
+}
+
 static int64_t map_part(struct mt_block *block, struct breq *req)
 {
 	const struct mt_block_req *pub = req->pub;
-	uint64_t at = pub->offset + req->done_bytes, left = pub->len_bytes - req->done_bytes;
 	struct bplace place;
 	int32_t rc;
 
@@ -193,12 +206,7 @@ static int64_t map_part(struct mt_block *block, struct breq *req)
 		return part_fetch(block, req);
 	if (codec_wants(req))
 		return codec_write(block, req);
-	do {
-		rc = place_find(block, req->node, at, left,
-				pub->op == MT_BLOCK_READ ? MT_BLOCK_MAP_READ : MT_BLOCK_MAP_WRITE, &place);
-		if (rc == MT_EAGAIN && node_wait_ready(place.node, &req->wake, place.ready_count))
-			return MT_EAGAIN;
-	} while (rc == MT_EAGAIN);
+	rc = request_find(block, req, pub->op == MT_BLOCK_READ ? MT_BLOCK_MAP_READ : MT_BLOCK_MAP_WRITE, &place);
 	if (rc == 0)
 		rc = (pub->op == MT_BLOCK_READ ? transfer_part(block, req, &place) : write_part(block, req, &place));
 	return rc < 0 ? rc : (int64_t)place.len_bytes;

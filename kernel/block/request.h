@@ -179,6 +179,9 @@ void request_finish(struct mt_block *block, struct bop *op);
 /* [any] `post->fn` runs on the handle. */
 void request_post(struct bpost *post);
 
+/* Where the rest of a request begins: 0, MT_EAGAIN: the request waits for metadata, or another error. */
+int32_t request_find(struct mt_block *block, struct breq *req, uint32_t purpose, struct bplace *place);
+
 /* For parts, under the front's lock. */
 void request_part_done(struct breq *req, int32_t error);
 struct breq *request_own(struct mt_block *block, struct bnode *node, uint64_t offset, void *buf, uint64_t len_bytes,

@@ -15,20 +15,6 @@ static bool is_discard(const struct breq *req)
 	return req->pub->op == MT_BLOCK_DISCARD;
 }
 
-static int32_t find(struct mt_block *block, struct breq *req, uint32_t purpose, struct bplace *place)
-{
-	const struct mt_block_req *pub = req->pub;
-	int32_t rc;
-
-	do {
-		rc = place_find(block, req->node, pub->offset + req->done_bytes, pub->len_bytes - req->done_bytes,
-				purpose, place);
-		if (rc == MT_EAGAIN && node_wait_ready(place->node, &req->wake, place->ready_count))
-			return MT_EAGAIN;
-	} while (rc == MT_EAGAIN);
-	return rc;
-}
-
 /* By the host's file system, in place. */
 static int64_t by_file(struct mt_block *block, struct breq *req, const struct bplace *place)
 {
@@ -63,7 +49,7 @@ static int64_t by_write(struct mt_block *block, struct breq *req, struct bplace 
 
 	if (is_discard(req))
 		return (int64_t)len_bytes;
-	rc = find(block, req, MT_BLOCK_MAP_READ, &now);
+	rc = request_find(block, req, MT_BLOCK_MAP_READ, &now);
 	if (rc < 0)
 		return rc;
 	if (now.kind == PLACE_ZERO && !(req->pub->flags & MT_BLOCK_ALLOCATE))
@@ -106,7 +92,7 @@ static int64_t by_format(struct breq *req, struct bnode *node, const struct bran
 	int64_t n;
 
 	do {
-		ready = __atomic_load_n(&node->ready_count, __ATOMIC_SEQ_CST);
+		ready = node_ready_count(node);
 		node_enter(node);
 		n = node->format->unmap(node->self, range->offset, range->len_bytes, req->pub->op, req->pub->flags);
 		if (n != MT_EAGAIN && n != MT_ENOTSUP)
@@ -147,7 +133,7 @@ int64_t zero_step(struct mt_block *block, struct breq *req)
 	uint64_t partial;
 	int64_t n;
 
-	n = find(block, req, MT_BLOCK_MAP_WRITE, &place);
+	n = request_find(block, req, MT_BLOCK_MAP_WRITE, &place);
 	if (n < 0)
 		return n;
 	if (!place.node->format->unmap && place.kind == PLACE_FILE)
