@@ -39,27 +39,43 @@ static int create(const struct mt_host *host, struct mt_inst *inst, void **self,
 	return chip_create(host, inst, CHIP_PIT, self, err);
 }
 
-/* Where GSI 0 goes: what the file names, and the 8259A's input that follows an input of the I/O APIC. */
-static int output_place(struct chip *c, struct mt_error *err)
+static const char *output_named(const struct chip *c)
+{
+	return c->props->present(c->inst, "irq") ? c->props->get_element(c->inst, "irq", 0) : NULL;
+}
+
+/*
+ * Where GSI 0 goes: what the file names, and the 8259A's input that follows an input of the I/O APIC. Before realize:
+ * the table is given to KVM once, for each time makes it wait for all its readers.
+ */
+void chip_pit_place(struct chip *c)
 {
 	const struct chip *ioapic = c->k->chips[CHIP_IOAPIC], *pic = c->k->chips[CHIP_PIC];
-	const char *to = c->props->present(c->inst, "irq") ? c->props->get_element(c->inst, "irq", 0) : NULL;
+	const char *to = output_named(c);
 
 	if (!to || !ioapic || !pic)
-		return 0;
-	/* so that the machine knows of the wire; its level is KVM's */
-	c->irq->line_get(c->inst, "irq", 0);
+		return;
 	c->to_ioapic = chip_input_named(ioapic, to);
 	c->to_pic = chip_input_named(pic, to);
-	if (c->to_ioapic < 0 && c->to_pic < 0)
-		return mt_error_set(err, MT_EINVAL, "irq", "KVM's 8254 interrupts its I/O APIC or its 8259A, and not %s", to);
 	if (c->to_ioapic == (int32_t)ISA_TIMER_INPUT)
 		to = ioapic->props->get_element(ioapic->inst, "isa", 0);
 	else if (c->to_ioapic > 0 && c->to_ioapic < (int32_t)PIC_INPUTS)
 		to = ioapic->props->get_element(ioapic->inst, "isa", (uint32_t)c->to_ioapic);
 	if (to && c->to_ioapic >= 0)
 		c->to_pic = chip_input_named(pic, to);
-	return 0;
+}
+
+static int output_connect(const struct chip *c, struct mt_error *err)
+{
+	const char *to = output_named(c);
+
+	if (!to)
+		return 0;
+	/* so that the machine knows of the wire; its level is KVM's */
+	c->irq->line_get(c->inst, "irq", 0);
+	if (c->to_ioapic >= 0 || c->to_pic >= 0)
+		return 0;
+	return mt_error_set(err, MT_EINVAL, "irq", "KVM's 8254 interrupts its I/O APIC or its 8259A, and not %s", to);
 }
 
 static int realize(void *self, struct mt_error *err)
@@ -68,12 +84,7 @@ static int realize(void *self, struct mt_error *err)
 	struct chip *c = self;
 	int code = chip_check_fixed(c, fixed, err);
 
-	if (code == 0)
-		code = output_place(c, err);
-	if (code < 0)
-		return code;
-	code = routes_give(c->k);
-	return code < 0 ? vm_refuse(err, "irq", "route the timer's interrupt", code) : 0;
+	return code < 0 ? code : output_connect(c, err);
 }
 
 static const struct mt_device_class device_class = { .create = create, .realize = realize, .destroy = chip_destroy };

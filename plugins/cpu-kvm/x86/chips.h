@@ -53,6 +53,8 @@ int chip_check_fixed(const struct chip *c, const struct chip_fixed *fixed, struc
 /* The number behind "ID:" of an IRQ property's element when ID is the chip's, else -1. */
 int32_t chip_input_named(const struct chip *c, const char *element);
 uint64_t chip_guest_ns(const struct chip *c);
+/* chip-pit.c. [main] when all instances are made: where its output goes. */
+void chip_pit_place(struct chip *c);
 /* KVM_GET_IRQCHIP and KVM_SET_IRQCHIP of KVM_IRQCHIP_*. 0 or -errno. */
 int irqchip_get(struct kvm *k, uint32_t id, struct kvm_irqchip *state);
 int irqchip_set(struct kvm *k, uint32_t id, struct kvm_irqchip *state);

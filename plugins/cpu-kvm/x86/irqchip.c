@@ -22,6 +22,8 @@ static int chips_create(struct kvm *k, struct mt_error *err)
 	code = k->chips[CHIP_PIT] ? vm_ioctl(k, KVM_CREATE_PIT2, &pit) : 0;
 	if (code < 0)
 		return vm_refuse(err, "irqchip", "make the timer", code);
+	if (k->chips[CHIP_PIT])
+		chip_pit_place(k->chips[CHIP_PIT]);
 	code = routes_give(k);
 	return code < 0 ? vm_refuse(err, "irqchip", "route interrupts", code) : 0;
 }
