@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The state of every class that there is: a plugin brings a machine with its classes (fuzz.ini, or state.ini where the
- * class reaches out to the host), and each is saved, loaded into a fresh machine and saved again to the same bytes;
- * states that are cut off, changed or hold an unknown field are refused by name. A class with state that is in no
- * machine fails the test, so that a new plugin cannot forget it. A process for each machine.
+ * The state of every class that there is: a plugin brings a machine with its classes (fuzz.ini, or state.ini where
+ * the class reaches out to the host, state-ARCH.ini where it is for one kind of host), and each is saved, loaded
+ * into a fresh machine and saved again to the same bytes; states that are cut off, changed or hold an unknown
+ * field are refused by name. A class with state that is in no machine fails the test, so that a new plugin cannot
+ * forget it. A process for each machine.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -299,6 +301,35 @@ static bool arm64_image_write(const char *tmp)
 	return good;
 }
 
+/* A riscv64 Image of a page: "j .", where it goes and its size, and the magic numbers of the header. */
+static bool riscv_image_write(const char *tmp)
+{
+	static const char image[4096] = { [0] = 0x6f, [10] = 0x20, [17] = 0x10, [32] = 2, [48] = 'R', [49] = 'I', [50] = 'S',
+					  [51] = 'C', [52] = 'V', [56] = 'R', [57] = 'S', [58] = 'C', [59] = 5 };
+	char *path = g_build_filename(tmp, "riscv-image", NULL);
+	bool good = g_file_set_contents(path, image, sizeof(image), NULL);
+
+	g_free(path);
+	return good;
+}
+
+/* Of this kind of host; there may be none. */
+static bool host_files_check(const char *tmp, GHashTable *covered)
+{
+	struct utsname host;
+	glob_t files;
+	char *pattern;
+	bool good;
+
+	if (uname(&host) < 0)
+		return false;
+	pattern = g_strdup_printf(TEST_SRCDIR "/plugins/*/state-%s.ini", host.machine);
+	good = glob(pattern, 0, NULL, &files) == GLOB_NOMATCH || files_check(pattern, tmp, covered);
+	globfree(&files);
+	g_free(pattern);
+	return good;
+}
+
 int main(void)
 {
 	static const char loop[] = { 0x6f, 0x00, 0x00, 0x00 };         /* RISC-V: j . */
@@ -309,9 +340,10 @@ int main(void)
 	bool good;
 
 	good = g_file_set_contents(firmware, loop, sizeof(loop), NULL) && pvh_write(tmp) && bios_write(tmp) &&
-	       arm64_image_write(tmp) && classes_walk(registry, tmp, NULL);
+	       arm64_image_write(tmp) && riscv_image_write(tmp) && classes_walk(registry, tmp, NULL);
 	good &= files_check(TEST_SRCDIR "/plugins/*/fuzz.ini", tmp, covered);
 	good &= files_check(TEST_SRCDIR "/plugins/*/state.ini", tmp, covered);
+	good &= host_files_check(tmp, covered);
 	good &= classes_walk(registry, tmp, covered);
 	folder_remove(tmp);
 	registry_destroy(registry);
