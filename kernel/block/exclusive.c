@@ -29,7 +29,10 @@ static void thaw(struct mt_block *block, void *arg)
 	request_thaw(block);
 }
 
-/* A pass that was asked for before would wait for the instance's lock, and the operation's own flush for that pass. */
+/*
+ * A pass that was asked for before would wait for the instance's lock, and the operation's own flush for that pass; so
+ * would one of a node above that comes down to this one.
+ */
 int32_t exclusive_begin(struct bnode *node)
 {
 	int32_t rc;
@@ -40,8 +43,10 @@ int32_t exclusive_begin(struct bnode *node)
 		node_each_front(node, thaw, NULL);
 		return rc;
 	}
-	node->exclusive = true;
-	node_jobs_wait(node);
+	__atomic_store_n(&node->exclusive, true, __ATOMIC_SEQ_CST);
+	for (struct bnode *n = node; n; n = n->above)
+		node_jobs_wait(n);
+	node->alone = true;
 	return 0;
 }
 
@@ -54,7 +59,8 @@ int32_t exclusive_end(struct bnode *node, int32_t result)
 	node_leave(node);
 	codec_forget_all(node);
 	node_invalidate(node, 0, 0);
-	node->exclusive = false;
+	node->alone = false;
+	__atomic_store_n(&node->exclusive, false, __ATOMIC_SEQ_CST);
 	node_each_front(node, thaw, NULL);
 	return result < 0 ? result : rc;
 }

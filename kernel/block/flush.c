@@ -189,12 +189,17 @@ static int32_t pass(struct bnode *node)
 	return rc;
 }
 
-/* Calls that came before a pass began are served by it. */
+/*
+ * Calls that came before a pass began are served by it. In an exclusive operation nobody else calls, and the format
+ * does so under the instance lock, which otherwise comes after the lock of passes.
+ */
 int32_t node_flush(struct bnode *node)
 {
 	uint64_t mine;
 	int32_t rc;
 
+	if (node->alone)
+		return pass(node);
 	pthread_mutex_lock(&node->mutex);
 	mine = ++node->flush.asked;
 	pthread_mutex_unlock(&node->mutex);
@@ -222,9 +227,19 @@ static void soon_job(void *arg)
 	node_ready(node);                /* who waited for room in the caches */
 }
 
+/* Passes go down to the nodes that the files are in. */
+static bool is_held(const struct bnode *node)
+{
+	bool held = __atomic_load_n(&node->exclusive, __ATOMIC_SEQ_CST);
+
+	for (uint32_t i = 0; i < node->child_count && !held; i++)
+		held = node->children[i].node && is_held(node->children[i].node);
+	return held;
+}
+
 void node_flush_soon(struct bnode *node)
 {
-	if (node->workers && !node->exclusive && !__atomic_exchange_n(&node->pass_wanted, true, __ATOMIC_SEQ_CST))
+	if (node->workers && !is_held(node) && !__atomic_exchange_n(&node->pass_wanted, true, __ATOMIC_SEQ_CST))
 		node_job(node, soon_job, node);
 }
 

@@ -147,7 +147,7 @@ struct bnode *node_of_inst(struct mt_inst *inst)
 		node->filter_self = inst->self;
 		node->delays = filter_delays_create(node, inst->loop);
 	}
-	node->exclusive = true;          /* realize is one */
+	node->exclusive = node->alone = true;    /* realize is one */
 	node->origin = origin_of(inst);
 	filter = note_prop_find(inst->cls, "through") ? inst_ref(inst, "through") : NULL;
 	node->through = filter ? node_of_inst(filter) : NULL;
@@ -184,7 +184,7 @@ int node_info(struct bnode *node, struct mt_error *err)
 		return mt_error_set(err, MT_EINVAL, NULL, "%s gives an illegal block size", node_name(node));
 	if (node->format->reserve && (!node->format->commit || !node->format->abort))
 		return mt_error_set(err, MT_EINVAL, NULL, "%s reserves space and does not take it", node_name(node));
-	node->exclusive = false;
+	node->exclusive = node->alone = false;
 	return 0;
 }
 

@@ -111,7 +111,8 @@ struct bnode {
 	GPtrArray *caches;               /* struct mt_block_cache, cache.c; changes on [main] */
 	uint64_t dirty_bytes;            /* under node_enter */
 	bool busy;                       /* [main] a job works on it */
-	bool exclusive;                  /* [main] has the format for itself: no pass begins by itself */
+	bool exclusive;                  /* atomic; [main] has the format for itself: no pass begins by itself */
+	bool alone;                      /* and none is under way, nor comes from above */
 	bool pass_wanted;                /* atomic: a background pass is on its way */
 	struct bdecoded *decoded;        /* codec.c */
 

@@ -197,7 +197,7 @@ static inline void image_open(const char *path)
 	memset(&node, 0, sizeof(node));
 	child = (struct bchild){ 0 };
 	node = (struct bnode){ .format = &disk_format, .self = &q, .children = &child, .child_count = 1,
-			       .workers = workers, .exclusive = true };
+			       .workers = workers, .exclusive = true, .alone = true };
 	node_init(&node);
 	node.children[0].file = file_open(path, &options, &err);
 	ck_assert_msg(node.children[0].file != NULL, "%s", err.message);
@@ -209,7 +209,7 @@ static inline void image_open(const char *path)
 	ck_assert_msg(qcow2_open(&q, &err) == 0, "%s: %s", path, err.message);
 	node_leave(&node);
 	disk_info(&q, &node.info);
-	node.exclusive = false;
+	node.exclusive = node.alone = false;
 	block = request_open(&node, true, &err);
 	ck_assert_msg(block != NULL, "%s", err.message);
 	node.fronts = block;
