@@ -578,6 +578,35 @@ START_TEST(locks)
 }
 END_TEST
 
+static void *closes_late(void *file)
+{
+	g_usleep(60000);
+	file_close(file);
+	return NULL;
+}
+
+/* An open that is about to end is waited for. */
+START_TEST(locks_that_go)
+{
+	struct file_options writer = { .locking = true };
+	struct mt_error err = { .size = sizeof(err) };
+	struct file *next;
+	pthread_t thread;
+
+	open_disk(FILE_ENGINE_AUTO, FILE_WRITEBACK, DISK_BYTES);
+	request_close(block);
+	node_fini(&node);
+	ck_assert_int_eq(pthread_create(&thread, NULL, closes_late, node.children[0].file), 0);
+	next = file_open(path, &writer, &err);
+	ck_assert_msg(next != NULL, "%s", err.message);
+	ck_assert_int_eq(err.code, 0);
+	pthread_join(thread, NULL);
+	g_free(node.children);
+	file_close(next);
+	unlink(path);
+}
+END_TEST
+
 START_TEST(odd_files)
 {
 	struct file_options reader = { .readonly = true };
@@ -676,6 +705,7 @@ int main(void)
 	tcase_add_loop_test(tc, no_space, 0, 2);
 	tcase_add_test(tc, holes);
 	tcase_add_test(tc, locks);
+	tcase_add_test(tc, locks_that_go);
 	tcase_add_test(tc, odd_files);
 	tcase_add_loop_test(tc, announced_by_eventfd, 0, 2);
 	tcase_add_loop_test(tc, ends_while_arming, 0, 2);
