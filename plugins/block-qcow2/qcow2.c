@@ -199,6 +199,8 @@ static int start_writing(struct qcow2 *q, struct mt_error *err)
 	meta_fini(&q->meta);
 	if (meta_find(q) < 0)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	/* as a writer that was killed leaves it: the close fills it up, be no more clusters taken */
+	q->grown |= q->can_grow && bytes % q->cluster_bytes;
 	space_reset(q);
 	return find_limits(q, bytes) < 0 ? mt_error_set(err, MT_EIO, "file", "the reference counts cannot be read") : 0;
 }

@@ -205,6 +205,32 @@ START_TEST(longer_ahead)
 }
 END_TEST
 
+/* A writer that was killed left a file that ends inside of a cluster: the next one ends it right, even if it takes no more. */
+START_TEST(ends_in_a_cluster)
+{
+	uint8_t sector[512] = { 1 }, *copy;
+	uint64_t len, end;
+
+	make(64 << 20, NULL, NULL);
+	fake_block_misses(f, 0);
+	ck_assert_int_eq(fake_block_write(f, 0, sector, sizeof(sector)), 0);
+	reopen();
+	copy = malloc(1 << 20);
+	fake_block_file(f, "d.qcow2", &len);
+	ck_assert_uint_le(len, 1 << 20);
+	memcpy(copy, fake_block_file(f, "d.qcow2", NULL), len);
+	fake_free(f);
+	f = fake_new("block-qcow2");
+	fake_block_file_set(f, "d.qcow2", copy, len - 1024);
+	open_disk();
+	reopen();
+	fake_block_file(f, "d.qcow2", &end);
+	ck_assert_uint_eq(end, len);
+	check_clean();
+	free(copy);
+}
+END_TEST
+
 static void refused(const uint8_t *bytes, uint64_t len, int readonly, const char *words)
 {
 	struct mt_error err;
@@ -285,5 +311,5 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("block-qcow2", start, stop, plain_scripts, backed_scripts, power_cuts, of_qemu, small_first_writes,
-		  longer_ahead, what_is_refused);
+		  longer_ahead, ends_in_a_cluster, what_is_refused);
 }
