@@ -19,8 +19,8 @@
 
 /*
  * Takes the locks of `needed` and `unshared` (masks of 1 << PERM_*). 0; MT_EBUSY with `err` when another open of
- * the file is against it, and is so for longer than an open that has ended takes to let go (0.4 s); a file system without
- * such locks is no error. They go when the descriptor closes.
+ * the file is against it, for longer than an open that has ended takes to let go (0.4 s); a file system without such
+ * locks is no error. They go when the descriptor closes.
  */
 int lock_take(int fd, const char *path, uint32_t needed, uint32_t unshared, struct mt_error *err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The request path against an array of bytes, with both engines and with an engine that fails; files, locks and
- * block status. Nodes are made by hand: no machine, no plugin.
+ * The request path against an array of bytes, with both engines and with an engine that fails; files and block
+ * status. Nodes are made by hand: no machine, no plugin.
  */
 #include <check.h>
 #include <errno.h>
@@ -21,7 +21,6 @@
 #define DISK_BYTES (1u << 20)
 #define REQS 16u
 #define PIECES 5u
-#define QEMU_IO "/usr/bin/qemu-io"
 
 /* A format: raw, cut into extents of `grain` (0: one), of which some are zero or in the backing disk. */
 struct fake_format {
@@ -535,78 +534,6 @@ START_TEST(holes)
 }
 END_TEST
 
-static int other_program(const char *command)
-{
-	char text[256];
-
-	snprintf(text, sizeof(text), "%s %s >/dev/null 2>&1", command, path);
-	return system(text);
-}
-
-START_TEST(locks)
-{
-	struct file_options reader = { .readonly = true, .locking = true }, writer = { .locking = true };
-	struct mt_error err = { .size = sizeof(err) };
-	struct file *a, *b;
-
-	open_disk(FILE_ENGINE_AUTO, FILE_WRITEBACK, DISK_BYTES);          /* a writer */
-	ck_assert_ptr_null(file_open(path, &writer, &err));
-	ck_assert_int_eq(err.code, MT_EBUSY);
-	ck_assert_ptr_null(file_open(path, &reader, NULL));
-	writer.locking = false;
-	a = file_open(path, &writer, NULL);
-	ck_assert_ptr_nonnull(a);
-	file_close(a);
-	if (access(QEMU_IO, X_OK) == 0)                                   /* an independent program minds them */
-		ck_assert_int_ne(other_program(QEMU_IO " -f raw -c 'read 0 512'"), 0);
-	request_close(block);
-	node_fini(&node);
-	file_close(node.children[0].file);
-	g_free(node.children);
-	a = file_open(path, &reader, NULL);
-	b = file_open(path, &reader, NULL);
-	ck_assert(a && b);
-	writer.locking = true;
-	ck_assert_ptr_null(file_open(path, &writer, NULL));
-	if (access(QEMU_IO, X_OK) == 0) {
-		ck_assert_int_eq(other_program(QEMU_IO " -r -f raw -c 'read 0 512'"), 0);
-		ck_assert_int_ne(other_program(QEMU_IO " -f raw -c 'read 0 512'"), 0);
-	}
-	file_close(a);
-	file_close(b);
-	unlink(path);
-}
-END_TEST
-
-static void *closes_late(void *file)
-{
-	g_usleep(60000);
-	file_close(file);
-	return NULL;
-}
-
-/* An open that is about to end is waited for. */
-START_TEST(locks_that_go)
-{
-	struct file_options writer = { .locking = true };
-	struct mt_error err = { .size = sizeof(err) };
-	struct file *next;
-	pthread_t thread;
-
-	open_disk(FILE_ENGINE_AUTO, FILE_WRITEBACK, DISK_BYTES);
-	request_close(block);
-	node_fini(&node);
-	ck_assert_int_eq(pthread_create(&thread, NULL, closes_late, node.children[0].file), 0);
-	next = file_open(path, &writer, &err);
-	ck_assert_msg(next != NULL, "%s", err.message);
-	ck_assert_int_eq(err.code, 0);
-	pthread_join(thread, NULL);
-	g_free(node.children);
-	file_close(next);
-	unlink(path);
-}
-END_TEST
-
 START_TEST(odd_files)
 {
 	struct file_options reader = { .readonly = true };
@@ -704,8 +631,6 @@ int main(void)
 	tcase_add_test(tc, reports_errors);
 	tcase_add_loop_test(tc, no_space, 0, 2);
 	tcase_add_test(tc, holes);
-	tcase_add_test(tc, locks);
-	tcase_add_test(tc, locks_that_go);
 	tcase_add_test(tc, odd_files);
 	tcase_add_loop_test(tc, announced_by_eventfd, 0, 2);
 	tcase_add_loop_test(tc, ends_while_arming, 0, 2);

@@ -205,7 +205,7 @@ START_TEST(longer_ahead)
 }
 END_TEST
 
-/* A writer that was killed left a file that ends inside of a cluster: the next one ends it right, even if it takes no more. */
+/* A killed writer left a file that ends inside of a cluster: the next one ends it right, even if it takes no more. */
 START_TEST(ends_in_a_cluster)
 {
 	uint8_t sector[512] = { 1 }, *copy;
