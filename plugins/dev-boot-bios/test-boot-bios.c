@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* dev-boot-bios: where the image goes, where the CPU begins, images and machines that do not fit. */
+#include <fake/boot.h>
 #include <fake/check-run.h>
 #include <fake/fake.h>
 #include <fake/image.h>
@@ -93,31 +94,17 @@ static void stop(void)
 /* Writes a file of `len` bytes, the last ones of the image. */
 static void firmware(size_t len)
 {
-	char path[300];
-	FILE *out;
-
-	snprintf(path, sizeof(path), "%s/firmware", folder);
-	out = fopen(path, "wb");
-	ck_assert_ptr_nonnull(out);
-	ck_assert_uint_eq(fwrite(image + sizeof(image) - len, 1, len, out), len);
-	ck_assert_int_eq(fclose(out), 0);
+	fake_boot_file(f, folder, "firmware", image + sizeof(image) - len, len, len);
 }
 
 static int go(void)
 {
-	int rc = fake_create(f, &err);
-
-	if (!rc)
-		rc = fake_realize(f, &err);
-	return rc ? rc : fake_reset(f, MT_RESET_COLD, &err);
+	return fake_boot_go(f, &err);
 }
 
 static uint64_t reg(const char *name)
 {
-	uint64_t value = 0;
-
-	ck_assert_msg(fake_boot_reg(f, 0, name, &value), "%s was not set", name);
-	return value;
+	return fake_boot_value(f, 0, name);
 }
 
 /* The image of `len` bytes is at both places, and nothing before it. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* dev-boot-riscv on the fake host: placement, registers, refusals, and damaged headers. */
 #include <elf.h>
+#include <fake/boot.h>
 #include <fake/check-run.h>
 #include <fake/fake.h>
-#include <stdio.h>
+#include <fake/image.h>
 #include <string.h>
-#include <unistd.h>
 #include <util/endian.h>
 #include <util/error.h>
 
@@ -21,10 +21,7 @@ static char folder[256];
 
 static void start(void)
 {
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(folder, sizeof(folder), "%s/test-boot-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	fake_folder_make(folder);
 	f = fake_new("dev-boot-riscv");
 	fake_ram(f, RAM, 64 * MIB);
 	mt_error_init(&err);
@@ -32,31 +29,13 @@ static void start(void)
 
 static void stop(void)
 {
-	static const char *const names[] = { "firmware", "kernel", "initrd", "dtb" };
-	char path[300];
-
 	fake_free(f);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-		unlink(path);
-	}
-	rmdir(folder);
+	fake_folder_remove(folder);
 }
 
-/* Writes a file of the key's name and sets the property. */
 static void file(const char *key, const void *data, size_t len, size_t total)
 {
-	char path[300];
-	FILE *out;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, key);
-	out = fopen(path, "wb");
-	ck_assert_ptr_nonnull(out);
-	ck_assert_uint_eq(fwrite(data, 1, len, out), len);
-	fflush(out);
-	ck_assert_int_eq(ftruncate(fileno(out), (off_t)total), 0);
-	fclose(out);
-	fake_prop(f, key, path);
+	fake_boot_file(f, folder, key, data, len, total);
 }
 
 static void linux_image(uint8_t head[64], uint64_t text_offset, uint64_t size)
@@ -101,19 +80,12 @@ static struct elf elf_file(uint64_t paddr, uint64_t vaddr)
 
 static int go(void)
 {
-	int rc = fake_create(f, &err);
-
-	if (!rc)
-		rc = fake_realize(f, &err);
-	return rc ? rc : fake_reset(f, MT_RESET_COLD, &err);
+	return fake_boot_go(f, &err);
 }
 
 static uint64_t reg(uint32_t vcpu, const char *name)
 {
-	uint64_t value = 0;
-
-	ck_assert_msg(fake_boot_reg(f, vcpu, name, &value), "%s of %u was not set", name, vcpu);
-	return value;
+	return fake_boot_value(f, vcpu, name);
 }
 
 static uint64_t ram64(uint64_t gpa)

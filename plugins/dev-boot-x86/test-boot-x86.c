@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* dev-boot-x86: what is loaded where, what registers start with, files that are wrong, random damage to headers. */
 #include <elf.h>
+#include <fake/boot.h>
 #include <fake/check-run.h>
 #include <fake/fake.h>
 #include <fake/image.h>
@@ -33,20 +34,9 @@ static void stop(void)
 	fake_folder_remove(folder);
 }
 
-/* Writes a file of the key's name and sets the property. */
 static void file(const char *key, const void *data, size_t len, size_t total)
 {
-	char path[300];
-	FILE *out;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, key);
-	out = fopen(path, "wb");
-	ck_assert_ptr_nonnull(out);
-	ck_assert_uint_eq(fwrite(data, 1, len, out), len);
-	fflush(out);
-	ck_assert_int_eq(ftruncate(fileno(out), (off_t)total), 0);
-	fclose(out);
-	fake_prop(f, key, path);
+	fake_boot_file(f, folder, key, data, len, total);
 }
 
 struct elf {
@@ -81,19 +71,12 @@ static struct elf elf_file(uint64_t paddr)
 
 static int go(void)
 {
-	int rc = fake_create(f, &err);
-
-	if (!rc)
-		rc = fake_realize(f, &err);
-	return rc ? rc : fake_reset(f, MT_RESET_COLD, &err);
+	return fake_boot_go(f, &err);
 }
 
 static uint64_t reg(const char *name)
 {
-	uint64_t value = 0;
-
-	ck_assert_msg(fake_boot_reg(f, 0, name, &value), "%s was not set", name);
-	return value;
+	return fake_boot_value(f, 0, name);
 }
 
 static uint64_t ram64(uint64_t gpa)
