@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
