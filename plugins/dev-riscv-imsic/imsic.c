@@ -76,10 +76,19 @@ void imsic_reset(struct imsic_file *f)
 
 void imsic_message(struct imsic_file *f, uint32_t identity)
 {
+	uint32_t word = identity / 64;
+	uint64_t bit = UINT64_C(1) << identity % 64;
+
 	if (!identity || identity > f->identities)
 		return;
-	f->pending[identity / 64] |= UINT64_C(1) << identity % 64;
-	settle(f, identity / 64);
+	f->pending[word] |= bit;
+	/* a hart may wait for one more message with the last one still pending: it gets an edge for each */
+	if (f->level && f->enabled[word] & bit) {
+		f->level = 0;
+		if (f->output)
+			f->output(f->arg, 0);
+	}
+	settle(f, word);
 }
 
 /* "Top external interrupt CSRs": the identity is also its priority. */

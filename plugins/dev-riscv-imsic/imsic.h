@@ -35,7 +35,10 @@ struct imsic_file {
 void imsic_init(struct imsic_file *f, uint32_t identities);
 /* As after power-on: nothing pending, nothing enabled, delivery off. */
 void imsic_reset(struct imsic_file *f);
-/* A message with this data arrived; what is no implemented identity is ignored. */
+/*
+ * A message with this data arrived; what is no implemented identity is ignored. An output that is high already falls
+ * and rises for one that is enabled.
+ */
 void imsic_message(struct imsic_file *f, uint32_t identity);
 
 /* *topei: the value, and the value with the claim of what it reports. */

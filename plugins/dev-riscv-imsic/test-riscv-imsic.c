@@ -10,6 +10,8 @@
 #include <string.h>
 #include <util/error.h>
 
+#include "imsic.h"
+
 #define TOPEI     0x15cu
 #define PAGE(h)   (0x1000u * (h))
 #define REG(sel)  (UINT64_C(0x151) << 32 | (sel))
@@ -102,6 +104,39 @@ START_TEST(lower_identities_come_first)
 	put(0, TOPEI, 0);
 	ck_assert_uint_eq(get(0, TOPEI), 0);
 	ck_assert_uint_eq(get(0, REG(EIP(2))), 0);
+}
+END_TEST
+
+static void edges_count(void *arg, uint32_t level)
+{
+	*(uint32_t *)arg += level;
+}
+
+/* One more message is an edge, the same or another; one that is not enabled is none. */
+START_TEST(each_message_is_an_edge)
+{
+	struct imsic_file file;
+	uint32_t edges = 0;
+	uint64_t old;
+
+	imsic_init(&file, 127);
+	file.output = edges_count;
+	file.arg = &edges;
+	ck_assert(imsic_modify(&file, DELIVERY, 0, 1, &old));
+	ck_assert(imsic_modify(&file, EIE(0), 0, 6, &old));
+	imsic_message(&file, 3);
+	ck_assert_uint_eq(edges, 0);
+	imsic_message(&file, 1);
+	imsic_message(&file, 1);
+	imsic_message(&file, 2);
+	imsic_message(&file, 3);
+	ck_assert_uint_eq(edges, 3);
+	ck_assert_uint_eq(file.level, 1);
+	imsic_claim(&file);
+	ck_assert_uint_eq(file.level, 1);
+	imsic_claim(&file);
+	ck_assert_uint_eq(file.level, 0);
+	ck_assert_uint_eq(edges, 3);
 }
 END_TEST
 
@@ -347,7 +382,7 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("riscv-imsic", start, stop, message_reaches_its_own_hart, lower_identities_come_first,
-		  threshold_holds_back, delivery_and_enables_gate_the_pin, arrays_take_sets_and_clears, region, reset_clears,
-		  machine_level_has_its_own_numbers, refusals, window_and_device_tree, messages_from_another_thread,
-		  state, state_is_refused, fuzz);
+		  each_message_is_an_edge, threshold_holds_back, delivery_and_enables_gate_the_pin,
+		  arrays_take_sets_and_clears, region, reset_clears, machine_level_has_its_own_numbers, refusals,
+		  window_and_device_tree, messages_from_another_thread, state, state_is_refused, fuzz);
 }

@@ -118,10 +118,11 @@ static void exec_stall(struct tcg_vcpu *v)
 
 /*
  * A pin that rises ends it. What comes in another way waits for as long as a person does not notice, or about as long
- * again as the vCPU has waited: who looks seldom hardly sees another vCPU between two stores that belong together.
+ * again as the vCPU has waited: who looks seldom hardly sees another vCPU between two stores that belong together. Yet
+ * a pin may rise between its last look and its sleep, and Linux gives up a hart that has not come after a second.
  */
 #define PAUSE_FIRST_NS 20000000L
-#define PAUSE_DOUBLINGS 7u
+#define PAUSE_DOUBLINGS 5u
 
 static void exec_pause(struct tcg_vcpu *v)
 {
