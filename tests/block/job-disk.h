@@ -35,6 +35,8 @@ static struct image *top;
 static uint64_t layer_bytes[LAYERS], disk_bytes;
 static uint8_t model[DISK_MOST], scratch[DISK_MOST];
 static enum file_engine engine;
+static struct mt_block_value layer_more[2];          /* how layers are made, beside their clusters */
+static uint32_t layer_more_count;
 
 static inline uint64_t random_next(uint64_t *state)
 {
@@ -108,11 +110,11 @@ static inline struct image *layer_open(int layer, bool chain_write, enum file_ca
 
 static inline void layer_make(int layer, const char *unit)
 {
-	struct mt_block_value values[] = { { "cluster_size", unit } };
+	struct mt_block_value values[3] = { { "cluster_size", unit }, layer_more[0], layer_more[1] };
 	char *path = path_of(layer);
 	struct image_want want = {
 		.path = path, .format = "qcow2",
-		.create = { .size = sizeof(want.create), .disk_bytes = layer_bytes[layer], .value_count = 1,
+		.create = { .size = sizeof(want.create), .disk_bytes = layer_bytes[layer], .value_count = 1 + layer_more_count,
 			    .values = values, .backing = layer > LOW ? layer_names[layer - 1] : NULL,
 			    .backing_format = layer > LOW ? "qcow2" : NULL },
 	};
