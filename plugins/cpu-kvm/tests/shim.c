@@ -308,6 +308,13 @@ static int vm_call(unsigned long request, uintptr_t arg)
 		shim.irqfd = *(struct kvm_irqfd *)p;
 		shim.irqfds += shim.irqfd.flags & KVM_IRQFD_FLAG_DEASSIGN ? -1 : 1;
 		return 0;
+	case KVM_GET_CLOCK:
+		shim.clock += 1000;
+		((struct kvm_clock_data *)p)->clock = shim.clock;
+		return 0;
+	case KVM_SET_CLOCK:
+		shim.clock = ((struct kvm_clock_data *)p)->clock;
+		return 0;
 	case KVM_SIGNAL_MSI:
 		return message(p);
 	case KVM_ENABLE_CAP:
@@ -446,6 +453,9 @@ static int vcpu_call(struct shim_vcpu *v, unsigned long request, uintptr_t arg)
 		return 2000000;
 	case KVM_SET_TSC_KHZ:
 		return shim.tsc_control ? 0 : -EINVAL;
+	case KVM_KVMCLOCK_CTRL:
+		v->pauses++;
+		return 0;
 	case KVM_SET_GUEST_DEBUG:
 		v->debug = *(struct kvm_guest_debug *)p;
 		return 0;

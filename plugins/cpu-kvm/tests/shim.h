@@ -22,6 +22,7 @@ struct shim_vcpu {
 	struct whole *whole;           /* what KVM has of it; xsave of 4096 bytes */
 	struct kvm_guest_debug debug;
 	uint64_t signal_mask;
+	uint32_t pauses;               /* that KVM was told of */
 	struct cpuid cpuid;
 	uint32_t entries;              /* KVM_RUN */
 	uint32_t interrupts, interrupt, interrupt_entries;     /* given, the last, and after how many entries */
@@ -58,6 +59,7 @@ struct shim {
 	struct kvm_ioeventfd ioeventfd;        /* the last, and how many there are */
 	struct kvm_irqfd irqfd;
 	int ioeventfds, irqfds;
+	uint64_t clock;                /* goes on whenever it is read */
 	struct kvm_coalesced_mmio_zone zone;   /* the last, and how many there are */
 	int zones;
 	uint32_t open_fds;

@@ -527,6 +527,81 @@ START_TEST(state_goes_round)
 }
 END_TEST
 
+static void same_clock(struct fake_state *a, struct fake_state *c)
+{
+	ck_assert_uint_eq(fake_state_get(a, fake_state_find(a, "kvm_clock_ns"), 0),
+			  fake_state_get(c, fake_state_find(c, "kvm_clock_ns"), 0));
+}
+
+/* One clock for the machine: it stands from the first save on, and goes on with the first vCPU that runs. */
+START_TEST(the_clock_stands_while_it_is_saved)
+{
+	struct fake_state *a, *c;
+
+	b.count = 2;
+	shim.clock = 70000;
+	up();
+	a = saved(0);
+	c = saved(1);
+	same_clock(a, c);
+	ck_assert_uint_eq(fake_state_get(a, fake_state_find(a, "kvm_clock_ns"), 0), 71000);
+	shim.clock = 90000;
+	ck_assert_int_eq(run_and_leave(1), 0);
+	ck_assert_uint_eq(shim.clock, 71000);
+	shim.clock = 95000;
+	ck_assert_int_eq(run_and_leave(0), 0);
+	ck_assert_uint_eq(shim.clock, 95000);
+	/* and in a machine that begins at 0 */
+	bench_down();
+	shim_stop();
+	shim_start();
+	bench_new(2);
+	up();
+	ck_assert_int_eq(loaded(0, a), 0);
+	ck_assert_int_eq(loaded(1, c), 0);
+	ck_assert_uint_eq(shim.clock, 0);
+	ck_assert_int_eq(run_and_leave(1), 0);
+	ck_assert_uint_eq(shim.clock, 71000);
+	fake_state_free(a);
+	fake_state_free(c);
+}
+END_TEST
+
+START_TEST(a_clock_that_kvm_does_not_give)
+{
+	struct fake_state *a;
+
+	shim.missing[0] = KVM_CAP_ADJUST_CLOCK + 1;
+	up();
+	a = saved(0);
+	ck_assert_uint_eq(fake_state_get(a, fake_state_find(a, "kvm_clock_ns"), 0), 0);
+	fake_state_free(a);
+	bench_down();
+	shim_start();
+	bench_new(1);
+	up();
+	a = saved(0);
+	shim.fail_request = KVM_SET_CLOCK;
+	shim.fail_error = -EINVAL;
+	ck_assert_int_lt(run_and_leave(0), 0);
+	ck_assert_ptr_nonnull(strstr(b.exit.message, "the clock"));
+	fake_state_free(a);
+}
+END_TEST
+
+START_TEST(a_pause_is_told)
+{
+	up();
+	ck_assert_int_eq(run_and_leave(0), 0);
+	ck_assert_int_eq(run_and_leave(0), 0);
+	ck_assert_uint_eq(shim.vcpus[0].pauses, 0);
+	fake_advance(b.f, 1000);       /* which moves guest time against the host's */
+	ck_assert_int_eq(run_and_leave(0), 0);
+	ck_assert_int_eq(run_and_leave(0), 0);
+	ck_assert_uint_eq(shim.vcpus[0].pauses, 1);
+}
+END_TEST
+
 /* Whatever field is gone, resized or extreme: refused or taken, and the vCPU lives. */
 START_TEST(state_is_not_trusted)
 {
@@ -589,5 +664,6 @@ int main(void)
 		  model_beyond_the_host, features_that_are_not, what_kvm_forces_is_told, each_vcpu_has_its_number,
 		  without_controllers_no_apic, registers, every_register_keeps_what_it_is_given,
 		  registers_that_kvm_refuses, reset_is_power_on, msr_that_cannot_be_written,
-		  points, steps, addresses_and_description, state_goes_round, state_is_not_trusted, state_of_another_cpu);
+		  points, steps, addresses_and_description, state_goes_round, the_clock_stands_while_it_is_saved,
+		  a_clock_that_kvm_does_not_give, a_pause_is_told, state_is_not_trusted, state_of_another_cpu);
 }

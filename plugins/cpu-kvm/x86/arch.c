@@ -38,6 +38,7 @@ static int abilities_learn(struct kvm *k, struct mt_error *err)
 
 	a->xsave_bytes = xsave > (int)sizeof(struct kvm_xsave) ? (uint32_t)xsave : (uint32_t)sizeof(struct kvm_xsave);
 	a->xcrs = vm_capability(k, KVM_CAP_XCRS);
+	a->times.has_clock = vm_capability(k, KVM_CAP_ADJUST_CLOCK);
 	a->debugregs = vm_capability(k, KVM_CAP_DEBUGREGS);
 	a->debug_flags = (uint32_t)vm_capability(k, KVM_CAP_SET_GUEST_DEBUG2);
 	if (a->xsave_bytes > XSAVE_MAX || !vm_capability(k, KVM_CAP_XSAVE) || !vm_capability(k, KVM_CAP_VCPU_EVENTS))
@@ -57,6 +58,7 @@ int arch_vm_init(struct kvm *k, struct mt_error *err)
 	if (!k->arch)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	split_init(&k->arch->split);
+	times_init(&k->arch->times);
 	k->arch->reset_on_triple_fault = !strcmp(k->props->get_str(k->inst, "triple-fault"), "reset");
 	code = chips_choose(k, err);
 	if (code == 0)
@@ -77,6 +79,7 @@ void arch_vm_fini(struct kvm *k)
 	if (!k->arch)
 		return;
 	split_fini(&k->arch->split);
+	times_fini(&k->arch->times);
 	free(k->arch->messages);
 	free(k->arch);
 	k->arch = NULL;
@@ -153,7 +156,7 @@ void arch_vcpu_reset(struct kvm_vcpu *v, uint32_t kind)
 	a->known = a->regs_changed = a->sregs_changed = a->tsc_held = false;
 }
 
-int arch_before_run(struct kvm_vcpu *v, const char **what)
+int changes_tell(struct kvm_vcpu *v, const char **what)
 {
 	struct arch_vcpu *a = v->arch;
 	int code = a->reset_error;
@@ -172,17 +175,20 @@ int arch_before_run(struct kvm_vcpu *v, const char **what)
 		vector_changed(v, a->sregs.cr8);
 	if (code >= 0)
 		code = vector_events(v, what);
-	if (code >= 0 && a->tsc_held) {
-		*what = "the time-stamp counter";
-		code = tsc_write(v, a->tsc);
-	}
 	if (code >= 0 && (a->debug_changed || a->points_told != v->kvm->arch->points_version)) {
 		*what = "points and steps";
 		code = debug_tell(v);
 	}
 	if (code < 0)
 		return code;
-	a->known = a->regs_changed = a->sregs_changed = a->debug_changed = a->tsc_held = false;
+	a->known = a->regs_changed = a->sregs_changed = a->debug_changed = false;
 	a->points_told = v->kvm->arch->points_version;
 	return 0;
+}
+
+int arch_before_run(struct kvm_vcpu *v, const char **what)
+{
+	int code = changes_tell(v, what);
+
+	return code < 0 ? code : times_go_on(v, what);
 }

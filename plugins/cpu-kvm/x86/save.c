@@ -38,6 +38,7 @@ struct saved {
 	uint8_t nmi, nmi_pending, nmi_masked, smm, smm_pending, smm_inside_nmi, smi_latched_init, triple_fault;
 	uint32_t sipi_vector, event_flags;
 	uint32_t extint;               /* vector of an 8259A that waits for LINT0, plus 1; 0: none */
+	uint64_t kvm_clock_ns;         /* the machine's: each vCPU has it, the first one's is loaded; 0: unknown */
 };
 
 static const struct mt_state_field segment_fields[] = {
@@ -76,6 +77,7 @@ static const struct mt_state_field saved_fields[] = {
 	FLAG(smi_latched_init), FLAG(triple_fault),
 	MT_STATE_VAR(struct saved, sipi_vector, UINT32_MAX), MT_STATE_VAR(struct saved, event_flags, 0x3f),
 	MT_STATE_VAR(struct saved, extint, 256),
+	MT_STATE_SINCE(struct saved, kvm_clock_ns, 4, INT64_MAX),
 };
 static const struct mt_state_table saved_table = MT_STATE_TABLE(struct saved, saved_fields);
 
@@ -197,8 +199,7 @@ static int whole_know(struct kvm_vcpu *v, struct whole *w, struct mt_error *err)
 {
 	const char *what = "changed registers";
 	struct kvm_msr_entry *tsc;
-	bool held = v->arch->tsc_held;
-	int code = arch_before_run(v, &what);
+	int code = changes_tell(v, &what);
 
 	if (code == 0)
 		code = whole_get(v, w, &what);
@@ -208,7 +209,7 @@ static int whole_know(struct kvm_vcpu *v, struct whole *w, struct mt_error *err)
 				 v->arch->halted ? KVM_MP_STATE_HALTED : KVM_MP_STATE_RUNNABLE;
 	/* the host's counter goes on meanwhile; the guest's stands from the first save to the next run */
 	tsc = code < 0 ? NULL : whole_tsc(w);
-	if (tsc && !held)
+	if (tsc && !v->arch->tsc_held)
 		v->arch->tsc = tsc->data;
 	if (tsc)
 		tsc->data = v->arch->tsc;
@@ -228,6 +229,8 @@ static int state_save(void *vcpu, struct mt_state_out *out, const struct mt_stat
 	if (!w)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	code = whole_know(v, w, err);
+	if (code == 0 && clock_hold(k, &saved.kvm_clock_ns) < 0)
+		code = mt_error_set(err, MT_EIO, NULL, "KVM does not tell its clock");
 	if (code == 0) {
 		move(false, w, &saved);
 		mt_state_save(out, wr, &saved_table, &saved);
@@ -298,6 +301,8 @@ static int whole_load(struct kvm_vcpu *v, struct whole *w, struct mt_state_in *i
 		code = msrs_load(k, w, in, r);
 	if (code == 0)
 		move(true, w, &saved);
+	if (code == 0 && !v->index && saved.kvm_clock_ns)
+		clock_load(k, saved.kvm_clock_ns);
 	w->lapic = v->arch->lapic;
 	return code;
 }
@@ -357,5 +362,5 @@ static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_
 }
 
 const struct mt_state_class arch_state = {
-	.schema = "x86-64-cpu", .version = 3, .version_min = 3, .save = state_save, .load = state_load,
+	.schema = "x86-64-cpu", .version = 4, .version_min = 3, .save = state_save, .load = state_load,
 };

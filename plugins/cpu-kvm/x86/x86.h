@@ -3,8 +3,8 @@
  * The x86-64 part of cpu-kvm: CPU models (cpuid.c, features.c), the vCPU's registers by name (regs.c), everything of
  * it as one value (whole.c) and in a snapshot (save.c), KVM's interrupt controllers (irqchip.c) as devices of the
  * machine (chips.h), where lines go in them (routes.c), those outside of it (vector.c), local APICs in KVM with the
- * others outside (split.c), messages by eventfds (messages.c), debugging (debug.c), exits (exit.c) and what ties them
- * to arch.h (arch.c).
+ * others outside (split.c), messages by eventfds (messages.c), time (time.c), debugging (debug.c), exits (exit.c) and
+ * what ties them to arch.h (arch.c).
  */
 #ifndef KVM_X86_H
 #define KVM_X86_H
@@ -72,6 +72,14 @@ struct messages {
 	struct route route[MESSAGES_MAX];
 };
 
+/* time.c */
+struct times {
+	pthread_mutex_t lock;          /* of who sets the clock */
+	bool has_clock;                /* that can be read and set */
+	_Atomic bool held;             /* the clock stands at clock_ns until the machine runs */
+	uint64_t clock_ns;
+};
+
 struct arch_vm {
 	uint32_t xsave_bytes;
 	bool xcrs, debugregs;
@@ -81,6 +89,7 @@ struct arch_vm {
 	struct cpuid cpuid;            /* of every vCPU, but for its own number */
 	struct chips first;            /* at power on */
 	struct split split;
+	struct times times;
 	struct messages *messages;     /* messages.c; NULL: none yet */
 	/* debug.c */
 	struct point { uint32_t kind, len_bytes; uint64_t vaddr; } points[4];
@@ -99,6 +108,8 @@ struct arch_vcpu {
 	/* saved or loaded and not run since: what the time-stamp counter shall show then */
 	bool tsc_held;
 	uint64_t tsc;
+	bool has_run;
+	int64_t offset_ns;             /* the kernel's of guest time when it did */
 	struct whole *first;           /* at power on */
 	struct kvm_lapic_state lapic;  /* that was loaded, for when the registers are */
 	/* vector.c: the controller outside of KVM, NULL: none; and what it asks for, written on any thread */
@@ -140,6 +151,17 @@ struct kvm_msr_entry *whole_tsc(struct whole *w);
 /* INIT: what the architecture resets then, and nothing else. */
 int whole_init(struct kvm_vcpu *v, const char **what);
 int tsc_write(struct kvm_vcpu *v, uint64_t value);
+
+/* arch.c. [vcpu], or [main] while it does not run: gives KVM what was changed, and no time. 0 or -errno. */
+int changes_tell(struct kvm_vcpu *v, const char **what);
+
+/* time.c. clock_hold, clock_load: [main] while no vCPU runs. times_go_on: [vcpu] before it runs. 0 or -errno. */
+void times_init(struct times *t);
+void times_fini(struct times *t);
+/* The clock stands from here on; *ns is it, 0 where KVM does not tell. */
+int clock_hold(struct kvm *k, uint64_t *ns);
+void clock_load(struct kvm *k, uint64_t ns);
+int times_go_on(struct kvm_vcpu *v, const char **what);
 
 /* irqchip.c. [main] */
 int irqchip_create(struct kvm *k, struct mt_error *err);

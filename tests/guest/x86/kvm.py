@@ -78,9 +78,9 @@ def test(folder):
             os.remove(os.path.join(folder, x86.SAID))
         x86.judge(f"{os.path.basename(elf)} {vcpus} {' '.join(settings)}", output.decode(errors="replace"),
                   done.returncode, status, pattern)
-    for defines in ["QUICK"], ["QUICK", "PIC"]:
+    for name, *defines in ["ticks", "QUICK"], ["ticks", "QUICK", "PIC"], ["clock"]:
         for chain in x86.CHAINS:
-            chain_test(folder, x86.build(folder, "ticks", *defines), chain)
+            chain_test(folder, x86.build(folder, name, *defines), chain)
 
 
 m.main(test)
