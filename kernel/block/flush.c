@@ -121,24 +121,6 @@ int32_t node_sync_files(struct bnode *node)
 	return rc;
 }
 
-static int32_t last_words(struct bnode *node)
-{
-	int32_t rc = 0;
-
-	if (!node->format->flush)
-		return 0;
-	do {
-		uint64_t ready = node_ready_count(node);
-
-		node_enter(node);
-		rc = node->format->flush(node->self);
-		node_leave(node);
-		if (rc == MT_EAGAIN)
-			node_sleep_ready(node, ready);
-	} while (rc == MT_EAGAIN);
-	return rc;
-}
-
 static void swap_arrays(GArray **a, GArray **b)
 {
 	GArray *old = *a;
@@ -147,13 +129,26 @@ static void swap_arrays(GArray **a, GArray **b)
 	*b = old;
 }
 
-/* The copy and the batch of retired space are taken together: what points to that space is in the copy or gone. */
+/*
+ * The format's last words, the copy and the batch of retired space are one step: what points to that space is in the
+ * copy or gone, and nothing is in the copy that the format did not hear of.
+ */
 static struct bcopies *take(struct bnode *node, bool batch, int32_t *rc)
 {
-	struct bcopies *copies;
+	struct bcopies *copies = NULL;
 
-	node_enter(node);
-	copies = cache_snapshot(node, rc);
+	for (;;) {
+		uint64_t ready = node_ready_count(node);
+
+		node_enter(node);
+		*rc = node->format->flush ? node->format->flush(node->self) : 0;
+		if (*rc != MT_EAGAIN)
+			break;
+		node_leave(node);
+		node_sleep_ready(node, ready);
+	}
+	if (*rc == 0)
+		copies = cache_snapshot(node, rc);
 	if (batch && *rc == 0) {
 		pthread_mutex_lock(&node->mutex);
 		swap_arrays(&node->retire.fresh, &node->retire.written);
@@ -175,8 +170,8 @@ static int32_t pass(struct bnode *node)
 {
 	struct bnode *root = node_root(node);
 	bool batch = node->retire.fresh->len && epoch_claim(root);
-	int32_t rc = last_words(node);
-	struct bcopies *copies = rc == 0 ? take(node, batch, &rc) : NULL;
+	int32_t rc;
+	struct bcopies *copies = take(node, batch, &rc);
 
 	if (rc == 0 && copies)
 		rc = cache_write(node, copies);

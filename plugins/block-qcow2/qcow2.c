@@ -336,10 +336,17 @@ static void fill_up(struct qcow2 *q)
 		(void)q->host->child_resize(q->inst, 0, end);
 }
 
+/* What tables will point to is in the file; it is cut to its end when no cluster was taken since the last flush. */
 void qcow2_flush(struct qcow2 *q)
 {
-	if (q->grown && !q->corrupt && !q->wait && q->end == q->flushed_end)
+	uint64_t end = q->end * q->cluster_bytes;
+
+	if (!q->grown || q->corrupt || q->wait)
+		return;
+	if (q->end == q->flushed_end)
 		fill_up(q);
+	else if (end > q->ahead && q->host->child_bytes(q->inst, 0) < end)
+		(void)q->host->child_resize(q->inst, 0, end);
 	q->flushed_end = q->end;
 }
 

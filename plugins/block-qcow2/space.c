@@ -165,7 +165,8 @@ static int take_spare(struct qcow2 *q, uint64_t want, uint64_t *cluster, uint64_
  */
 static void lengthen(struct qcow2 *q)
 {
-	uint64_t end = q->end * q->cluster_bytes, ahead = end + mt_max_u64(mt_min_u64(end / 4, AHEAD_MAX), AHEAD_MIN);
+	uint64_t end = q->end * q->cluster_bytes, more = mt_max_u64(mt_min_u64(end / 4, AHEAD_MAX), AHEAD_MIN);
+	uint64_t ahead = end + qcow2_clusters(q, more) * q->cluster_bytes;
 
 	if (!q->slow_end || q->wait || end <= q->ahead)
 		return;

@@ -120,7 +120,7 @@ static int32_t image_check(void *self, uint32_t repair, struct mt_block_check *o
 		report(&r, out, finding, arg);
 		out->units_total = v.blocks;
 		out->units_allocated = r.allocated;
-		out->image_end_bytes = v.data_offset + v.allocated * vdi_total_bytes(&v);
+		out->image_end_bytes = vdi_end(&v);
 	}
 	vdi_fini(&v);
 	if (rc < 0 || !repair || (!r.leaked && !(r.missing && repair & MT_BLOCK_CHECK_ALL)))

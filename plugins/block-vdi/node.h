@@ -19,6 +19,7 @@ struct node {
 	struct mt_block_cache *header_cache, *map_cache;
 	struct mt_block_page *header_page;   /* NULL: nothing can be written */
 	struct vdi vdi;
+	uint64_t whole_bytes;                /* the file was made so long, so that no block ends behind its end */
 	int readonly;
 	int broken;                          /* an exclusive operation failed, and the image could not be loaded again */
 	int stamped;                         /* has its new modification UUID */

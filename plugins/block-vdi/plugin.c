@@ -100,7 +100,10 @@ int node_load(struct node *n, struct mt_error *err)
 
 	vdi_fini(&n->vdi);
 	rc = vdi_load(&n->vdi, &io.source, err);
-	return rc < 0 || n->readonly ? rc : vdi_accept(&n->vdi, err);
+	if (rc == 0 && !n->readonly)
+		rc = vdi_accept(&n->vdi, err);
+	n->whole_bytes = rc == 0 ? vdi_end(&n->vdi) : 0;
+	return rc;
 }
 
 static int open_backing(struct node *n, struct mt_error *err)
@@ -351,6 +354,22 @@ static int64_t node_unmap(void *self, uint64_t offset, uint64_t len_bytes, uint3
 	return done ? (int64_t)mt_min_u64(done, len_bytes) : rc;
 }
 
+/* What is written of the last block may be its first bytes only; other readers want all of it in the file. */
+static int32_t node_flush(void *self)
+{
+	struct node *n = self;
+	uint64_t end = vdi_end(&n->vdi);
+	int32_t rc = 0;
+
+	if (!n->header_page || end <= n->whole_bytes || !(n->child.flags & MT_BLOCK_CHILD_GROWS))
+		return 0;
+	if (n->host->child_bytes(n->inst, 0) < end)
+		rc = n->host->child_resize(n->inst, 0, end);
+	if (rc == 0)
+		n->whole_bytes = end;
+	return rc;
+}
+
 static int32_t node_retired(void *self, const struct mt_block_space *items, uint32_t count)
 {
 	struct node *n = self;
@@ -373,6 +392,7 @@ static const struct mt_block_format node_format = {
 	.commit = node_commit,
 	.abort = node_abort,
 	.unmap = node_unmap,
+	.flush = node_flush,
 	.retired = node_retired,
 };
 

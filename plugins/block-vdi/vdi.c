@@ -22,6 +22,11 @@ uint64_t vdi_total_bytes(const struct vdi *v)
 	return (uint64_t)v->block_bytes + v->extra_bytes;
 }
 
+uint64_t vdi_end(const struct vdi *v)
+{
+	return v->data_offset + v->allocated * vdi_total_bytes(v);
+}
+
 /* Where block number `number` has its data. Numbers are below VDI_BLOCKS_MAX, so nothing overflows. */
 static uint64_t data_at(const struct vdi *v, uint32_t number)
 {

@@ -126,6 +126,7 @@ int vdi_compact(struct vdi *v, const struct vdi_io *io);
 int vdi_empty(struct vdi *v, const struct vdi_io *io);
 
 uint64_t vdi_total_bytes(const struct vdi *v);   /* of a block, with what stands before it */
+uint64_t vdi_end(const struct vdi *v);           /* of the last block that has a number */
 int vdi_block_copy(struct vdi *v, const struct vdi_io *io, uint32_t from, uint32_t to);
 int vdi_write_header(struct vdi *v, const struct vdi_io *io);
 

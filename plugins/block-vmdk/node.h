@@ -14,6 +14,7 @@ struct child {
 	struct node *node;
 	uint32_t number;
 	struct mt_block_cache *cache;        /* of tables; NULL: a flat extent */
+	int grows;                           /* a file that can be made longer */
 };
 
 struct node {

@@ -142,6 +142,7 @@ static int open_line(struct node *n, const struct vmdk_line *line, struct mt_err
 	if ((uint32_t)number >= n->child_count)
 		return mt_error_set(err, MT_ERANGE, "file", "the VMDK extents are too many");
 	n->readonly |= (info.flags & MT_BLOCK_INFO_READONLY) != 0;
+	n->children[number].grows = (info.flags & MT_BLOCK_CHILD_GROWS) != 0;
 	return add_extent(n, line->kind, (uint32_t)number, line->sectors * VMDK_SECTOR,
 			  line->offset_sectors * VMDK_SECTOR, err);
 }
@@ -181,6 +182,7 @@ static int open_disk(struct node *n, struct mt_error *err)
 
 	if (rc < 0)
 		return mt_error_set(err, rc, NULL, "out of memory");
+	n->children[0].grows = (n->info.flags & MT_BLOCK_CHILD_GROWS) != 0;
 	source = node_source(&n->children[0]);
 	if (mt_source_read(&source, 0, magic, sizeof(magic)) < 0)
 		return mt_error_set(err, MT_EINVAL, "file", "cannot read the VMDK header");
@@ -455,6 +457,31 @@ static int64_t node_unmap(void *self, uint64_t offset, uint64_t len_bytes, uint3
 	return done ? (int64_t)mt_min_u64(done, len_bytes) : rc;
 }
 
+/* What is written of the last grain may be its first bytes only; other readers want all of it in the file. */
+static int32_t make_whole(struct node *n, struct vmdk_extent *x)
+{
+	struct vmdk_sparse *s = &x->sparse;
+	int32_t rc = 0;
+
+	if (x->kind != VMDK_SPARSE || s->end_bytes <= s->whole_bytes || !n->children[x->child].grows)
+		return 0;
+	if (n->host->child_bytes(n->inst, x->child) < s->end_bytes)
+		rc = n->host->child_resize(n->inst, x->child, s->end_bytes);
+	if (rc == 0)
+		s->whole_bytes = s->end_bytes;
+	return rc;
+}
+
+static int32_t node_flush(void *self)
+{
+	struct node *n = self;
+	int32_t rc = 0;
+
+	for (uint32_t i = 0; i < n->vmdk.count && rc == 0; i++)
+		rc = make_whole(n, &n->vmdk.extents[i]);
+	return rc;
+}
+
 static int32_t node_retired(void *self, const struct mt_block_space *items, uint32_t count)
 {
 	struct node *n = self;
@@ -481,6 +508,7 @@ static const struct mt_block_format node_format = {
 	.commit = node_commit,
 	.abort = node_abort,
 	.unmap = node_unmap,
+	.flush = node_flush,
 	.retired = node_retired,
 	.decode = node_decode,
 };

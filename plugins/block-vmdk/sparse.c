@@ -191,6 +191,7 @@ int sparse_load(struct vmdk_sparse *s, const struct mt_source *source, uint32_t 
 		return mt_error_set(err, MT_EINVAL, "file", "this is no sparse VMDK extent: the signature is missing");
 	if (rc == 0 && !mt_align_up_u64(source->len_bytes, s->grain_bytes, &s->end_bytes))
 		return bad(err, "its length");
+	s->whole_bytes = s->end_bytes;
 	return rc;
 }
 

@@ -25,6 +25,7 @@
 struct vmdk_sparse {
 	uint64_t capacity_bytes, grain_bytes;
 	uint64_t end_bytes;                  /* grains are added here */
+	uint64_t whole_bytes;                /* the file was made so long, so that no grain ends behind its end */
 	uint32_t table_entries;              /* of a grain table */
 	uint32_t directory_entries;
 	uint32_t *directory, *second;        /* sectors of the tables and of their copies; `second` may be NULL */

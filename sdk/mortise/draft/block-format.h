@@ -103,8 +103,9 @@ struct mt_block_format {
 	 */
 	int64_t (*unmap)(void *self, uint64_t offset, uint64_t len_bytes, uint32_t op, uint32_t flags);
 	/*
-	 * [any] Before the kernel writes the pages of this node's caches: the last chance to bring into them what the
-	 * format keeps beside them. 0, MT_EAGAIN or an error, which is the flush's. NULL: nothing.
+	 * [any] Before the kernel writes the pages of this node's caches, in one step with its copying them: the last
+	 * chance to bring into them what the format keeps beside them, and to make the file as long as they say. 0,
+	 * MT_EAGAIN or an error, which is the flush's. NULL: nothing.
 	 */
 	int32_t (*flush)(void *self);
 	/*

@@ -84,7 +84,7 @@ struct mt_block_node {
 	 */
 	int32_t (*child_allocate)(struct mt_inst *inst, uint32_t child, uint64_t offset, uint64_t len_bytes,
 				  uint32_t mode);
-	/* [main] or in an exclusive operation: length of the child now */
+	/* [any] length of the child now */
 	uint64_t (*child_bytes)(struct mt_inst *inst, uint32_t child);
 	/* [any] Leases on this range of the disk end. len_bytes 0: all. Commit and unmap need not: the kernel knows. */
 	void (*invalidate)(struct mt_inst *inst, uint64_t offset, uint64_t len_bytes);
