@@ -24,6 +24,7 @@ static struct whole *first_state(uint32_t index)
 	w->xcrs.nr_xcrs = 1;
 	w->xcrs.xcrs[0].value = 1;
 	w->mp.mp_state = index ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
+	w->events.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
 	w->debug.dr6 = 0xffff0ff0;
 	w->debug.dr7 = 0x400;
 	w->xsave[24] = 0x80;
@@ -191,7 +192,6 @@ static int vcpu_make(uintptr_t index)
 	v->index = (uint32_t)index;
 	v->open = true;
 	v->whole = first_state(v->index);
-	v->stash = -1;
 	v->run = calloc(1, SHIM_RUN_BYTES);
 	shim.open_fds++;
 	return VCPU_FD + (int)index;
@@ -251,10 +251,6 @@ static int interrupt(struct shim_vcpu *v, uint32_t vector)
 		return -EINVAL;
 	if (shim.irqchip)
 		return -ENXIO;
-	if (shim.split && v->stash >= 0)
-		return -EEXIST;
-	if (shim.split)
-		v->stash = (int32_t)vector;
 	v->interrupts++;
 	v->interrupt = vector;
 	v->interrupt_entries = v->entries;
@@ -402,7 +398,6 @@ static void *part_of(struct shim_vcpu *v, unsigned long request, size_t *bytes, 
 		{ KVM_GET_MP_STATE, KVM_SET_MP_STATE, &w->mp, sizeof(w->mp) },
 		{ KVM_GET_LAPIC, KVM_SET_LAPIC, &w->lapic, sizeof(w->lapic) },
 		{ KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, &w->debug, sizeof(w->debug) },
-		{ KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, &w->events, sizeof(w->events) },
 	};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
@@ -413,6 +408,22 @@ static void *part_of(struct shim_vcpu *v, unsigned long request, size_t *bytes, 
 		return parts[i].at;
 	}
 	return NULL;
+}
+
+/* What no flag names stays. */
+static int events_set(struct kvm_vcpu_events *own, const struct kvm_vcpu_events *e)
+{
+	struct kvm_vcpu_events was = *own;
+
+	*own = *e;
+	if (!(e->flags & KVM_VCPUEVENT_VALID_NMI_PENDING))
+		own->nmi.pending = was.nmi.pending;
+	if (!(e->flags & KVM_VCPUEVENT_VALID_SHADOW))
+		own->interrupt.shadow = was.interrupt.shadow;
+	if (!(e->flags & KVM_VCPUEVENT_VALID_SMM))
+		own->smi = was.smi;
+	own->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
+	return 0;
 }
 
 static int vcpu_call(struct shim_vcpu *v, unsigned long request, uintptr_t arg)
@@ -435,6 +446,12 @@ static int vcpu_call(struct shim_vcpu *v, unsigned long request, uintptr_t arg)
 	case KVM_NMI:
 		v->nmis++;
 		return 0;
+	case KVM_GET_VCPU_EVENTS:
+		memcpy(p, &v->whole->events, sizeof(v->whole->events));
+		return 0;
+	case KVM_SET_VCPU_EVENTS:
+		v->event_flags = ((struct kvm_vcpu_events *)p)->flags;
+		return events_set(&v->whole->events, p);
 	case KVM_SET_SIGNAL_MASK:
 		memcpy(&v->signal_mask, ((struct kvm_signal_mask *)p)->sigset, 8);
 		return ((struct kvm_signal_mask *)p)->len == 8 ? 0 : -EINVAL;

@@ -27,7 +27,7 @@ struct shim_vcpu {
 	uint32_t entries;              /* KVM_RUN */
 	uint32_t interrupts, interrupt, interrupt_entries;     /* given, the last, and after how many entries */
 	uint32_t nmis;
-	int32_t stash;                 /* split: a vector that LINT0 has not taken; minus 1: none */
+	uint32_t event_flags;          /* of the last KVM_SET_VCPU_EVENTS */
 };
 
 struct shim {

@@ -37,7 +37,6 @@ struct saved {
 	uint8_t exception_has_payload, interrupt, interrupt_nr, interrupt_soft, shadow;
 	uint8_t nmi, nmi_pending, nmi_masked, smm, smm_pending, smm_inside_nmi, smi_latched_init, triple_fault;
 	uint32_t sipi_vector, event_flags;
-	uint32_t extint;               /* vector of an 8259A that waits for LINT0, plus 1; 0: none */
 	uint64_t kvm_clock_ns;         /* the machine's: each vCPU has it, the first one's is loaded; 0: unknown */
 };
 
@@ -76,7 +75,6 @@ static const struct mt_state_field saved_fields[] = {
 	FLAG(nmi), FLAG(nmi_pending), FLAG(nmi_masked), FLAG(smm), FLAG(smm_pending), FLAG(smm_inside_nmi),
 	FLAG(smi_latched_init), FLAG(triple_fault),
 	MT_STATE_VAR(struct saved, sipi_vector, UINT32_MAX), MT_STATE_VAR(struct saved, event_flags, 0x3f),
-	MT_STATE_VAR(struct saved, extint, 256),
 	MT_STATE_SINCE(struct saved, kvm_clock_ns, 4, INT64_MAX),
 };
 static const struct mt_state_table saved_table = MT_STATE_TABLE(struct saved, saved_fields);
@@ -173,7 +171,6 @@ static void move(bool in, struct whole *w, struct saved *s)
 	MOVE(in, w->debug.dr7, s->dr7);
 	MOVE(in, w->mp.mp_state, s->run_state);
 	MOVE(in, w->xcrs.xcrs[0].value, s->xcr0);
-	MOVE(in, w->extint, s->extint);
 	if (!in)
 		return;
 	w->xcrs.nr_xcrs = 1;
@@ -203,7 +200,6 @@ static int whole_know(struct kvm_vcpu *v, struct whole *w, struct mt_error *err)
 
 	if (code == 0)
 		code = whole_get(v, w, &what);
-	w->extint = v->arch->laid;
 	if (!v->kvm->lapics)
 		w->mp.mp_state = v->arch->waiting ? KVM_MP_STATE_INIT_RECEIVED :
 				 v->arch->halted ? KVM_MP_STATE_HALTED : KVM_MP_STATE_RUNNABLE;
@@ -282,6 +278,16 @@ static int xsave_load(struct kvm *k, struct whole *w, struct mt_state_in *in, co
 	return r->get(in, "xsave", MT_STATE_BYTES, w->xsave, count);
 }
 
+/* Before version 5: the vector of an 8259A that KVM may or may not have delivered, plus 1. */
+static int laid_load(struct mt_state_in *in, const struct mt_state_reader *r)
+{
+	uint32_t extint = 0;
+	int code = r->get(in, "extint", MT_STATE_U32, &extint, 1);
+
+	return code == 0 && extint ? r->refuse(in, "extint", "has a vector of which it is not known whether it was delivered: "
+					       "save the machine once more, a moment later") : code;
+}
+
 static int whole_load(struct kvm_vcpu *v, struct whole *w, struct mt_state_in *in, const struct mt_state_reader *r,
 		      uint32_t version)
 {
@@ -289,10 +295,8 @@ static int whole_load(struct kvm_vcpu *v, struct whole *w, struct mt_state_in *i
 	struct saved saved;
 	int code = mt_state_load(in, r, &saved_table, version, &saved);
 
-	if (code == 0 && saved.extint && !is_split(k))
-		code = r->refuse(in, "extint", "is there, and only irqchip = split can have it");
-	if (code == 0 && !k->lapics && saved.run_state == KVM_MP_STATE_SIPI_RECEIVED)
-		code = r->refuse(in, "run_state", "is none that a vCPU is saved in here");
+	if (code == 0 && version < 5)
+		code = laid_load(in, r);
 	if (code == 0 && !k->lapics && saved.apic_base & APIC_BASE_X2APIC)
 		code = r->refuse(in, "apic_base", "is in x2APIC mode, which the local APICs of devices do not have");
 	if (code == 0)
@@ -303,32 +307,10 @@ static int whole_load(struct kvm_vcpu *v, struct whole *w, struct mt_state_in *i
 		move(true, w, &saved);
 	if (code == 0 && !v->index && saved.kvm_clock_ns)
 		clock_load(k, saved.kvm_clock_ns);
+	if (w->mp.mp_state == KVM_MP_STATE_HALTED && vector_wakes(&w->events))
+		w->mp.mp_state = KVM_MP_STATE_RUNNABLE;
 	w->lapic = v->arch->lapic;
 	return code;
-}
-
-/* What is not KVM's while devices serve the interrupt controllers; theirs come with them. */
-static void vector_load(struct kvm_vcpu *v, const struct whole *w)
-{
-	uint32_t state = w->mp.mp_state;
-
-	atomic_store(&v->arch->events, 0);
-	v->arch->stale = true;
-	v->arch->halted = !v->kvm->lapics && state == KVM_MP_STATE_HALTED;
-	v->arch->waiting = v->kvm->devices && !v->kvm->lapics &&
-			   (state == KVM_MP_STATE_INIT_RECEIVED || state == KVM_MP_STATE_UNINITIALIZED);
-	v->run->cr8 = w->sregs.cr8 & 15;
-}
-
-static int split_parts_set(struct kvm_vcpu *v, const struct whole *w, const char **what)
-{
-	int code = w->extint ? vector_give(v, w->extint - 1) : 0;
-
-	*what = "waiting interrupt";
-	if (code < 0)
-		return code;
-	*what = "level-triggered interrupts";
-	return split_load(v, &w->lapic);
 }
 
 static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
@@ -346,7 +328,7 @@ static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_
 	if (code == 0)
 		told = whole_set(v, w, &what);
 	if (code == 0 && told == 0 && is_split(v->kvm))
-		told = split_parts_set(v, w, &what);
+		told = split_load(v, &w->lapic, &what);
 	if (code == 0)
 		vector_load(v, w);
 	tsc = whole_tsc(w);
@@ -362,5 +344,5 @@ static int state_load(void *vcpu, struct mt_state_in *in, const struct mt_state_
 }
 
 const struct mt_state_class arch_state = {
-	.schema = "x86-64-cpu", .version = 4, .version_min = 3, .save = state_save, .load = state_load,
+	.schema = "x86-64-cpu", .version = 5, .version_min = 3, .save = state_save, .load = state_load,
 };

@@ -154,11 +154,12 @@ static bool bank_has(const struct kvm_lapic_state *apic, uint32_t bank, uint32_t
  * Levels that wait or are served in a loaded local APIC: their ends have to come out too. By which message they came is
  * in no state; one to this CPU's number makes KVM look at it just as well.
  */
-int split_load(struct kvm_vcpu *v, const struct kvm_lapic_state *apic)
+int split_load(struct kvm_vcpu *v, const struct kvm_lapic_state *apic, const char **what)
 {
 	struct split *s = &v->kvm->arch->split;
 	int code = 0;
 
+	*what = "level-triggered interrupts";
 	pthread_mutex_lock(&s->lock);
 	for (uint32_t n = 0; code >= 0 && n < VECTORS; n++)
 		if (bank_has(apic, APIC_TMR, n) && (bank_has(apic, APIC_ISR, n) || bank_has(apic, APIC_IRR, n)))

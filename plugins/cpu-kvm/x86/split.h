@@ -43,8 +43,8 @@ int split_create(struct kvm *k, struct mt_error *err);
 int split_send(struct kvm *k, const struct kvm_msi *msi);
 /* [vcpu] KVM_EXIT_IOAPIC_EOI */
 void split_ended(struct kvm *k, uint32_t vector);
-/* [main] KVM has been given this local APIC. 0 or -errno. */
-int split_load(struct kvm_vcpu *v, const struct kvm_lapic_state *apic);
+/* [main] KVM has been given this local APIC. 0 or -errno; `*what` names what failed. */
+int split_load(struct kvm_vcpu *v, const struct kvm_lapic_state *apic, const char **what);
 /* [vcpu] before each run; does something in the first one after a load */
 void split_settle(struct kvm *k);
 

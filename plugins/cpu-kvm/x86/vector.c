@@ -3,8 +3,9 @@
  * Interrupt controllers outside of KVM: "mortise.cpu.vector/1". The controller asks on any thread; the vCPU's own
  * thread, before it enters the guest, fetches the vector and gives it to KVM, or asks KVM to come out when the guest
  * can take one. INIT, start-up and HLT, which KVM leaves to its caller without a local APIC of its own, are done here.
- * With local APICs of its own (split) KVM does not deliver what it is given but lays it down until LINT0 takes it. That
- * place is in no state that KVM gives away: the vector is kept here until KVM says that the place is free.
+ * With local APICs of its own (split) KVM_INTERRUPT does not deliver a vector but lays it down until LINT0 takes it, in
+ * a place that is in no state, and that a reset does not clear. So there a vector is given as an event of the vCPU: an
+ * interrupt that has been taken and has yet to be delivered, as KVM itself makes of one in every mode.
  *
  * Whoever asks writes the wish first, and then makes KVM come out (vcpu_nudge); the loop clears immediate_exit first
  * and then looks for wishes: none is lost.
@@ -19,6 +20,7 @@
 #define APIC_BASE   0xfee00000u
 #define APIC_FIRST  (1u << 8)      /* IA32_APIC_BASE: BSP */
 #define APIC_ENABLE (1u << 11)
+#define RFLAGS_IF   (1u << 9)
 
 #define EVENT(number) (1u << (number))
 
@@ -118,6 +120,21 @@ void vector_reset(struct kvm_vcpu *v)
 	v->run->cr8 = 0;
 }
 
+/* What a snapshot says that is not KVM's while devices serve the local APICs; theirs come with them. */
+void vector_load(struct kvm_vcpu *v, const struct whole *w)
+{
+	const bool devices = v->kvm->devices && !v->kvm->lapics;
+	const uint32_t state = w->mp.mp_state;
+
+	atomic_store(&v->arch->start_page, w->events.sipi_vector & 0xff);
+	atomic_store(&v->arch->events, devices && state == KVM_MP_STATE_SIPI_RECEIVED ? EVENT(MT_VCPU_EVENT_STARTUP) : 0);
+	v->arch->stale = true;
+	v->arch->halted = !v->kvm->lapics && state == KVM_MP_STATE_HALTED;
+	v->arch->waiting = devices && (state == KVM_MP_STATE_INIT_RECEIVED || state == KVM_MP_STATE_UNINITIALIZED ||
+				       state == KVM_MP_STATE_SIPI_RECEIVED);
+	v->run->cr8 = w->sregs.cr8 & 15;
+}
+
 static int init_take(struct kvm_vcpu *v, const char **what)
 {
 	v->arch->waiting = v->index;
@@ -168,13 +185,63 @@ int vector_events(struct kvm_vcpu *v, const char **what)
 
 /* Entering and leaving the guest. [vcpu] */
 
-int vector_give(struct kvm_vcpu *v, uint32_t vector)
+bool vector_wakes(const struct kvm_vcpu_events *e)
+{
+	return e->exception.injected || e->exception.pending || e->interrupt.injected || e->nmi.injected ||
+	       (e->nmi.pending && !e->nmi.masked) || (e->smi.pending && !e->smi.smm);
+}
+
+/* What KVM has of a vCPU with a local APIC of its own, as far as an interrupt changes it. */
+struct taking {
+	struct kvm_mp_state mp;
+	struct kvm_regs regs;
+	struct kvm_vcpu_events events;
+};
+
+/*
+ * With KVM's local APICs: 1 when the guest stands where it can take an interrupt, 0 or -errno. Readiness is of the last
+ * exit, and asking for the run state makes KVM do an INIT that has come since: that comes first.
+ */
+static int taking_look(struct kvm_vcpu *v, struct taking *t)
+{
+	int code = vcpu_ioctl(v, KVM_GET_MP_STATE, &t->mp);
+
+	if (code >= 0)
+		code = vcpu_ioctl(v, KVM_GET_REGS, &t->regs);
+	if (code >= 0)
+		code = vcpu_ioctl(v, KVM_GET_VCPU_EVENTS, &t->events);
+	if (code < 0)
+		return code;
+	if (t->mp.mp_state != KVM_MP_STATE_RUNNABLE && t->mp.mp_state != KVM_MP_STATE_HALTED)
+		return 0;
+	return t->regs.rflags & RFLAGS_IF && !t->events.interrupt.shadow && !t->events.exception.injected &&
+	       !t->events.exception.pending && !t->events.interrupt.injected && !t->events.nmi.injected;
+}
+
+/*
+ * As an event. Without any flag KVM keeps what may come from other threads meanwhile: NMI, INIT, SMI. What halts is not
+ * looked at for an event that has been taken already.
+ */
+static int taking_give(struct kvm_vcpu *v, struct taking *t, uint32_t vector)
+{
+	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	int code;
+
+	t->events.flags = 0;
+	t->events.interrupt.injected = 1;
+	t->events.interrupt.nr = (uint8_t)vector;
+	t->events.interrupt.soft = 0;
+	code = vcpu_ioctl(v, KVM_SET_VCPU_EVENTS, &t->events);
+	if (code >= 0 && t->mp.mp_state == KVM_MP_STATE_HALTED)
+		code = vcpu_ioctl(v, KVM_SET_MP_STATE, &runnable);
+	return code < 0 ? code : 0;
+}
+
+static int vector_give(struct kvm_vcpu *v, struct taking *t, uint32_t vector)
 {
 	struct kvm_interrupt interrupt = { .irq = vector };
-	int code = vcpu_ioctl(v, KVM_INTERRUPT, &interrupt);
+	int code = v->kvm->lapics ? taking_give(v, t, vector) : vcpu_ioctl(v, KVM_INTERRUPT, &interrupt);
 
-	if (code >= 0 && v->kvm->lapics)
-		v->arch->laid = vector + 1;
 	return code < 0 ? code : 0;
 }
 
@@ -182,19 +249,23 @@ int vector_give(struct kvm_vcpu *v, uint32_t vector)
 static int interrupt_take(struct kvm_vcpu *v, const char **what)
 {
 	struct arch_vcpu *a = v->arch;
+	struct taking taking;
 	int32_t vector;
+	int ready = v->run->ready_for_interrupt_injection;
 
-	v->run->request_interrupt_window = !v->run->ready_for_interrupt_injection;
-	if (!v->run->ready_for_interrupt_injection)
-		return 0;
+	*what = "an interrupt";
+	if (ready && v->kvm->lapics)
+		ready = taking_look(v, &taking);
+	v->run->request_interrupt_window = !ready;
+	if (ready <= 0)
+		return ready;
 	vector = a->vector_ops->acknowledge(a->vector_arg);
 	if (vector == MT_VECTOR_NONE)
 		return 0;
-	*what = "an interrupt";
 	a->halted = false;
 	v->run->ready_for_interrupt_injection = 0;
 	v->run->request_interrupt_window = atomic_load(&a->requested) != 0;
-	return vector_give(v, (uint32_t)vector);
+	return vector_give(v, &taking, (uint32_t)vector);
 }
 
 /* By a debugger that steps. What halts goes on only by an interrupt. */
@@ -253,8 +324,6 @@ void arch_left(struct kvm_vcpu *v)
 	if (v->kvm->irqchip)
 		return;
 	a->stale = false;
-	if (v->run->ready_for_interrupt_injection)
-		a->laid = 0;
 	if (v->run->cr8 != a->cr8 && a->vector_ops && a->vector_ops->set_priority)
 		a->vector_ops->set_priority(a->vector_arg, (uint32_t)v->run->cr8 & 15);
 }

@@ -46,7 +46,6 @@ struct whole {
 	struct kvm_vcpu_events events;
 	struct kvm_mp_state mp;
 	struct kvm_lapic_state lapic;  /* with k->lapics */
-	uint32_t extint;               /* as arch_vcpu.laid */
 	uint32_t msr_count;
 	struct kvm_msr_entry msr[MSRS_MAX];
 	uint8_t xsave[];               /* arch_vm.xsave_bytes */
@@ -119,8 +118,6 @@ struct arch_vcpu {
 	bool waiting, halted;          /* for a start-up message; for an interrupt. Not with KVM's local APICs. */
 	bool stale;                    /* kvm_run.ready_for_interrupt_injection is */
 	uint64_t cr8;                  /* as KVM was told at the last entry */
-	/* with KVM's local APICs: a vector that KVM was given and may still have, until LINT0 takes it; plus 1, 0: none */
-	uint32_t laid;
 };
 
 /* cpuid.c, features.c. [main] */
@@ -189,10 +186,11 @@ static inline uint32_t routes_gsi_pic(uint32_t input)
 /* vector.c */
 void vector_apic_base(struct kvm_vcpu *v);
 void vector_reset(struct kvm_vcpu *v);
+void vector_load(struct kvm_vcpu *v, const struct whole *w);
 void vector_changed(struct kvm_vcpu *v, uint64_t cr8);
 int vector_events(struct kvm_vcpu *v, const char **what);
-/* [vcpu], or [main] while it does not run: gives KVM the vector. 0 or -errno. */
-int vector_give(struct kvm_vcpu *v, uint32_t vector);
+/* KVM's own: something is due that ends a halt, whoever serves the interrupt controllers. */
+bool vector_wakes(const struct kvm_vcpu_events *e);
 
 /* regs.c: makes arch_vcpu.regs and .sregs known. 0 or -errno. */
 int regs_know(struct kvm_vcpu *v);

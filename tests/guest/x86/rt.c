@@ -96,18 +96,28 @@ void lapic_start(void)
 }
 
 /* INIT, then two start-up messages, as the MultiProcessor Specification says; to all others. */
-void ap_start(void)
+void ap_init(void)
 {
 	for (char *p = trampoline, *to = (char *)0x8000; p < trampoline_end;)
 		*to++ = *p++;
 	mmio_put(LAPIC + 0x300, 0xc4500);
 	for (volatile int i = 0; i < 2000; i++)
 		;
+}
+
+void ap_go(void)
+{
 	for (int n = 0; n < 2; n++) {
 		mmio_put(LAPIC + 0x300, 0xc4608);
 		for (volatile int i = 0; i < 2000; i++)
 			;
 	}
+}
+
+void ap_start(void)
+{
+	ap_init();
+	ap_go();
 }
 
 void *memcpy(void *to, const void *from, unsigned long n)

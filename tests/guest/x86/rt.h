@@ -58,7 +58,9 @@ void check(const char *what, int good);
 void finish(int code) __attribute__((noreturn));
 uint64_t user(void (*fn)(void), void *stack_end);
 void lapic_start(void);
-void ap_start(void);                    /* the second CPU goes to ap_main() */
+void ap_start(void);                    /* the second CPU goes to ap_main(): both of these */
+void ap_init(void);
+void ap_go(void);
 void ap_main(void);
 int main(void);
 

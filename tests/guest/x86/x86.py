@@ -170,6 +170,9 @@ PROGRAMS = [p for irqchip in IRQCHIPS for vcpus in (1, 2) for p in programs_of(i
     ("board", "fail", ["HOW=3"], 1, [], 1, r"vcpu0: KVM cannot emulate an instruction: .*rip 0xfee80000"),
 ]
 # going on from a snapshot with the next irqchip, and with that of the one before
+# a way round each ordered pair of them; and the stops of `across`, a number that has no divisor in common with theirs
+ROUND = ["kernel", "kernel", "split", "split", "user", "user", "kernel", "user", "split"]
+STOPS = 11
 CHAINS = [["kernel", "user", "split", "kernel"], ["kernel", "split", "user", "kernel"]]
 
 
