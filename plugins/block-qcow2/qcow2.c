@@ -156,7 +156,7 @@ static int meta_find(struct qcow2 *q)
 	return rc < 0 ? rc : meta_of_snapshots(q);
 }
 
-/* A device has its length from the beginning: what is in use of it is known by the counts. */
+/* What is in use, by the counts: a device has its length from the beginning, a killed writer leaves a longer file. */
 static int find_end(struct qcow2 *q, uint64_t *end)
 {
 	uint64_t per_slice = refcount_slice(q), c = mt_min_u64(*end, q->reftable_entries << q->block_bits);
@@ -180,15 +180,20 @@ static int find_end(struct qcow2 *q, uint64_t *end)
 
 static int find_limits(struct qcow2 *q, uint64_t bytes)
 {
+	uint64_t end = qcow2_clusters(q, bytes);
 	int wait = q->wait, rc;
 
-	q->end = q->fresh = qcow2_clusters(q, bytes);
+	q->end = q->fresh = end;
 	q->limit = q->can_grow ? HOST_OFFSET_MAX : bytes;
-	if (q->can_grow)
-		return 0;
+	q->ahead = 0;
 	q->wait = 1;
-	rc = find_end(q, &q->end);
+	rc = find_end(q, &end);
 	q->wait = wait;
+	if (q->can_grow && (rc < 0 || end == 0))         /* a check may mend it, and until then it grows */
+		return 0;
+	if (end < q->end)
+		q->ahead = bytes;
+	q->end = end;
 	return rc;
 }
 

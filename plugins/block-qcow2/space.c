@@ -178,11 +178,11 @@ static void lengthen(struct qcow2 *q)
 
 void space_cut(struct qcow2 *q)
 {
-	uint64_t end = q->end * q->cluster_bytes;
+	uint64_t end = mt_max_u64(q->end, q->fresh) * q->cluster_bytes;       /* what was there at first, stays */
 
 	if (q->ahead && q->host->child_bytes(q->inst, 0) > end)
 		(void)q->host->child_resize(q->inst, 0, end);
-	q->ahead = 0;
+	q->ahead = q->end < q->fresh ? end : 0;
 }
 
 static int take_end(struct qcow2 *q, uint64_t want, uint64_t *cluster, uint64_t *count, struct mt_block_page **page)

@@ -231,6 +231,33 @@ START_TEST(ends_in_a_cluster)
 }
 END_TEST
 
+/* What lies ahead when a writer is killed is what the next one takes: the file does not grow with each of them. */
+START_TEST(killed_again)
+{
+	uint8_t sector[512] = { 1 }, *copy = malloc(8 << 20);
+	uint64_t first = 0, len;
+
+	make(4 << 20, NULL, (const char *const[]){ "cluster_size", "512", NULL });
+	for (uint32_t i = 0; i < 40; i++) {
+		fake_block_misses(f, 0);
+		for (uint32_t k = 0; k < 32; k++)
+			ck_assert_int_eq(fake_block_write(f, (i * 32 + k) * 512, sector, sizeof(sector)), 0);
+		ck_assert_int_eq(fake_block_flush(f), 0);
+		fake_block_file(f, "d.qcow2", &len);
+		ck_assert_uint_le(len, 8 << 20);
+		memcpy(copy, fake_block_file(f, "d.qcow2", NULL), len);
+		first = first ? first : len;
+		ck_assert_uint_eq(len, first);
+		fake_free(f);
+		f = fake_new("block-qcow2");
+		fake_block_file_set(f, "d.qcow2", copy, len);
+		open_disk();
+	}
+	ck_assert_uint_eq(check(0).corruptions, 0);
+	free(copy);
+}
+END_TEST
+
 static void refused(const uint8_t *bytes, uint64_t len, int readonly, const char *words)
 {
 	struct mt_error err;
@@ -311,5 +338,5 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("block-qcow2", start, stop, plain_scripts, backed_scripts, power_cuts, of_qemu, small_first_writes,
-		  longer_ahead, ends_in_a_cluster, what_is_refused);
+		  longer_ahead, ends_in_a_cluster, killed_again, what_is_refused);
 }
