@@ -46,7 +46,7 @@ int create_layout(const struct create_options *o, struct create_layout *l)
 	l->l1_entries = divide_up(clusters, l2_entries(o));
 	if (o->disk_bytes > INT64_MAX - cluster || l->l1_entries > L1_BYTES_MAX / 8)
 		return MT_ERANGE;
-	l->l1_clusters = mt_max_u64(divide_up(8 * l->l1_entries, cluster), 1);
+	l->l1_clusters = divide_up(8 * l->l1_entries, cluster);
 	l->l2_clusters = o->prealloc ? l->l1_entries : 0;
 	before = 1 + l->l1_clusters + l->l2_clusters + (o->prealloc ? clusters : 0);
 	/* what the whole disk would need, so that the table seldom has to move */
@@ -101,7 +101,8 @@ static int put_header(const struct maker *m)
 	struct qcow2_header h = {
 		.version = o->version, .cluster_bits = o->cluster_bits, .refcount_order = o->refcount_order,
 		.header_bytes = o->version < 3 ? HDR_V2_BYTES : HDR_OUR_BYTES, .compression = o->compression,
-		.disk_bytes = o->disk_bytes, .l1_size = (uint32_t)m->l->l1_entries, .l1_offset = m->l->l1 * m->cluster,
+		.disk_bytes = o->disk_bytes, .l1_size = (uint32_t)m->l->l1_entries,
+		.l1_offset = m->l->l1_entries ? m->l->l1 * m->cluster : 0,
 		.reftable_offset = m->l->reftable * m->cluster, .reftable_clusters = (uint32_t)m->l->reftable_clusters,
 		.incompatible = (o->extended ? INCOMPAT_EXTENDED_L2 : 0) | (o->compression ? INCOMPAT_COMPRESSION : 0),
 		.compatible = o->lazy ? COMPAT_LAZY : 0,

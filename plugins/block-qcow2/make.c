@@ -158,7 +158,8 @@ static int32_t create_measure(const struct mt_block_create_want *want, uint64_t 
 	if (rc < 0)
 		return mt_error_set(err, rc, "size", "the disk is larger than an image with these clusters can map");
 	*full = l.end << w.o.cluster_bits;
-	*required = *full - ((l.end - l.data) << w.o.cluster_bits) + mt_min_u64(data_bytes, w.o.disk_bytes);
+	*required = w.prealloc >= MT_BLOCK_PREALLOC_FALLOC ? *full :
+		    *full - ((l.end - l.data) << w.o.cluster_bits) + mt_min_u64(data_bytes, w.o.disk_bytes);
 	return 0;
 }
 

@@ -249,6 +249,8 @@ int table_slice_own(struct qcow2 *q, uint64_t cluster, struct mt_block_page **pa
 int table_l1_grow(struct qcow2 *q, uint64_t entries);
 /* Writes an L1 table of `size` entries, or that of a bitmap, to fresh clusters; *offset is where. Exclusive. */
 int table_l1_write(struct qcow2 *q, const uint64_t *l1, uint32_t size, uint64_t *offset);
+/* What it takes of the file: nothing, for none. */
+uint64_t table_l1_bytes(const struct qcow2 *q, uint32_t size);
 /* Reads a table of big-endian words; NULL: no memory, or *rc. */
 uint64_t *table_load(struct qcow2 *q, uint64_t offset, uint64_t entries, int *rc);
 

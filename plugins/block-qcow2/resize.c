@@ -197,7 +197,7 @@ int qcow2_resize(struct qcow2 *q, uint64_t disk_bytes, uint32_t flags, uint32_t 
 int qcow2_make_empty(struct qcow2 *q, struct mt_error *err)
 {
 	uint64_t *l1 = calloc(q->h.l1_size + 1ull, 8), *old = q->l1, offset, old_offset = q->h.l1_offset;
-	uint64_t old_len = mt_max_u64(qcow2_clusters(q, 8ull * q->h.l1_size), 1) * q->cluster_bytes;
+	uint64_t old_len = table_l1_bytes(q, q->h.l1_size);
 	int rc = l1 ? 0 : MT_ENOMEM;
 
 	if (rc == 0)

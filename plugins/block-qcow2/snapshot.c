@@ -202,11 +202,6 @@ int snapshots_store(struct qcow2 *q)
 
 /* The operations */
 
-static uint64_t l1_len(const struct qcow2 *q, uint32_t size)
-{
-	return mt_max_u64(qcow2_clusters(q, 8ull * size), 1) * q->cluster_bytes;
-}
-
 static int begin(struct qcow2 *q, struct mt_error *err)
 {
 	if (q->readonly || q->corrupt)
@@ -368,7 +363,7 @@ int snapshot_apply(struct qcow2 *q, uint32_t index, struct mt_error *err)
 	if (rc == 0)
 		rc = walk_change(q, old, old_size, -1);
 	if (rc == 0)
-		rc = refcount_change(q, old_offset, l1_len(q, old_size), -1);
+		rc = refcount_change(q, old_offset, table_l1_bytes(q, old_size), -1);
 	free(old);
 	rc = end(q, rc, "going back to the snapshot", err);
 	q->vm_state_bytes = rc == 0 ? vm_state : 0;
@@ -392,7 +387,7 @@ int snapshot_remove(struct qcow2 *q, uint32_t index, struct mt_error *err)
 	if (rc == 0)
 		rc = walk_change(q, l1, s.l1_size, -1);
 	if (rc == 0 && s.l1_size)
-		rc = refcount_change(q, s.l1_offset, l1_len(q, s.l1_size), -1);
+		rc = refcount_change(q, s.l1_offset, table_l1_bytes(q, s.l1_size), -1);
 	free(l1);
 	return end(q, rc, "deleting the snapshot", err);
 }

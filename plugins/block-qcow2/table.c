@@ -197,12 +197,22 @@ uint64_t *table_load(struct qcow2 *q, uint64_t offset, uint64_t entries, int *rc
 	return table;
 }
 
+uint64_t table_l1_bytes(const struct qcow2 *q, uint32_t size)
+{
+	return qcow2_clusters(q, 8ull * size) * q->cluster_bytes;
+}
+
 int table_l1_write(struct qcow2 *q, const uint64_t *l1, uint32_t size, uint64_t *offset)
 {
-	uint64_t clusters = mt_max_u64(qcow2_clusters(q, 8ull * size), 1), cluster;
-	uint8_t *bytes = calloc(clusters, q->cluster_bytes);
-	int rc = bytes ? space_take_all(q, clusters, &cluster) : MT_ENOMEM;
+	uint64_t clusters = qcow2_clusters(q, 8ull * size), cluster;
+	uint8_t *bytes;
+	int rc;
 
+	*offset = 0;
+	if (!clusters)
+		return 0;
+	bytes = calloc(clusters, q->cluster_bytes);
+	rc = bytes ? space_take_all(q, clusters, &cluster) : MT_ENOMEM;
 	for (uint32_t i = 0; rc == 0 && i < size; i++)
 		mt_put_be64(bytes + 8ull * i, l1[i]);
 	if (rc == 0) {
@@ -216,7 +226,7 @@ int table_l1_write(struct qcow2 *q, const uint64_t *l1, uint32_t size, uint64_t 
 /* The old table is free when the header has the new one for good. */
 int table_l1_grow(struct qcow2 *q, uint64_t entries)
 {
-	uint64_t old = q->h.l1_offset, old_len = mt_max_u64(qcow2_clusters(q, 8ull * q->h.l1_size), 1) * q->cluster_bytes;
+	uint64_t old = q->h.l1_offset, old_len = table_l1_bytes(q, q->h.l1_size);
 	uint64_t *l1, offset;
 	int rc = 0;
 
@@ -247,7 +257,7 @@ int table_l1_grow(struct qcow2 *q, uint64_t entries)
 	rc = header_store(q, NULL);
 	if (rc == 0 && offset != old) {
 		rc = meta_add(&q->meta, offset / q->cluster_bytes, qcow2_clusters(q, 8 * entries), META_L1);
-		if (rc == 0 && old)
+		if (rc == 0 && old_len)
 			rc = refcount_change(q, old, old_len, -1);
 	}
 	return rc;
