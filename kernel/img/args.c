@@ -203,10 +203,18 @@ const char *img_value_find(const GArray *values, const char *name)
 	return NULL;
 }
 
-/* What qemu-img takes as -o though the command line has a word for it: the caller takes it out again. */
+/* What qemu-img takes as -o though the command line has a word for it: see img_general_take. */
 static bool is_general(const char *name)
 {
 	return !strcmp(name, "size") || !strcmp(name, "backing_file") || !strcmp(name, "backing_fmt");
+}
+
+char *img_general_take(GArray *values, const char *name, const char *word)
+{
+	char *value = g_strdup(word ? word : img_value_find(values, name));
+
+	img_value_take(values, name);
+	return value;
 }
 
 static int value_take(struct img *img, GArray *values, const struct mt_block_option *table, const char *format,
@@ -218,7 +226,7 @@ static int value_take(struct img *img, GArray *values, const struct mt_block_opt
 	if (equals)
 		*equals = '\0';
 	option = option_find(table, text, flag);
-	if (!option && equals && is_general(text)) {
+	if (!option && equals && is_general(text) && flag == MT_BLOCK_OPTION_CREATE) {
 		img_value_set(values, text, equals + 1);
 		return 0;
 	}

@@ -108,6 +108,29 @@ int img_bitmaps_check(const struct image *from, bool skip_broken, struct mt_erro
 	return 0;
 }
 
+/* Two bitmaps of one name cannot be; whether the image can have any, one that is added and taken away again shows. */
+int img_bitmaps_try(const struct image *from, struct image *to, struct mt_error *err)
+{
+	struct mt_block_bitmap b, have;
+	bool tried = false;
+
+	for (uint32_t i = 0; i < image_bitmap_count(from->node); i++) {
+		if (!image_bitmap_get(from->node, i, &b) || b.flags & MT_BLOCK_BITMAP_IN_USE)
+			continue;
+		for (uint32_t k = 0; k < image_bitmap_count(to->node); k++) {
+			if (image_bitmap_get(to->node, k, &have) && !strcmp(have.name, b.name))
+				return fault_set(err, MT_EINVAL, "bitmaps", NULL, "%s has a bitmap '%.200s' already",
+						 to->path, b.name);
+		}
+		b.flags = 0;
+		if (!tried && (image_bitmap_add(to, &b, err) < 0 ||
+			       image_bitmap_remove(to, image_bitmap_count(to->node) - 1, err) < 0))
+			return err->code;
+		tried = true;
+	}
+	return 0;
+}
+
 /* Enabled at the end only: what is written until then is no change of the disk. */
 int img_bitmaps_copy(struct image *from, struct image *to, struct mt_error *err)
 {

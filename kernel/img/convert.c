@@ -18,6 +18,7 @@ struct job {
 	GArray *parts;                   /* of struct copy_part */
 	uint64_t total_bytes;
 	const char *out_path, *out_format;
+	char *backing;                   /* the disk below the new image; NULL: none */
 	struct image *target;
 	struct image_options target_options;
 	struct mt_block_maker *maker;    /* NULL: the target is there already */
@@ -78,10 +79,14 @@ static int to_stdout(struct job *job)
 			rc = request_do(image->block, MT_BLOCK_READ, 0, at, buf, n);
 			if (rc < 0)
 				img_fail("%s: cannot be read", image->path);
-			else if (fwrite(buf, 1, n, stdout) != n || img_cancelled())
-				rc = MT_EIO;
+			else if (img_cancelled())
+				rc = (img_fail("stopped as you wished"), MT_EGONE);
+			else if (fwrite(buf, 1, n, stdout) != n)
+				rc = (img_fail("standard output: %s", g_strerror(errno)), MT_EIO);
 		}
 	}
+	if (rc == 0 && fflush(stdout))
+		rc = (img_fail("standard output: %s", g_strerror(errno)), MT_EIO);
 	g_free(buf);
 	return rc < 0 ? 1 : 0;
 }
@@ -89,13 +94,19 @@ static int to_stdout(struct job *job)
 static int target_make(struct job *job)
 {
 	struct img *img = job->img;
-	const char *backing = cli_value(img->args, "backing");
-	struct img_make make = { .path = job->out_path, .format = job->out_format, .disk_bytes = job->total_bytes,
-				 .backing_format = cli_value(img->args, "backing-format"), .backing = backing };
+	struct img_make make = { .path = job->out_path, .format = job->out_format, .disk_bytes = job->total_bytes };
+	char *backing_format;
 
 	make.values = img_values(img, job->out_format, cli_values(img->args, "options"), MT_BLOCK_OPTION_CREATE);
-	if (make.values)
-		job->maker = img_make_begin(img, &make);
+	if (!make.values)
+		return MT_EINVAL;
+	job->backing = img_general_take(make.values, "backing_file", cli_value(img->args, "backing"));
+	backing_format = img_general_take(make.values, "backing_fmt", cli_value(img->args, "backing-format"));
+	make.backing = job->backing;
+	make.backing_format = backing_format;
+	img_value_take(make.values, "size");             /* that of the source, as qemu-img has it */
+	job->maker = img_make_begin(img, &make);
+	g_free(backing_format);
 	img_values_free(make.values);
 	return job->maker ? 0 : MT_EINVAL;
 }
@@ -138,7 +149,7 @@ static int copy_settle(struct job *job)
 	const struct cli_args *args = job->img->args;
 	struct copy *copy = &job->copy;
 	uint64_t threads;
-	bool backing = cli_value(args, "backing") != NULL;
+	bool backing = job->backing || cli_value(args, "backing");
 
 	*copy = (struct copy){ .parts = (const struct copy_part *)job->parts->data, .part_count = job->parts->len,
 			       .target = job->target->node, .total_bytes = job->total_bytes, .top_only = backing,
@@ -146,8 +157,6 @@ static int copy_settle(struct job *job)
 	copy->target_zero = job->maker ? !backing && !maker_in_place(job->maker) : cli_flag(args, "target-is-zero");
 	if (copy->compress && !job->target->node->format->encode)
 		return img_fail("%s images cannot be compressed", job->out_format), MT_ENOTSUP;
-	if (wants_bitmaps(job) && !image_has_bitmaps(job->target))
-		return img_fail("--bitmaps: %s images have none", job->out_format), MT_ENOTSUP;
 	if (!img_number(job->img, "sparse-size", 4096, 1 << 30, &copy->sparse_bytes) ||
 	    !img_number(job->img, "coroutines", MIN(2 * g_get_num_processors(), 8), THREADS_MAX, &threads) ||
 	    !img_number(job->img, "rate-limit", 0, INT64_MAX, &copy->rate_bytes))
@@ -170,6 +179,18 @@ static int bitmaps_check(struct job *job)
 	if (!image_has_bitmaps(source))
 		return img_fail("--bitmaps: %s is of a format that has none", source->path), MT_ENOTSUP;
 	if (img_bitmaps_check(source, cli_flag(job->img->args, "skip-broken-bitmaps"), &job->img->err) < 0)
+		return img_fault(job->img), MT_EINVAL;
+	return 0;
+}
+
+/* What would fail at the end fails now. */
+static int bitmaps_try(struct job *job)
+{
+	if (!wants_bitmaps(job))
+		return 0;
+	if (!image_has_bitmaps(job->target))
+		return img_fail("--bitmaps: %s images have none", job->out_format), MT_ENOTSUP;
+	if (img_bitmaps_try(g_ptr_array_index(job->sources, 0), job->target, &job->img->err) < 0)
 		return img_fault(job->img), MT_EINVAL;
 	return 0;
 }
@@ -220,6 +241,8 @@ static int convert(struct job *job)
 		rc = target_open(job);
 	if (rc == 0)
 		rc = copy_settle(job);
+	if (rc == 0)
+		rc = bitmaps_try(job);
 	if (rc == 0)
 		rc = copy_all(job);
 	if (rc == 0)
@@ -275,6 +298,7 @@ static int run(struct img *img)
 		image_close(g_ptr_array_index(job.sources, i));
 	g_ptr_array_unref(job.sources);
 	g_array_unref(job.parts);
+	g_free(job.backing);
 	return code;
 }
 

@@ -17,6 +17,7 @@
 #define ZERO_GRAIN  4096u
 #define THREADS_MAX 64u
 #define KEEP_BYTES  (64 << 20)
+#define SLEEP_US    1e5
 
 struct piece {
 	const struct copy_part *part;
@@ -29,6 +30,7 @@ struct crew {
 	uint64_t grain_bytes, piece_bytes;
 	pthread_mutex_t lock;            /* of what follows */
 	uint64_t next;
+	uint64_t moved_bytes;            /* without what needs neither reading nor writing */
 	int result;
 	bool in_read;                    /* what `result` is about */
 	uint64_t fault_at;
@@ -249,16 +251,17 @@ static int piece_do(struct hand *hand, const struct piece *piece)
 	return rc < 0 ? fail(hand->crew, rc, false, piece->at) : 0;
 }
 
-/* With a limit, whoever is ahead of it sleeps. */
-static void keep_rate(const struct crew *crew, const struct piece *piece)
+/* With a limit, whoever is ahead of it sleeps; not so long that one who wants to stop would have to wait. */
+static void keep_rate(const struct crew *crew, uint64_t moved_bytes)
 {
-	double due_us, now_us = (double)(g_get_monotonic_time() - crew->start_us);
+	double due_us = (double)moved_bytes / (double)MAX(crew->copy->rate_bytes, 1) * 1e6, left_us;
 
-	if (!crew->copy->rate_bytes)
-		return;
-	due_us = (double)piece->at / (double)crew->copy->rate_bytes * 1e6;
-	if (due_us > now_us)
-		g_usleep((gulong)MIN(due_us - now_us, 60e6));
+	while (crew->copy->rate_bytes && !img_cancelled()) {
+		left_us = due_us - (double)(g_get_monotonic_time() - crew->start_us);
+		if (left_us <= 0)
+			return;
+		g_usleep((gulong)MIN(left_us, SLEEP_US));
+	}
 }
 
 static void *hand_run(void *arg)
@@ -266,6 +269,7 @@ static void *hand_run(void *arg)
 	struct hand *hand = arg;
 	struct crew *crew = hand->crew;
 	struct piece piece;
+	uint64_t moved_bytes;
 	int rc;
 
 	for (;;) {
@@ -278,10 +282,13 @@ static void *hand_run(void *arg)
 			crew->in_read = true;
 			crew->fault_at = crew->next;
 		}
+		moved_bytes = crew->moved_bytes;
+		if (rc > 0 && !piece.zero)
+			crew->moved_bytes += piece.len_bytes;
 		pthread_mutex_unlock(&crew->lock);
 		if (rc <= 0)
 			return NULL;
-		keep_rate(crew, &piece);
+		keep_rate(crew, moved_bytes);
 		if (piece_do(hand, &piece) < 0)
 			return NULL;
 		progress_add(crew->copy->progress, piece.len_bytes);

@@ -81,20 +81,11 @@ struct mt_block_maker *img_make_begin(struct img *img, const struct img_make *gi
 	return maker;
 }
 
-/* -o size, backing_file and backing_fmt mean what the words of the command line do. */
-static char *general_take(GArray *values, const char *name, const char *word)
-{
-	char *value = g_strdup(word ? word : img_value_find(values, name));
-
-	img_value_take(values, name);
-	return value;
-}
-
 static int create(struct img *img, GArray *values, const char *format)
 {
-	char *size = general_take(values, "size", cli_operand(img->args, 1));
-	char *backing = general_take(values, "backing_file", cli_value(img->args, "backing"));
-	char *backing_format = general_take(values, "backing_fmt", cli_value(img->args, "backing-format"));
+	char *size = img_general_take(values, "size", cli_operand(img->args, 1));
+	char *backing = img_general_take(values, "backing_file", cli_value(img->args, "backing"));
+	char *backing_format = img_general_take(values, "backing_fmt", cli_value(img->args, "backing-format"));
 	struct img_make make = { .path = cli_operand(img->args, 0), .format = format, .disk_bytes = UINT64_MAX,
 				 .backing = backing, .backing_format = backing_format, .values = values,
 				 .backing_unsafe = cli_flag(img->args, "unsafe") };

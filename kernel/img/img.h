@@ -69,6 +69,11 @@ const char *img_value_find(const GArray *values, const char *name);
 /* One more, over one of the same name. */
 void img_value_set(GArray *values, const char *name, const char *value);
 void img_value_take(GArray *values, const char *name);
+/*
+ * -o size, backing_file and backing_fmt mean what words of the command line do: out of `values`, so that no format sees
+ * them. `word`, from the command line, goes before; NULL: neither. g_free.
+ */
+char *img_general_take(GArray *values, const char *name, const char *word);
 /* -o help */
 bool img_help_wanted(const char *const *texts);
 int img_help_print(struct img *img, const char *format, uint32_t flag);
@@ -123,6 +128,8 @@ char *img_backing_path(const char *image_path, const char *backing);
 /* bitmap.c */
 /* No bitmap is out of date; or, with skip_broken, those that are get a warning: copy leaves them out. 0 or MT_E*. */
 int img_bitmaps_check(const struct image *from, bool skip_broken, struct mt_error *err);
+/* `to` can take them: before anything is copied. 0 or MT_E* with err. */
+int img_bitmaps_try(const struct image *from, struct image *to, struct mt_error *err);
 /* The bitmaps of `from` are bitmaps of `to` too, marked and enabled as they are. 0 or MT_E* with err. */
 int img_bitmaps_copy(struct image *from, struct image *to, struct mt_error *err);
 

@@ -21,12 +21,36 @@ struct rebase {
 	struct progress *progress;
 };
 
+/* Depth 0 with something said of it: the image's own. */
+static bool is_own(const struct block_status *status)
+{
+	return status->depth == 0 && status->flags & BLOCK_STATUS_PRESENT;
+}
+
 static int read_new(const struct rebase *r, uint64_t at, uint64_t len)
 {
 	uint64_t disk = r->below ? image_bytes(r->below) : 0, n = at < disk ? MIN(len, disk - at) : 0;
 
 	memset(r->new + n, 0, len - n);
 	return n ? request_do(r->below->block, MT_BLOCK_READ, 0, at, r->new, n) : 0;
+}
+
+/*
+ * Zeros that are the image's own, whatever will be below. A zero that changes nothing now may be let be by a format,
+ * and an old one has no entry for it: what is not the image's own then is written out.
+ */
+static int keep_zeros(const struct rebase *r, uint64_t at, uint64_t len)
+{
+	struct block_status status;
+	int rc = request_do(r->image->block, MT_BLOCK_ZERO, MT_BLOCK_MAY_UNMAP, at, NULL, len);
+
+	for (uint64_t end = at + len; rc == 0 && at < end; at += status.len_bytes) {
+		rc = status_get(r->image->node, at, end - at, &status);
+		if (rc == 0 && !is_own(&status))
+			rc = request_do(r->image->block, MT_BLOCK_ZERO, MT_BLOCK_ALLOCATE, at, NULL,
+					MIN(status.len_bytes, end - at));
+	}
+	return rc;
 }
 
 /* Units of a piece that would change, in runs. */
@@ -49,8 +73,7 @@ static int keep_piece(const struct rebase *r, uint64_t at, uint64_t len)
 			if (!memcmp(r->old + to, r->new + to, n))
 				break;
 		}
-		rc = copy_is_zero(r->old + from, to - from) ?
-		     request_do(r->image->block, MT_BLOCK_ZERO, MT_BLOCK_MAY_UNMAP, at + from, NULL, to - from) :
+		rc = copy_is_zero(r->old + from, to - from) ? keep_zeros(r, at + from, to - from) :
 		     request_do(r->image->block, MT_BLOCK_WRITE, r->write_flags, at + from, r->old + from, to - from);
 		from = to;
 	}
@@ -92,8 +115,7 @@ static int keep_all(const struct rebase *r)
 		len = rc == 0 ? status.len_bytes : 0;
 		if (rc < 0)
 			break;
-		/* depth 0 with something said of it: the image's own */
-		if ((status.depth > 0 || !(status.flags & BLOCK_STATUS_PRESENT)) && !zero_in_both(r, &status, at, &len)) {
+		if (!is_own(&status) && !zero_in_both(r, &status, at, &len)) {
 			len = MIN(piece_bytes(r, at, len), end - at);
 			rc = keep_piece(r, at, len);
 		}
