@@ -93,29 +93,10 @@ static void cli_args_add(struct cli_args *args, const struct cli_option *option,
 	g_ptr_array_add(list, NULL);
 }
 
-/* One option at argv[*i]; moves *i to its value where that is a word of its own. */
-static bool cli_args_take(struct cli_args *args, int argc, char **argv, int *i)
+/* `value`: what stands behind the option in its word, or NULL: then it may be the next word, and *i moves to that. */
+static bool cli_args_value(struct cli_args *args, const struct cli_option *option, const char *value, int argc,
+			   char **argv, int *i)
 {
-	const char *word = argv[*i], *value = NULL;
-	const struct cli_option *option;
-	bool is_long = word[1] == '-';
-
-	if (is_long) {
-		size_t len = strcspn(word + 2, "=");
-
-		option = len ? cli_option_find(args->verb, word + 2, len, 0) : NULL;
-		value = word[2 + len] ? word + 3 + len : NULL;
-	} else {
-		option = cli_option_find(args->verb, NULL, 0, word[1]);
-		value = word[2] ? word + 2 : NULL;
-	}
-	if (!option) {
-		char *name = is_long ? g_strndup(word + 2, strcspn(word + 2, "=")) : g_strdup(word + 1);
-		bool ok = cli_tell_option(args->verb, name, word);
-
-		g_free(name);
-		return ok;
-	}
 	if (!option->arg && value) {
 		cli_fail("'--%s' takes no value", option->name);
 		return false;
@@ -127,6 +108,39 @@ static bool cli_args_take(struct cli_args *args, int argc, char **argv, int *i)
 		return false;
 	}
 	cli_args_add(args, option, value ? value : "");
+	return true;
+}
+
+static bool cli_args_take_long(struct cli_args *args, int argc, char **argv, int *i)
+{
+	const char *word = argv[*i];
+	size_t len = strcspn(word + 2, "=");
+	const struct cli_option *option = len ? cli_option_find(args->verb, word + 2, len, 0) : NULL;
+	char *name;
+	bool ok;
+
+	if (option)
+		return cli_args_value(args, option, word[2 + len] ? word + 3 + len : NULL, argc, argv, i);
+	name = g_strndup(word + 2, len);
+	ok = cli_tell_option(args->verb, name, word);
+	g_free(name);
+	return ok;
+}
+
+/* "-p", "-fraw", "-pf raw": several letters, of which the last may have a value. */
+static bool cli_args_take_letters(struct cli_args *args, int argc, char **argv, int *i)
+{
+	const char *word = argv[*i];
+
+	for (const char *at = word + 1; *at; at++) {
+		const struct cli_option *option = cli_option_find(args->verb, NULL, 0, *at);
+
+		if (!option)
+			return cli_tell_option(args->verb, word + 1, word);
+		if (option->arg)
+			return cli_args_value(args, option, at[1] ? at + 1 : NULL, argc, argv, i);
+		cli_args_add(args, option, "");
+	}
 	return true;
 }
 
@@ -157,8 +171,10 @@ struct cli_args *cli_args_parse(const struct cli_verb *verb, int argc, char **ar
 	for (int i = 1; i < argc && ok; i++) {
 		if (options && !strcmp(argv[i], "--"))
 			options = false;
+		else if (options && argv[i][0] == '-' && argv[i][1] == '-')
+			ok = cli_args_take_long(args, argc, argv, &i);
 		else if (options && argv[i][0] == '-' && argv[i][1])
-			ok = cli_args_take(args, argc, argv, &i);
+			ok = cli_args_take_letters(args, argc, argv, &i);
 		else
 			g_ptr_array_add(args->operands, argv[i]);
 	}
