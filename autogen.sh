@@ -19,6 +19,7 @@ demo_packages="opensbi cpio xz-utils gzip ca-certificates debian-archive-keyring
 test_packages="clang libclang-rt-14-dev check libmpfr-dev libgmp-dev gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross
   qemu-system-arm qemu-system-misc qemu-system-x86 qemu-user qemu-utils device-tree-compiler abigail-tools acpica-tools e2fsprogs strace libzydis-dev socat zstd
+  7zip python3-libqcow python3-libvmdk libvmdk-utils
   libnbd-bin nbdkit fio gnutls-bin python3 procps git gdb-multiarch debootstrap fakeroot seabios dpkg-dev fdisk openssh-client u-boot-qemu"
 
 say() { printf 'autogen.sh: %s\n' "$*" >&2; }

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Seeded random scripts: `mortise io` does them, a byte array says what must be there, qemu-img judges the image.
+"""Seeded random scripts: `mortise io` does them, a byte array says what must be there, qemu-img judges the image, and others read it.
 
 Each script makes an image (some above another one), and writes, zeroes, discards, compresses, flushes, takes snapshots, grows and
-reopens; every read is checked while it runs. MORTISE_LONG=1: many of them. SEED chooses others, words choose formats.
+reopens; every read is checked while it runs. MORTISE_LONG=1: ten times as many. SEED chooses others, words choose formats.
 """
 import os
 import random
 import sys
 
 from img import MORTISE, SEED, img, need, qemu_img, run, work_folder
+from readers import others
 
-COUNT = 500 if os.environ.get('MORTISE_LONG') else 2
+COUNT = 500 if os.environ.get('MORTISE_LONG') else 50    # of a format, over all its forms
 OPS = 60
 KINDS = [
     ('raw', ''), ('vdi', ''), ('vmdk', ''), ('vmdk', 'subformat=twoGbMaxExtentSparse'), ('vmdk', 'subformat=monolithicFlat'),
@@ -28,6 +29,7 @@ class Script:
         self.discarded = []
         self.lines = []
         self.path = 'script.' + fmt
+        self.above = False
 
     def make(self):
         words = ['-o', self.options] if self.options else []
@@ -40,6 +42,7 @@ class Script:
             shown = min(n, len(self.disk))
             self.disk[:shown] = b'\xfa' * shown
             words += ['-b', below, '-F', self.fmt]
+            self.above = True
         img('create', '-q', '-f', self.fmt, *words, self.path, len(self.disk))
 
     def range(self, unit=512):
@@ -121,6 +124,8 @@ class Script:
             tool('convert', '-f', self.fmt, '-O', 'raw', self.path, 'judged.raw')
             if open('judged.raw', 'rb').read().ljust(len(self.disk), b'\0') != bytes(self.disk):
                 sys.exit('the disk is not what was written')
+        for name, read in [] if self.above else others(self.fmt, self.options):
+            assert read(self.fmt, self.path, self.disk)[:len(self.disk)] == self.disk, f'{name} reads something else'
         for name, disk in self.snapshots.items():
             qemu_img('convert', '-f', self.fmt, '-l', name, '-O', 'raw', self.path, 'judged.raw')
             assert open('judged.raw', 'rb').read() == disk, f'snapshot {name}'
@@ -136,7 +141,8 @@ def main():
         if img('create', '-q', '-f', fmt, *words, 'probe.' + fmt, '1M', code=None).returncode:
             print(f'{fmt} {options}: cannot be made here')
             continue
-        for number in range(COUNT):
+        count = -(-COUNT // sum(f == fmt for f, _ in KINDS))
+        for number in range(count):
             seed = f'{SEED}/{fmt}/{options}/{number}'
             script = Script(random.Random(seed), fmt, options)
             try:
@@ -145,7 +151,7 @@ def main():
             except (SystemExit, AssertionError) as fault:
                 print('\n'.join(script.lines))
                 sys.exit(f'script {seed}: {fault}')
-        print(f'{fmt} {options}: {COUNT} scripts')
+        print(f'{fmt} {options}: {count} scripts', *(name for name, _ in others(fmt, options)))
     folder.cleanup()
 
 
