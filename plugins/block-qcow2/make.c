@@ -148,6 +148,7 @@ static int32_t create_measure(const struct mt_block_create_want *want, uint64_t 
 {
 	struct create_layout l;
 	struct wanted w;
+	uint64_t data_clusters;
 	int rc = wanted_of(want, &w, err);
 
 	if (rc < 0)
@@ -158,8 +159,10 @@ static int32_t create_measure(const struct mt_block_create_want *want, uint64_t 
 	if (rc < 0)
 		return mt_error_set(err, rc, "size", "the disk is larger than an image with these clusters can map");
 	*full = l.end << w.o.cluster_bits;
+	/* the last one is whole in the file, also where the disk ends inside of it */
+	data_clusters = mt_min_u64((data_bytes + (1ull << w.o.cluster_bits) - 1) >> w.o.cluster_bits, l.end - l.data);
 	*required = w.prealloc >= MT_BLOCK_PREALLOC_FALLOC ? *full :
-		    *full - ((l.end - l.data) << w.o.cluster_bits) + mt_min_u64(data_bytes, w.o.disk_bytes);
+		    *full - ((l.end - l.data - data_clusters) << w.o.cluster_bits);
 	return 0;
 }
 
