@@ -17,6 +17,8 @@
 #include "kernel/block/scratch.h"
 #include "kernel/machine/fault.h"
 
+#define ALLOCATE_BYTES (64u << 20)       /* between two questions whether to go on */
+
 struct mt_block_maker {
 	char *folder, *final_folder;     /* `folder` NULL: the image is a block device, written in place */
 	int folder_fd;                   /* keeps it ours: see scratch.c */
@@ -24,6 +26,7 @@ struct mt_block_maker {
 	GPtrArray *names;                /* of the files, without folder */
 	GPtrArray *files;                /* of struct file, while they are open */
 	struct file *old, *backing;      /* what is at the place yet, kept locked */
+	bool (*cancelled)(void);         /* or NULL */
 	mode_t mode;                     /* of the old file; 0: there is none */
 };
 
@@ -105,8 +108,14 @@ static int32_t host_allocate(struct mt_block_maker *maker, uint32_t file, uint64
 			     uint32_t mode)
 {
 	struct file *f = file_of(maker, file);
+	int32_t rc = f ? 0 : MT_EINVAL;
 
-	return f ? file_allocate(f, offset, len_bytes, mode == MT_BLOCK_PREALLOC_FULL) : MT_EINVAL;
+	for (uint64_t n; len_bytes && rc == 0; offset += n, len_bytes -= n) {
+		n = MIN(len_bytes, ALLOCATE_BYTES);
+		rc = maker->cancelled && maker->cancelled() ? MT_EGONE :
+		     file_allocate(f, offset, n, mode == MT_BLOCK_PREALLOC_FULL);
+	}
+	return rc;
 }
 
 static void host_random(struct mt_block_maker *maker, void *buf, uint32_t len_bytes)
@@ -261,6 +270,7 @@ struct mt_block_maker *maker_begin(struct machine *m, const struct image_want *w
 	}
 	maker = g_new0(struct mt_block_maker, 1);
 	maker->folder_fd = -1;
+	maker->cancelled = want->cancelled;
 	maker->names = g_ptr_array_new_with_free_func(g_free);
 	maker->files = g_ptr_array_new();
 	rc = place_take(maker, want->path, err);
@@ -268,6 +278,10 @@ struct mt_block_maker *maker_begin(struct machine *m, const struct image_want *w
 		rc = backing_take(maker, want->backing_path, err);
 	if (rc == 0)
 		rc = role->create(&maker_host, maker, &want->create, err);
+	if (rc == 0 && want->cancelled && want->cancelled())
+		rc = MT_EGONE;
+	if (rc == MT_EGONE)
+		fault_set(err, rc, NULL, NULL, "stopped as you wished");
 	files_close(maker);
 	if (rc == 0)
 		return maker;

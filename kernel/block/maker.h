@@ -11,6 +11,7 @@ struct machine;
 struct image_want {
 	const char *path, *format;
 	struct mt_block_create_want create;
+	bool (*cancelled)(void);         /* asked while much is written; NULL: never */
 	const char *backing_path;        /* the backing file itself, for formats that link to it by its contents; NULL */
 };
 

@@ -58,7 +58,7 @@ static int backing_look(struct img *img, struct img_make *make)
 struct mt_block_maker *img_make_begin(struct img *img, const struct img_make *given)
 {
 	struct img_make make = *given;
-	struct image_want want = { .path = make.path, .format = make.format };
+	struct image_want want = { .path = make.path, .format = make.format, .cancelled = img_cancelled };
 	struct mt_block_maker *maker;
 	char *backing_path = NULL;
 
@@ -119,6 +119,7 @@ static int run(struct img *img)
 		return img_help_print(img, format, MT_BLOCK_OPTION_CREATE);
 	if (!cli_operand(img->args, 0))
 		return img_fail("wanted: mortise img create [OPTIONS] FILE [SIZE]");
+	img_signals_catch();
 	values = img_values(img, format, texts, MT_BLOCK_OPTION_CREATE);
 	if (!values)
 		return img_fault(img);

@@ -266,7 +266,9 @@ static void text_image(const struct bnode *node, const char *format, const GArra
 	const char *encrypted = fact_find(facts, MT_BLOCK_FACT_ENCRYPTED);
 	char size[32];
 
-	printf("image: %s\nfile format: %s\nvirtual size: %s (%" PRIu64 " bytes)\n", node_name(node), format,
+	fputs("image: ", stdout);
+	table_print_text(node_name(node));
+	printf("\nfile format: %s\nvirtual size: %s (%" PRIu64 " bytes)\n", format,
 	       out_size(size, node->info.disk_bytes), node->info.disk_bytes);
 	printf("disk size: %s\n", out_size(size, actual_bytes(node)));
 	if (encrypted && !strcmp(encrypted, "true"))

@@ -6,6 +6,7 @@
 #include "kernel/block/request.h"
 #include "kernel/config/json.h"
 #include "kernel/img/img.h"
+#include "kernel/img/table.h"
 
 /* What follows each other and is alike is one entry. */
 struct entry {
@@ -47,8 +48,9 @@ static int print_text(const struct entry *entry)
 		return 0;
 	if (!(s->flags & BLOCK_STATUS_OFFSET))
 		return img_fail("this image has compressed data, which lie nowhere as they are; see --output=json");
-	printf("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s\n", entry->start, s->len_bytes, s->file_offset,
-	       s->node ? node_name(s->node) : "");
+	printf("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64, entry->start, s->len_bytes, s->file_offset);
+	table_print_text(s->node ? node_name(s->node) : "");
+	putchar('\n');
 	return 0;
 }
 

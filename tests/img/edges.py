@@ -70,6 +70,14 @@ def check_measure():
         words = ['measure', '--output=json', '-O', 'qcow2', '-o', 'preallocation=' + preallocation, '-f', 'raw', 'holes.raw']
         a, b = (json.loads(of(*words).stdout) for of in (img, qemu_img))
         assert a == b, f'{preallocation}: {a} {b}'
+    # the last cluster counts whole: others reserve a place of that length
+    with open('odd.raw', 'wb') as f:
+        f.write(b'x' * ((1 << 20) + 512))
+    for options in ('cluster_size=64k', 'cluster_size=2M', 'cluster_size=512'):
+        words = ['measure', '--output=json', '-O', 'qcow2', '-o', options, '-f', 'raw', 'odd.raw']
+        a, b = (json.loads(of(*words).stdout) for of in (img, qemu_img))
+        img('convert', '-f', 'raw', '-O', 'qcow2', '-o', options, 'odd.raw', 'odd.qcow2')
+        assert a == b and os.stat('odd.qcow2').st_size <= a['required'], f'{options}: {a} {b}'
 
 
 def check_bitmaps():
@@ -111,6 +119,28 @@ def check_rate():
     assert not leftovers() and not os.path.exists('slow.raw')
 
 
+def check_cancel():
+    """A signal while space is taken for a new image: nothing is left, and an older one is as it was."""
+    with open('/dev/null', 'w', encoding='ascii') as null:
+        for name in ('raw', 'qcow2'):
+            with subprocess.Popen([MORTISE, 'img', 'create', '-f', name, '-o', 'preallocation=full', 'old.img', '64G'],
+                                  stdout=null, stderr=null) as process:
+                while not any('old.img' in os.listdir(folder) for folder in leftovers()):
+                    time.sleep(0.01)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(timeout=60) == 1
+            assert not leftovers() and not os.path.exists('old.img'), os.listdir('.')
+
+
+def check_names():
+    """A line stays a line, whatever a file is called."""
+    name = 'two\nlines: here'
+    img('create', '-q', '-f', 'qcow2', name, '1M')
+    run(MORTISE, 'io', '-q', '-f', 'qcow2', '-c', 'write 0 64k', name)
+    for words in (['info'], ['map']):
+        assert not [l for l in img(*words, '-f', 'qcow2', name).stdout.splitlines() if l.startswith('lines')], words
+
+
 def check_output():
     """Standard output that takes nothing: an error that says so, also for what is shorter than a buffer."""
     with open('short.raw', 'wb') as f:
@@ -143,7 +173,7 @@ def main():
         raise SystemExit(77)
     make_source('source.raw', SIZE)
     for check in (check_backing_option, check_rebase, check_empty, check_bitmaps, check_rate, check_measure,
-                  check_output, check_letters):
+                  check_cancel, check_names, check_output, check_letters):
         check()
         print(check.__name__)
     assert not leftovers()
