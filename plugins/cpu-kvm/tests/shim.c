@@ -82,6 +82,7 @@ static int supported_cpuid(struct kvm_cpuid2 *c)
 	static const uint32_t four[4] = { 0x121, 0, 0, 0 }, seven[4] = { 0, 0x1c2fbb, 0, 0x8c000400 };
 	static const uint32_t eleven[4] = { 0 }, thirteen[4] = { 7, 0x340, 0x340, 0 }, d1[4] = { 1, 0, 0, 0 };
 	static const uint32_t paravirtual[4] = { 0x0102fefb, 0, 0, 0 };
+	static const uint32_t d2[4] = { 256, 576, 0, 0 };
 	static const uint32_t ext[4] = { 0, 0, 0x121, 0x2c100800 }, addr[4] = { 0x3028, 0, 0, 0 };
 
 	c->nent = 0;
@@ -93,6 +94,7 @@ static int supported_cpuid(struct kvm_cpuid2 *c)
 	entry_add(c, 0xb, 1, eleven);
 	entry_add(c, 0xd, 0, thirteen);
 	entry_add(c, 0xd, 1, d1);
+	entry_add(c, 0xd, 2, d2);
 	entry_add(c, 0x40000001, 0, paravirtual);
 	entry_add(c, 0x80000001, 0, ext);
 	entry_add(c, 0x80000008, 0, addr);

@@ -27,6 +27,22 @@ static void up(void)
 	ck_assert_msg(bench_up() == 0, "%s", b.err.message);
 }
 
+/* The next machine of the same host. */
+static void again(void)
+{
+	bench_down();
+	bench_new(1);
+}
+
+static void another_host(void)
+{
+	bench_down();
+	shim_stop();
+	shim_start();
+	bench_new(2);
+	up();
+}
+
 static int leave(struct shim_vcpu *v)
 {
 	(void)v;
@@ -236,21 +252,51 @@ START_TEST(features_that_are_not)
 {
 	fake_prop(b.f, "features", "avx512f");
 	refused(MT_EHOST, "no 'avx512f'");
-	bench_down();
-	bench_new(1);
+	again();
 	fake_prop(b.f, "features-off", "avx9");
 	refused(MT_EINVAL, "no feature 'avx9'");
 	ck_assert_str_eq(b.err.culprit, "features-off");
 }
 END_TEST
 
+/* All names are listed below the warnings, which speak of what the file says alone. */
 START_TEST(what_kvm_forces_is_told)
 {
 	shim.force_avx2 = true;
 	fake_prop(b.f, "model", "base");
 	up();
 	ck_assert_uint_eq(fake_log_count(b.f, MT_LOG_WARN), 1);
-	ck_assert_ptr_nonnull(strstr(fake_log_last(b.f), "+avx2"));
+	ck_assert_ptr_nonnull(strstr(fake_log_last(b.f), "see model base: 1 features differ"));
+	ck_assert_uint_ge(fake_log_count(b.f, MT_LOG_DEBUG), 1);
+	again();
+	fake_prop(b.f, "features-off", "pni,avx2");
+	up();
+	ck_assert_ptr_nonnull(strstr(fake_log_last(b.f), "features-off takes away: avx2"));
+	ck_assert_uint_eq(word(0, 1, 0, 2) & 1, 0);
+	/* the host's CPU, whatever that is */
+	again();
+	fake_prop(b.f, "features-off", "erms");
+	up();
+	ck_assert_uint_eq(fake_log_count(b.f, MT_LOG_WARN), 0);
+}
+END_TEST
+
+START_TEST(state_follows_features)
+{
+	up();
+	ck_assert_uint_eq(word(0, 0xd, 0, 0), 7);
+	ck_assert_uint_eq(word(0, 0xd, 0, 2), 832);
+	again();
+	fake_prop(b.f, "features-off", "avx");
+	up();
+	ck_assert_uint_eq(word(0, 0xd, 0, 0), 3);
+	ck_assert_uint_eq(word(0, 0xd, 0, 2), 576);
+	ck_assert_uint_eq(word(0, 0xd, 2, 0), 0);
+	ck_assert_uint_eq(word(0, 0xd, 1, 0), 1);
+	again();
+	fake_prop(b.f, "model", "base");
+	up();
+	ck_assert_uint_eq(word(0, 0xd, 0, 0) | word(0, 0xd, 0, 2) | word(0, 0xd, 1, 0), 0);
 }
 END_TEST
 
@@ -508,11 +554,7 @@ START_TEST(state_goes_round)
 	up();
 	disturb(shim.vcpus[0].whole);
 	a = saved(0);
-	bench_down();
-	shim_stop();
-	shim_start();
-	bench_new(2);
-	up();
+	another_host();
 	ck_assert_msg(loaded(0, a) == 0, "%s %s", fake_state_refused(a), b.err.message);
 	ck_assert_ptr_null(fake_state_left(a));
 	ck_assert_uint_eq(shim.vcpus[0].whole->sregs.cr3, 0x123000);
@@ -527,12 +569,6 @@ START_TEST(state_goes_round)
 }
 END_TEST
 
-static void same_clock(struct fake_state *a, struct fake_state *c)
-{
-	ck_assert_uint_eq(fake_state_get(a, fake_state_find(a, "kvm_clock_ns"), 0),
-			  fake_state_get(c, fake_state_find(c, "kvm_clock_ns"), 0));
-}
-
 /* One clock for the machine: it stands from the first save on, and goes on with the first vCPU that runs. */
 START_TEST(the_clock_stands_while_it_is_saved)
 {
@@ -543,8 +579,8 @@ START_TEST(the_clock_stands_while_it_is_saved)
 	up();
 	a = saved(0);
 	c = saved(1);
-	same_clock(a, c);
 	ck_assert_uint_eq(fake_state_get(a, fake_state_find(a, "kvm_clock_ns"), 0), 71000);
+	ck_assert_uint_eq(fake_state_get(c, fake_state_find(c, "kvm_clock_ns"), 0), 71000);
 	shim.clock = 90000;
 	ck_assert_int_eq(run_and_leave(1), 0);
 	ck_assert_uint_eq(shim.clock, 71000);
@@ -552,11 +588,7 @@ START_TEST(the_clock_stands_while_it_is_saved)
 	ck_assert_int_eq(run_and_leave(0), 0);
 	ck_assert_uint_eq(shim.clock, 95000);
 	/* and in a machine that begins at 0 */
-	bench_down();
-	shim_stop();
-	shim_start();
-	bench_new(2);
-	up();
+	another_host();
 	ck_assert_int_eq(loaded(0, a), 0);
 	ck_assert_int_eq(loaded(1, c), 0);
 	ck_assert_uint_eq(shim.clock, 0);
@@ -576,10 +608,7 @@ START_TEST(a_clock_that_kvm_does_not_give)
 	a = saved(0);
 	ck_assert_uint_eq(fake_state_get(a, fake_state_find(a, "kvm_clock_ns"), 0), 0);
 	fake_state_free(a);
-	bench_down();
-	shim_start();
-	bench_new(1);
-	up();
+	another_host();
 	a = saved(0);
 	shim.fail_request = KVM_SET_CLOCK;
 	shim.fail_error = -EINVAL;
@@ -661,7 +690,8 @@ int main(void)
 	CHECK_RUN("kvm-vcpu", start, stop, every_call_fails, device_that_cannot_be_opened, device_of_another_version,
 		  capability_that_is_missing, too_many_vcpus, two_vcpus_need_controllers, no_memory_for_a_machine,
 		  interrupted_creation_is_tried_again, counter_at_another_rate, model_host, model_base, model_of_a_level,
-		  model_beyond_the_host, features_that_are_not, what_kvm_forces_is_told, each_vcpu_has_its_number,
+		  model_beyond_the_host, features_that_are_not, what_kvm_forces_is_told, state_follows_features,
+		  each_vcpu_has_its_number,
 		  without_controllers_no_apic, registers, every_register_keeps_what_it_is_given,
 		  registers_that_kvm_refuses, reset_is_power_on, msr_that_cannot_be_written,
 		  points, steps, addresses_and_description, state_goes_round, the_clock_stands_while_it_is_saved,

@@ -74,7 +74,7 @@ static bool is_listed(struct kvm *k, const char *prop, const char *name)
 	uint32_t count = k->props->count(k->inst, prop);
 
 	for (uint32_t i = 0; i < count; i++)
-		if (!strcmp(k->props->get_element(k->inst, prop, i), name))
+		if (feature_find(k->props->get_element(k->inst, prop, i)) == feature_find(name))
 			return true;
 	return false;
 }
@@ -147,6 +147,56 @@ static int list_apply(struct kvm *k, struct cpuid *c, struct cpuid *host, const 
 	return 0;
 }
 
+/* XCR0's bits of features that are off (Intel SDM volume 1, "XSAVE-Supported Features"). */
+static uint32_t xcr0_off(struct cpuid *c)
+{
+	static const struct { const char *name; uint32_t bits; } of[] = {
+		{ "xsave", UINT32_MAX }, { "avx", 4 }, { "mpx", 0x18 }, { "avx512f", 0xe0 }, { "pku", 0x200 },
+		{ "amx_tile", 0x60000 },
+	};
+	uint32_t off = 0;
+
+	for (uint32_t i = 0; i < sizeof(of) / sizeof(of[0]); i++)
+		off |= has(c, feature_find(of[i].name)) ? 0 : of[i].bits;
+	return off;
+}
+
+/*
+ * Leaf 0xd follows the features: no state of those that are off, and the area as large as what is left. And no AMX
+ * where KVM has no room for its state, which this program would have to ask Linux for.
+ */
+static void xsave_follow(struct cpuid *c)
+{
+	static const char *const amx[] = { "amx_tile", "amx_bf16", "amx_int8", "amx_fp16" };
+	struct kvm_cpuid_entry2 *area = entry_find(c, 0xd, 0);
+	uint32_t bytes = 576;
+
+	if (!area)
+		return;
+	for (uint32_t i = 0; i < sizeof(amx) / sizeof(amx[0]) && (area->eax & 0x60000) != 0x60000; i++)
+		give(c, feature_find(amx[i]), false);
+	area->eax &= ~xcr0_off(c);
+	area->edx = 0;
+	for (uint32_t i = 0; i < c->nent; i++) {
+		struct kvm_cpuid_entry2 *e = &c->entry[i];
+
+		/* states of supervisors have bit 0 of ecx set, and are not XCR0's */
+		if (e->function != 0xd || e->index < 2 || (e->ecx & 1 && area->eax))
+			continue;
+		if (e->index > 31 || !(area->eax >> e->index & 1))
+			e->eax = e->ebx = e->ecx = e->edx = 0;
+		else if (e->ebx + e->eax > bytes)
+			bytes = e->ebx + e->eax;
+	}
+	area->ecx = area->eax ? bytes : 0;
+	if (area->eax)
+		return;
+	area->ebx = 0;
+	area = entry_find(c, 0xd, 1);
+	if (area)
+		area->eax = area->ebx = area->ecx = area->edx = 0;
+}
+
 /*
  * What KVM offers to guests that know it and does by its own local APIC (Linux, Documentation/virt/kvm/x86/cpuid.rst,
  * hypercalls.rst): without one, kicks and interrupts between CPUs that go this way would be lost.
@@ -197,6 +247,8 @@ int cpuid_choose(struct kvm *k, struct mt_error *err)
 		code = list_apply(k, c, host, "features", true, err);
 	if (code == 0)
 		code = list_apply(k, c, host, "features-off", false, err);
+	if (code == 0)
+		xsave_follow(c);
 	free(host);
 	return code;
 }
@@ -243,17 +295,50 @@ static void topology(struct kvm_cpuid_entry2 *e, uint32_t index, uint32_t count)
 	}
 }
 
-static void report_forced(struct kvm_vcpu *v, struct cpuid *set, struct cpuid *shown)
+/* All that differs, a few to the line. */
+static void list_forced(const struct kvm *k, struct cpuid *set, struct cpuid *shown)
 {
-	char names[192] = "";
+	char names[128] = "";
 	size_t at = 0;
 
-	for (uint32_t i = 0; i < feature_count && at < sizeof(names) - 24; i++)
-		if (has(shown, &features[i]) != has(set, &features[i]))
-			at += (size_t)snprintf(names + at, sizeof(names) - at, " %s%s",
-					       has(set, &features[i]) ? "-" : "+", features[i].name);
+	for (uint32_t i = 0; i < feature_count; i++) {
+		if (has(shown, &features[i]) == has(set, &features[i]))
+			continue;
+		at += (size_t)snprintf(names + at, sizeof(names) - at, " %s%s", has(set, &features[i]) ? "-" : "+",
+				       features[i].name);
+		if (at < sizeof(names) - 32)
+			continue;
+		kvm_log(k, MT_LOG_DEBUG, "KVM shows the guest another CPU than it was told:%s", names);
+		at = 0;
+	}
 	if (at)
-		kvm_log(v->kvm, MT_LOG_WARN, "KVM shows the guest another CPU than the file names:%s", names);
+		kvm_log(k, MT_LOG_DEBUG, "KVM shows the guest another CPU than it was told:%s", names);
+}
+
+/*
+ * A warning only of what the file says: features that it takes away are named, those of a model are counted. Whoever
+ * leaves the CPU to the host gets the host's.
+ */
+static void report_forced(struct kvm *k, struct cpuid *set, struct cpuid *shown)
+{
+	const char *model = k->props->get_str(k->inst, "model");
+	uint32_t differs = 0;
+	char off[128] = "";
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < feature_count; i++) {
+		if (has(shown, &features[i]) == has(set, &features[i]))
+			continue;
+		differs++;
+		if (at < sizeof(off) - 32 && is_listed(k, "features-off", features[i].name))
+			at += (size_t)snprintf(off + at, sizeof(off) - at, " %s", features[i].name);
+	}
+	list_forced(k, set, shown);
+	if (at)
+		kvm_log(k, MT_LOG_WARN, "KVM shows the guest features that features-off takes away:%s", off);
+	else if (differs && level_of(model) != LEVEL_HOST)
+		kvm_log(k, MT_LOG_WARN, "KVM of this host does not let the guest see model %s: %u features differ (mortise "
+			"run --verbose lists them)", model, differs);
 }
 
 /* x87 and SSE state bits come and go with CR4.OSXSAVE and the like: only features of the table are compared. */
@@ -264,7 +349,7 @@ static void read_back(struct kvm_vcpu *v, struct cpuid *set)
 	if (shown) {
 		shown->nent = CPUID_MAX;
 		if (vcpu_ioctl(v, KVM_GET_CPUID2, shown) >= 0 && shown->nent <= CPUID_MAX)
-			report_forced(v, set, shown);
+			report_forced(v->kvm, set, shown);
 	}
 	free(shown);
 }
