@@ -205,28 +205,52 @@ START_TEST(longer_ahead)
 }
 END_TEST
 
-/* A killed writer left a file that ends inside of a cluster: the next one ends it right, even if it takes no more. */
-START_TEST(ends_in_a_cluster)
+/* As a killed writer leaves it: the last cluster, which has data, lies there in part. */
+static void open_short(const uint8_t *image, uint64_t len)
 {
-	uint8_t sector[512] = { 1 }, *copy;
-	uint64_t len, end;
-
-	make(64 << 20, NULL, NULL);
-	fake_block_misses(f, 0);
-	ck_assert_int_eq(fake_block_write(f, 0, sector, sizeof(sector)), 0);
-	reopen();
-	copy = malloc(1 << 20);
-	fake_block_file(f, "d.qcow2", &len);
-	ck_assert_uint_le(len, 1 << 20);
-	memcpy(copy, fake_block_file(f, "d.qcow2", NULL), len);
 	fake_free(f);
 	f = fake_new("block-qcow2");
-	fake_block_file_set(f, "d.qcow2", copy, len - 1024);
+	fake_block_file_set(f, "d.qcow2", image, len - 1024);
 	open_disk();
+	fake_block_misses(f, 0);
+}
+
+static void closed_is_long(uint64_t len)
+{
+	uint64_t end;
+
+	flush();
 	reopen();
 	fake_block_file(f, "d.qcow2", &end);
 	ck_assert_uint_eq(end, len);
 	check_clean();
+}
+
+/* The next writer ends such a file right, even if it takes no more; what is written in place takes no more. */
+START_TEST(ends_in_a_cluster)
+{
+	uint8_t sector[512] = { 1 }, *copy = malloc(1 << 20);
+	uint64_t len;
+
+	make(64 << 20, NULL, NULL);
+	fake_block_misses(f, 0);
+	ck_assert_int_eq(fake_block_write(f, 0, sector, sizeof(sector)), 0);
+	flush();
+	reopen();
+	fake_block_file(f, "d.qcow2", &len);
+	ck_assert_uint_le(len, 1 << 20);
+	memcpy(copy, fake_block_file(f, "d.qcow2", NULL), len);
+	open_short(copy, len);
+	reopen();
+	closed_is_long(len);
+	for (uint64_t at = 0; at < 65536; at += 65024) {
+		open_short(copy, len);
+		ck_assert_int_eq(fake_block_write(f, at, sector, sizeof(sector)), 0);
+		closed_is_long(len);
+	}
+	open_short(copy, len);
+	ck_assert_int_eq(fake_block_write(f, 65536, sector, sizeof(sector)), 0);
+	closed_is_long(len + 65536);
 	free(copy);
 }
 END_TEST
