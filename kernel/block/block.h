@@ -12,8 +12,11 @@
 
 struct machine;
 
-/* [main] paused, fronts quiesced: everything written is durable. 0, or a negative code with `err`. */
-int block_flush_all(struct machine *m, struct mt_error *err);
+/*
+ * [main] paused, fronts quiesced: everything written is durable, and the files are as their close would leave them, up
+ * to the next write. 0, or a negative code with `err`.
+ */
+int block_rest_all(struct machine *m, struct mt_error *err);
 
 /* An error of a disk, as the user is told of it. The names live as long as the machine. */
 struct block_error {

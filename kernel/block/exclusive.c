@@ -47,7 +47,8 @@ int32_t exclusive_begin(struct bnode *node)
 	for (struct bnode *n = node; n; n = n->above)
 		node_jobs_wait(n);
 	node->alone = true;
-	return 0;
+	rc = node_wake(node);
+	return rc < 0 ? exclusive_end(node, rc) : 0;
 }
 
 int32_t exclusive_end(struct bnode *node, int32_t result)

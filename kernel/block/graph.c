@@ -148,6 +148,7 @@ struct bnode *node_of_inst(struct mt_inst *inst)
 		node->delays = filter_delays_create(node, inst->loop);
 	}
 	node->exclusive = node->alone = true;    /* realize is one */
+	node->asleep = node->format && node->format->wake;
 	node->origin = origin_of(inst);
 	filter = note_prop_find(inst->cls, "through") ? inst_ref(inst, "through") : NULL;
 	node->through = filter ? node_of_inst(filter) : NULL;

@@ -114,6 +114,9 @@ struct bnode {
 	bool exclusive;                  /* atomic; [main] has the format for itself: no pass begins by itself */
 	bool alone;                      /* and none is under way, nor comes from above */
 	bool pass_wanted;                /* atomic: a background pass is on its way */
+	bool asleep;                     /* atomic: the format's `wake` comes before the next write; rest.c */
+	bool waking;                     /* atomic: it is on its way */
+	int32_t wake_failed;             /* atomic: MT_E*, for one of those that waited */
 	struct bdecoded *decoded;        /* codec.c */
 
 	/* graph.c, [main] */
@@ -178,6 +181,12 @@ void node_flush_soon(struct bnode *node);
 int32_t node_settle(struct bnode *node);
 /* [any] I/O of an old epoch is over: gives `written` to the format. */
 void node_retire_drained(struct bnode *node);
+
+/* rest.c */
+/* [any] not under the instance lock, before a write: MT_EAGAIN while the format is being woken, or its error */
+int32_t node_wake_soon(struct bnode *node);
+/* [main] at once, in an exclusive operation */
+int32_t node_wake(struct bnode *node);
 
 /* cache.c */
 extern const struct mt_block_cache_host block_cache_host;

@@ -311,9 +311,12 @@ static int32_t reserve(struct bpart *part, uint64_t len_bytes)
 	do {
 		ready = node_ready_count(node);
 		memset(targets, 0, sizeof(targets));
-		node_enter(node);
-		n = node->format->reserve(node->self, &want, targets, TARGETS);
-		node_leave(node);
+		n = node_wake_soon(node);
+		if (n == 0) {
+			node_enter(node);
+			n = node->format->reserve(node->self, &want, targets, TARGETS);
+			node_leave(node);
+		}
 		if (n == MT_EAGAIN && node_wait_ready(node, &part->post, ready))
 			return MT_EAGAIN;
 	} while (n == MT_EAGAIN);

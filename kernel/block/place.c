@@ -41,6 +41,9 @@ static int32_t map_one(struct bnode *node, uint64_t offset, uint64_t len_bytes, 
 	place->node_offset = offset;
 	place->ready_count = node_ready_count(node);
 	memset(extent, 0, sizeof(*extent));
+	n = purpose == MT_BLOCK_MAP_WRITE ? node_wake_soon(node) : 0;
+	if (n < 0)
+		return n;
 	node_enter(node);
 	n = node->format->map(node->self, offset, len_bytes, purpose, extent, 1);
 	node_leave(node);

@@ -259,7 +259,7 @@ static int rest_save(struct save *s)
 static int paused_save(struct save *s)
 {
 	struct park *park = park_begin(s->m);
-	int code = block_flush_all(s->m, s->err);
+	int code = block_rest_all(s->m, s->err);
 
 	if (code == 0)
 		code = all_save(s);

@@ -147,8 +147,11 @@ int bitmaps_outdate(struct qcow2 *q)
 int bitmaps_disown(struct qcow2 *q)
 {
 	struct bitmaps *b = &q->bitmaps;
-	int rc = bitmaps_load(q, b);
 	uint8_t *marked;
+	int rc;
+
+	bitmaps_fini(b);
+	rc = bitmaps_load(q, b);
 
 	if (rc == MT_EINVAL) {
 		q->h.autoclear &= ~AUTOCLEAR_BITMAPS;
@@ -169,14 +172,14 @@ int bitmaps_disown(struct qcow2 *q)
 	return rc;
 }
 
-/* Where this fails they stay in use, and nothing is wrong. */
-void bitmaps_restore(struct qcow2 *q)
+int bitmaps_restore(struct qcow2 *q)
 {
 	const struct bitmaps *b = &q->bitmaps;
+	int rc = b->dir ? q->cache->flush(q->inst) : 0;
 
-	if (b->dir && !q->written && !q->corrupt && q->cache->flush(q->inst) == 0 &&
-	    q->host->child_write(q->inst, 0, b->offset, b->dir, b->len) == 0)
-		(void)q->host->child_flush(q->inst, 0);
+	if (rc == 0 && b->dir)
+		rc = q->host->child_write(q->inst, 0, b->offset, b->dir, b->len);
+	return rc < 0 || !b->dir ? rc : q->host->child_flush(q->inst, 0);
 }
 
 /* What they say */

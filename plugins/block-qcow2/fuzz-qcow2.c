@@ -351,6 +351,7 @@ static void run(const uint8_t *data, size_t size, int readonly)
 		struct mt_block_check out = { .size = sizeof(out) };
 
 		q.has_backing = q.h.backing != NULL;
+		(void)qcow2_wake(&q);
 		use_extents(&q, MT_BLOCK_MAP_READ);
 		q.wait = 1;
 		(void)qcow2_check(&q, 0, &out, NULL, NULL, NULL);

@@ -177,6 +177,16 @@ static int64_t node_encode(void *self, const void *in, uint64_t in_bytes, void *
 	return codec_encode(((struct node *)self)->qcow2.codec, in, in_bytes, out, out_bytes);
 }
 
+static int32_t node_wake(void *self)
+{
+	return qcow2_wake(&((struct node *)self)->qcow2);
+}
+
+static int32_t node_rest(void *self)
+{
+	return qcow2_rest(&((struct node *)self)->qcow2);
+}
+
 MT_DISK_STATE(state_class, node_info)
 
 static const struct mt_block_format node_format = {
@@ -190,6 +200,8 @@ static const struct mt_block_format node_format = {
 	.retired = node_retired,
 	.decode = node_decode,
 	.encode = node_encode,
+	.wake = node_wake,
+	.rest = node_rest,
 };
 
 static const struct mt_device_class node_device = {

@@ -262,24 +262,17 @@ int qcow2_reload(struct qcow2 *q, struct mt_error *err)
 	return rc < 0 || q->readonly ? rc : start_writing(q, err);
 }
 
-/* Bits that we do not keep true go before the first write; the extensions that they speak of stay. */
-static int claim(struct qcow2 *q, struct mt_error *err)
+static int mend(struct qcow2 *q, struct mt_error *err)
 {
 	struct mt_block_check check = { .size = sizeof(check) };
-	uint64_t bits = q->h.autoclear;
-	int rc = 0;
+	int rc;
 
-	if (q->h.incompatible & INCOMPAT_DIRTY) {
-		q->wait = 1;
-		rc = qcow2_check(q, MT_BLOCK_CHECK_ALL | MT_BLOCK_CHECK_LEAKS, &check, NULL, NULL, err);
-		q->wait = 0;
-		if (rc == 0 && check.corruptions > check.corruptions_fixed)
-			rc = mt_error_set(err, MT_EIO, "file", "the image was not closed, and could not be repaired");
-	}
-	if (rc == 0)
-		rc = bitmaps_disown(q);
-	q->h.autoclear &= AUTOCLEAR_BITMAPS;
-	return rc < 0 || q->h.autoclear == bits ? rc : qcow2_mark(q, 0, 0);
+	q->wait = 1;
+	rc = qcow2_check(q, MT_BLOCK_CHECK_ALL | MT_BLOCK_CHECK_LEAKS, &check, NULL, NULL, err);
+	q->wait = 0;
+	if (rc == 0 && check.corruptions > check.corruptions_fixed)
+		rc = mt_error_set(err, MT_EIO, "file", "the image was not closed, and could not be repaired");
+	return rc;
 }
 
 int qcow2_open(struct qcow2 *q, struct mt_error *err)
@@ -295,8 +288,8 @@ int qcow2_open(struct qcow2 *q, struct mt_error *err)
 	rc = make_caches(q, err);
 	if (rc == 0 && !q->readonly)
 		rc = start_writing(q, err);
-	if (rc == 0 && !q->readonly && !q->corrupt)
-		return claim(q, err);
+	if (rc == 0 && !q->readonly && !q->corrupt && q->h.incompatible & INCOMPAT_DIRTY)
+		rc = mend(q, err);
 	if (rc == 0)
 		(void)bitmaps_load(q, &q->bitmaps);        /* a check tells what is wrong with them */
 	return rc;
@@ -313,7 +306,16 @@ int qcow2_corrupt(struct qcow2 *q)
 	return MT_EIO;
 }
 
-/* The sector goes around the cache, which has it too: both have to be the same afterwards. */
+/* The sector goes around the cache, which has it too: both are the same afterwards. */
+static int header_write(struct qcow2 *q)
+{
+	int rc;
+
+	header_put(&q->h, q->header_page->data);
+	rc = q->host->child_write(q->inst, 0, 0, q->header_page->data, 512);
+	return rc < 0 ? rc : q->host->child_flush(q->inst, 0);
+}
+
 int qcow2_mark(struct qcow2 *q, uint64_t set, uint64_t clear)
 {
 	int rc;
@@ -322,10 +324,25 @@ int qcow2_mark(struct qcow2 *q, uint64_t set, uint64_t clear)
 		return 0;
 	rc = q->cache->flush(q->inst);
 	q->h.incompatible = (q->h.incompatible | set) & ~clear;
-	header_put(&q->h, q->header_page->data);
-	if (rc == 0)
-		rc = q->host->child_write(q->inst, 0, 0, q->header_page->data, 512);
-	return rc < 0 ? rc : q->host->child_flush(q->inst, 0);
+	return rc < 0 ? rc : header_write(q);
+}
+
+/* Bits that we do not keep true go before the first write; the extensions that they speak of stay. */
+int qcow2_wake(struct qcow2 *q)
+{
+	uint64_t bits = q->h.autoclear;
+	int rc;
+
+	if (q->readonly || q->corrupt || q->awake || !q->header_page)
+		return 0;
+	rc = bitmaps_disown(q);
+	q->h.autoclear &= AUTOCLEAR_BITMAPS;
+	if (rc == 0 && q->h.autoclear != bits)
+		rc = header_write(q);
+	if (rc < 0)
+		q->h.autoclear = bits;
+	q->awake = rc == 0;
+	return rc;
 }
 
 /* The last cluster may lie there in part, or in a table only: other readers refuse what ends inside of one. */
@@ -341,28 +358,36 @@ static void fill_up(struct qcow2 *q)
 		(void)q->host->child_resize(q->inst, 0, end);
 }
 
-/* What tables will point to is in the file; it is cut to its end when no cluster was taken since the last flush. */
+/* What tables will point to is in the file. */
 void qcow2_flush(struct qcow2 *q)
 {
 	uint64_t end = q->end * q->cluster_bytes;
 
-	if (!q->grown || q->corrupt || q->wait)
-		return;
-	if (q->end == q->flushed_end)
-		fill_up(q);
-	else if (end > q->ahead && q->host->child_bytes(q->inst, 0) < end)
+	if (q->grown && !q->corrupt && !q->wait && end > q->ahead && q->host->child_bytes(q->inst, 0) < end)
 		(void)q->host->child_resize(q->inst, 0, end);
-	q->flushed_end = q->end;
 }
 
+int qcow2_rest(struct qcow2 *q)
+{
+	int rc = 0;
+
+	if (q->readonly || q->corrupt)
+		return 0;
+	if (q->awake && !q->written)
+		rc = bitmaps_restore(q);
+	if (q->grown)
+		fill_up(q);
+	if (rc == 0 && q->lazy_marked)
+		rc = qcow2_mark(q, 0, INCOMPAT_DIRTY);
+	if (rc == 0)
+		q->awake = q->lazy_marked = 0;
+	return rc;
+}
+
+/* What fails leaves bitmaps in use, or an image that the next writer repairs. */
 void qcow2_close(struct qcow2 *q)
 {
-	if (!q->readonly)
-		bitmaps_restore(q);
-	if (q->grown && !q->corrupt)
-		fill_up(q);
-	if (q->header_page && q->lazy_marked && !q->corrupt)
-		(void)qcow2_mark(q, 0, INCOMPAT_DIRTY);        /* else the next writer repairs */
+	(void)qcow2_rest(q);
 	if (q->header_page)
 		q->cache->put(q->header_cache, q->header_page);
 	q->header_page = NULL;

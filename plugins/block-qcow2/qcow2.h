@@ -112,6 +112,7 @@ struct qcow2 {
 	uint64_t backing_bytes;
 	int readonly, corrupt, wait, can_grow, grown;
 	int slow_end;                        /* writes that make the file longer are slow */
+	int awake;                           /* the file says that it may change */
 	int written;                         /* the disk may have been: bitmaps are not up to date */
 	int lazy_marked;                     /* the header says dirty, for as long as the disk is written */
 
@@ -123,7 +124,6 @@ struct qcow2 {
 	uint64_t limit;                      /* the file ends here: HOST_OFFSET_MAX, or a device's length */
 	uint64_t fresh;                      /* the file had no bytes from here on when it was opened */
 	uint64_t ahead;                      /* offset: the file was made longer up to here; 0: it was not */
-	uint64_t flushed_end;                /* `end` at the last flush */
 	uint64_t packed;                     /* offset of the room behind the last encoded unit; 0: none */
 	uint64_t epoch;                      /* of retired space: older is accounted for already */
 	struct mt_block_space retiring;      /* grows by neighbours */
@@ -140,12 +140,13 @@ struct qcow2 {
 int qcow2_open(struct qcow2 *q, struct mt_error *err);
 /* Loads header and tables anew, after an exclusive operation; what is retired meanwhile is accounted for. */
 int qcow2_reload(struct qcow2 *q, struct mt_error *err);
-/* Puts pages back. */
-/*
- * Gives the file the end that a close would give it, when no cluster was taken since the flush before. A saved machine
- * knows its disk by the file's length and time, which the end of the process must not change.
- */
+/* Before what is in the caches is written: the file is as long as it will say. */
 void qcow2_flush(struct qcow2 *q);
+/* The first write is to come: the caches are written, and stay so. */
+int qcow2_wake(struct qcow2 *q);
+/* The image is as its close leaves it, up to the next wake. Exclusive. */
+int qcow2_rest(struct qcow2 *q);
+/* Puts pages back. */
 void qcow2_close(struct qcow2 *q);
 void qcow2_fini(struct qcow2 *q);
 /* Metadata would be written over: no more writes, and the header says so. Returns MT_EIO. */
@@ -326,8 +327,8 @@ void bitmaps_mark(uint8_t *dir, uint64_t len);
 int bitmap_in_use(const struct qcow2 *q, const uint8_t *entry);
 /* All are worth nothing from now on, in the file too: the disk becomes one of another size. */
 int bitmaps_outdate(struct qcow2 *q);
-/* Takes that back, if the disk was not written. */
-void bitmaps_restore(struct qcow2 *q);
+/* Takes that back: the disk was not written. */
+int bitmaps_restore(struct qcow2 *q);
 /* 0 where it can be read and changed. */
 int bitmap_usable(const struct qcow2 *q, const uint8_t *entry, struct mt_error *err);
 /* Bytes of bits for the disk; `bits` of the granularity. */

@@ -227,6 +227,78 @@ START_TEST(in_use)
 }
 END_TEST
 
+static uint8_t *file_copy(uint64_t *len)
+{
+	const uint8_t *bytes = fake_block_file(f, "d.qcow2", len);
+	uint8_t *copy = malloc(*len);
+
+	memcpy(copy, bytes, *len);
+	return copy;
+}
+
+static int is_file(const uint8_t *was, uint64_t len)
+{
+	uint64_t now;
+	const uint8_t *bytes = fake_block_file(f, "d.qcow2", &now);
+
+	return now == len && memcmp(was, bytes, len) == 0;
+}
+
+/* Nothing is written, be it the same. */
+static void closes_at_rest(void)
+{
+	uint64_t len;
+	uint8_t *was;
+
+	flush();
+	ck_assert_int_eq(fake_block_rest(f), 0);
+	was = file_copy(&len);
+	ck_assert_uint_eq(was[79] & 1, 0);             /* lazy counts are right again */
+	fake_block_fail_in(f, 1000);
+	((const struct mt_device_class *)fake_role(f, MT_IFACE_DEVICE))->unrealize(fake_self(f));
+	ck_assert_uint_eq(fake_block_fail_left(f), 1000);
+	ck_assert(is_file(was, len));
+	free(was);
+	fake_block_fail_in(f, 0);
+	reopen();
+}
+
+/* At rest the file is as a close leaves it, and a write, and nothing else, changes what it says of itself before. */
+START_TEST(rests)
+{
+	uint8_t sector[512] = { 1 }, *was;
+	struct mt_error err;
+	uint64_t len;
+
+	for (uint32_t form = 0; form < FORMS; form++) {
+		if (form)
+			start_again();
+		make(DISK_BYTES, NULL, forms[form]);
+		fake_block_misses(f, 0);
+		model_add(4096 + 11);
+		mt_error_init(&err);
+		fine(add(&models[0], &err), &err);
+		ck_assert_int_eq(fake_block_rest(f), 0);
+		was = file_copy(&len);
+		reopen();                              /* wakes */
+		ck_assert(!is_file(was, len));
+		for (uint32_t i = 0; i < 2; i++) {
+			ck_assert_int_eq(fake_block_rest(f), 0);
+			ck_assert(is_file(was, len));
+			ck_assert_int_eq(fake_block_read(f, 0, sector, sizeof(sector)), 0);
+			ck_assert(is_file(was, len));
+			ck_assert_int_eq(fake_block_wake(f), 0);
+		}
+		free(was);
+		for (uint32_t i = 0; i < 3; i++) {
+			closes_at_rest();
+			ck_assert_int_eq(fake_block_write(f, i << 20, sector, sizeof(sector)), 0);
+			check_clean();
+		}
+	}
+}
+END_TEST
+
 static void refuse(int32_t code, const char *name, uint64_t granularity)
 {
 	struct mt_block_bitmap what = { .size = sizeof(what), .granularity_bytes = granularity };
@@ -324,5 +396,5 @@ END_TEST
 
 int main(void)
 {
-	CHECK_RUN("block-qcow2 bitmaps", start, stop, scripts, disabled, in_use, refusals, faults);
+	CHECK_RUN("block-qcow2 bitmaps", start, stop, scripts, disabled, in_use, rests, refusals, faults);
 }

@@ -44,6 +44,7 @@ static void open_disk(void)
 	if (parent)
 		fake_block_backing(f, parent, parent_bytes);
 	fake_start(f);
+	ck_assert_int_eq(fake_block_wake(f), 0);       /* before exclusive operations too */
 }
 
 static void make(uint64_t disk_bytes, const char *backing, const char *const *values)

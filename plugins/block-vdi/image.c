@@ -43,8 +43,7 @@ static void image_describe(void *self, void (*fact)(void *arg, const char *name,
 
 /* Exclusive operations */
 
-/* After what failed half way: what the file has now. */
-static int reload(struct node *n, int failed, struct mt_error *err)
+int node_reload(struct node *n, int failed, struct mt_error *err)
 {
 	struct mt_error again;
 
@@ -54,6 +53,7 @@ static int reload(struct node *n, int failed, struct mt_error *err)
 		mt_error_hint(err, "the image cannot be opened any more: %.150s", again.message);
 	}
 	n->gaps = 0;
+	n->whole_bytes = 0;                            /* the file may have been cut */
 	if (!n->broken && node_pages_open(n) < 0)
 		n->broken = 1;
 	n->host->node_changed(n->inst);
@@ -102,7 +102,7 @@ static int repair_do(struct node *n, struct mt_block_check *out, const struct vd
 		out->leaks_fixed = r->leaked;
 		out->corruptions_fixed = r->missing;
 	}
-	return reload(n, rc, err);
+	return node_reload(n, rc, err);
 }
 
 static int32_t image_check(void *self, uint32_t repair, struct mt_block_check *out,
@@ -144,7 +144,7 @@ static int32_t image_resize(void *self, uint64_t disk_bytes, uint32_t flags, uin
 	node_pages_close(n);
 	rc = disk_bytes < n->vdi.disk_bytes ? vdi_shrink(&n->vdi, disk_bytes, &io, err) :
 	     vdi_grow(&n->vdi, disk_bytes, &io, err);
-	return reload(n, rc, err);
+	return node_reload(n, rc, err);
 }
 
 static int32_t image_make_empty(void *self, struct mt_error *err)
@@ -159,7 +159,7 @@ static int32_t image_make_empty(void *self, struct mt_error *err)
 	rc = vdi_empty(&n->vdi, &io);
 	if (rc < 0)
 		mt_error_set(err, rc, "file", "emptying the image failed");
-	return reload(n, rc, err);
+	return node_reload(n, rc, err);
 }
 
 const struct mt_block_image image_role = {

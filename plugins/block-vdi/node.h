@@ -28,6 +28,8 @@ struct node {
 
 struct vdi_io node_io(struct node *n);
 int node_load(struct node *n, struct mt_error *err);
+/* After an exclusive operation, which failed or not: what the file has now. Returns `failed`. */
+int node_reload(struct node *n, int failed, struct mt_error *err);
 int node_pages_open(struct node *n);
 void node_pages_close(struct node *n);
 

@@ -170,18 +170,28 @@ static int node_realize(void *self, struct mt_error *err)
 }
 
 /* Other programs take the gaps that discards have left for damage. */
-static void node_unrealize(void *self)
+static int32_t node_rest(void *self)
 {
 	struct node *n = self;
+	struct vdi_io io = node_io(n);
+	int rc;
 
-	if (!n->header_page)
-		return;
-	if (n->gaps && !n->broken && n->cache->flush(n->inst) == 0) {
-		struct vdi_io io = node_io(n);
-
-		(void)vdi_compact(&n->vdi, &io);       /* else `check` finds leaks */
-	}
+	if (!n->gaps || n->broken || !n->header_page)
+		return 0;
+	rc = n->cache->flush(n->inst);
+	if (rc < 0)
+		return rc;
 	node_pages_close(n);
+	rc = vdi_compact(&n->vdi, &io);
+	return node_reload(n, rc, NULL);
+}
+
+/* Where this fails `check` finds leaks. */
+static void node_unrealize(void *self)
+{
+	(void)node_rest(self);
+	if (((struct node *)self)->header_page)
+		node_pages_close(self);
 }
 
 static void node_destroy(void *self)
@@ -394,6 +404,7 @@ static const struct mt_block_format node_format = {
 	.unmap = node_unmap,
 	.flush = node_flush,
 	.retired = node_retired,
+	.rest = node_rest,
 };
 
 static const struct mt_device_class node_device = {

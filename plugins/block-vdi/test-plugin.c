@@ -63,6 +63,35 @@ static void close_clean(void)
 	reopen();
 }
 
+/* The numbers that a discard has left free are closed when the disk is to rest, and unrealize writes nothing then. */
+START_TEST(rests)
+{
+	uint8_t sector[512] = { 7 }, read[512];
+	uint64_t before, len;
+
+	make(16 << 20, NULL);
+	for (uint64_t i = 0; i < 4; i++)
+		ck_assert_int_eq(fake_block_write(f, i << 20, sector, sizeof(sector)), 0);
+	ck_assert_int_eq(fake_block_zero(f, 1 << 20, 1 << 20, MT_BLOCK_DISCARD, 0), 0);
+	ck_assert_int_eq(fake_block_flush(f), 0);
+	fake_block_file(f, "d.vdi", &before);
+	ck_assert_int_eq(fake_block_rest(f), 0);
+	fake_block_file(f, "d.vdi", &len);
+	ck_assert_uint_eq(len, before - (1 << 20));
+	fake_block_fail_in(f, 1000);
+	((const struct mt_device_class *)fake_role(f, MT_IFACE_DEVICE))->unrealize(fake_self(f));
+	ck_assert_uint_eq(fake_block_fail_left(f), 1000);
+	fake_block_fail_in(f, 0);
+	reopen();
+	ck_assert_int_eq(fake_block_write(f, 9 << 20, sector, sizeof(sector)), 0);
+	close_clean();
+	for (uint64_t i = 0; i < 10; i++) {
+		ck_assert_int_eq(fake_block_read(f, i << 20, read, sizeof(read)), 0);
+		ck_assert_uint_eq(read[0], i == 0 || i == 2 || i == 3 || i == 9 ? 7 : 0);
+	}
+}
+END_TEST
+
 static void line(void *arg, const char *text)
 {
 	(void)arg;
@@ -267,5 +296,5 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("block-vdi", start, stop, scripts, power_cuts, differencing, resizing, corrupt_is_readonly_at_most,
-		  modification_uuid);
+		  modification_uuid, rests);
 }

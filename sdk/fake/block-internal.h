@@ -60,6 +60,7 @@ struct fake_blocks {
 	uint64_t random;
 	struct mt_block_child_info served;
 	uint32_t is_serving;
+	int is_awake;
 };
 
 struct fake_blocks *fake_blocks(struct fake *f);

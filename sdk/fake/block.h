@@ -38,6 +38,9 @@ int fake_block_read(struct fake *f, uint64_t offset, void *buf, uint64_t len_byt
 int fake_block_write(struct fake *f, uint64_t offset, const void *buf, uint64_t len_bytes);
 int fake_block_zero(struct fake *f, uint64_t offset, uint64_t len_bytes, uint32_t op, uint32_t flags);
 int fake_block_flush(struct fake *f);
+/* As before a write, which does so itself, or an exclusive operation; and as when a machine is saved, after a flush. */
+int fake_block_wake(struct fake *f);
+int fake_block_rest(struct fake *f);
 /* The next reservation is aborted. */
 void fake_block_abort_next(struct fake *f);
 /* The n-th operation of the host from now on fails, once: a read or write of data or metadata, a sync. 0: none. */

@@ -26,11 +26,31 @@ void fake_block_info(struct fake *f, struct mt_block_info *out)
 	format_of(f)->info(f->self, out);
 }
 
+int fake_block_wake(struct fake *f)
+{
+	struct fake_blocks *b = fake_blocks(f);
+	int rc = format_of(f)->wake && !b->is_awake ? format_of(f)->wake(f->self) : 0;
+
+	b->is_awake = rc == 0;
+	return rc;
+}
+
+int fake_block_rest(struct fake *f)
+{
+	int rc = format_of(f)->rest ? format_of(f)->rest(f->self) : 0;
+
+	fake_blocks(f)->is_awake = 0;
+	return rc;
+}
+
 static int32_t map(struct fake *f, uint64_t offset, uint64_t len_bytes, uint32_t purpose, struct mt_block_extent *e,
 		   uint32_t max)
 {
-	int32_t n = MT_EAGAIN;
+	int32_t n = purpose == MT_BLOCK_MAP_WRITE ? fake_block_wake(f) : 0;
 
+	if (n < 0)
+		return n;
+	n = MT_EAGAIN;
 	for (uint32_t i = 0; n == MT_EAGAIN && i < TRIES; i++)
 		n = format_of(f)->map(f->self, offset, len_bytes, purpose, e, max);
 	if (n == 0 || n > (int32_t)max)
@@ -206,6 +226,9 @@ static int64_t zero_part(struct fake *f, uint64_t offset, uint64_t len_bytes, ui
 	unit = info.unit_bytes ? info.unit_bytes : 512;
 	whole = offset + len_bytes == info.disk_bytes ? len_bytes : len_bytes / unit * unit;
 	if (format_of(f)->unmap && offset % unit == 0 && whole) {
+		rc = fake_block_wake(f);
+		if (rc < 0)
+			return rc;
 		for (uint32_t i = 0; n == MT_EAGAIN && i < TRIES; i++)
 			n = format_of(f)->unmap(f->self, offset, whole, op, flags);
 		if (n == 0 || n > (int64_t)whole)

@@ -157,9 +157,15 @@ static int64_t disk_encode(void *self, const void *in, uint64_t in_bytes, void *
 	return codec_encode(((struct qcow2 *)self)->codec, in, in_bytes, out, out_bytes);
 }
 
+static inline int32_t disk_wake(void *self)
+{
+	return qcow2_wake(self);
+}
+
 static const struct mt_block_format disk_format = {
 	.info = disk_info, .map = disk_map, .reserve = disk_reserve, .commit = disk_commit, .abort = disk_abort,
 	.unmap = disk_unmap, .retired = disk_retired, .decode = disk_decode, .encode = disk_encode,
+	.wake = disk_wake,
 };
 
 /* Life */
@@ -210,6 +216,7 @@ static inline void image_open(const char *path)
 	node_leave(&node);
 	disk_info(&q, &node.info);
 	node.exclusive = node.alone = false;
+	node.asleep = true;
 	block = request_open(&node, true, &err);
 	ck_assert_msg(block != NULL, "%s", err.message);
 	node.fronts = block;

@@ -117,12 +117,15 @@ def images(folder):
         img("create", "-q", "-f", "qcow2", "-b", f"{name}-base.qcow2", "-F", "qcow2", f"{folder}/{name}.qcow2", str(BLOCKS * BLOCK))
 
 
-def start(folder, program, seed):
+def start(folder, program, seed, prepare=None, more=""):
+    """`prepare` is called when the images are made; `more` are further sections of the machine file."""
     images(folder)
+    if prepare:
+        prepare()
     with open(program, "rb") as f:
         initramfs = m.initramfs_with(folder, {"jobs": (0o755, f.read())})
     disks = DISK.format(folder, "up", "vda", "slot1", "slow") + DISK.format(folder, "down", "vdb", "slot2", "down")
-    machine = m.linux("quiet", memory="256M", harts=2, more=disks + FILTER)
+    machine = m.linux("quiet", memory="256M", harts=2, more=disks + FILTER + more)
     machine.initrd = initramfs
     guest = machine.start(folder)
     guest.expect(m.PROMPT, m.BOOT_SECONDS)

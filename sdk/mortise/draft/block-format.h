@@ -123,6 +123,19 @@ struct mt_block_format {
 	 * become shorter than `out_bytes`; then the kernel writes it as it is.
 	 */
 	int64_t (*encode)(void *self, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes);
+	/*
+	 * [any], may wait. Comes before the first map for writing, reserve, unmap or exclusive operation since realize, and
+	 * since `rest`; again where it failed. What the file says as long as it may change ("in use") goes into it here, so
+	 * that a disk that nobody writes to leaves its file alone. All caches are written. 0, or an error, which is the
+	 * write's. NULL: nothing.
+	 */
+	int32_t (*wake)(void *self);
+	/*
+	 * [main], waits, as in an exclusive operation. Leaves the file as unrealize would, which then writes nothing unless
+	 * there was a write, with a wake before it: a saved machine knows its disk by the file's length and time. 0 or
+	 * MT_E*. NULL: unrealize writes nothing.
+	 */
+	int32_t (*rest)(void *self);
 };
 
 #endif

@@ -27,9 +27,23 @@ def ticks_in(text):
     return re.findall(r"tick (0x[0-9a-f]+)", text)
 
 
+def spare_board(folder):
+    disk = os.path.join(folder, "spare.qcow2")
+    if not os.path.exists(disk):
+        subprocess.run([m.EMULATOR, "img", "create", "-q", "-f", "qcow2", "-o", "lazy_refcounts=on", disk, "1M"], check=True)
+        subprocess.run([m.EMULATOR, "img", "bitmap", "-f", "qcow2", "--add", disk, "changed"], check=True)
+    path = os.path.join(folder, "spare.ini")
+    with open(path, "wb") as f:
+        f.write(x86.files_of()["board.ini"] + x86.SPARE.format(disk).encode())
+    return path
+
+
 def chain_test(folder, elf, chain):
-    """One machine counts to 40, and goes on from a snapshot with another irqchip three times in between."""
-    said, words = "", [os.path.join(folder, "board.ini"), "-s", f"boot.kernel={elf}"]
+    """
+    One machine counts to 40, and goes on from a snapshot with another irqchip three times in between. It has a disk that it
+    does not use, whose image says "in use" of its bitmap as long as it is written: to start with it does not change it.
+    """
+    said, words = "", [spare_board(folder), "-s", f"boot.kernel={elf}"]
     for i, irqchip in enumerate(chain):
         path = os.path.join(folder, "ticks")
         # a word of the guest may be said in two parts, by two machines

@@ -16,7 +16,7 @@ import machines as m  # noqa: E402
 
 SOURCE = os.path.join(m.SOURCE, "tests/guest/x86")
 PLUGINS = ["cpu-kvm", "dev-boot-x86", "dev-debug-exit", "dev-uart16550", "dev-char-stdio", "dev-char-file", "dev-pci-host",
-           "dev-acpi", "dev-virtio-pci", "dev-virtio-blk", "dev-virtio-console", "block-raw", "dev-i8042", "dev-i8254", "dev-i8259",
+           "dev-acpi", "dev-virtio-pci", "dev-virtio-blk", "dev-virtio-console", "block-raw", "block-qcow2", "dev-i8042", "dev-i8254", "dev-i8259",
            "dev-rtc-cmos", "dev-lapic", "dev-ioapic", "dev-boot-bios", "dev-fw-cfg", "dev-debug-port", "dev-virtio-rng",
            "dev-nvme"]
 FLAGS = ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-fno-pic", "-ffreestanding", "-fno-builtin", "-march=x86-64",
@@ -91,6 +91,17 @@ output = said
 plugin = dev-virtio-console
 bus = slot2
 char = con1
+"""
+SPARE = """[device slot3]
+plugin = dev-virtio-pci
+bus = pci
+[block spare]
+plugin = block-qcow2
+file = "{0}"
+[device vdb]
+plugin = dev-virtio-blk
+bus = slot3
+block = spare
 """
 # what `reset` writes to, beside the PCI host's ports; tables and a power button, and the socket by which it is pressed
 POWER = """[device keys]
