@@ -29,6 +29,13 @@ static void thaw(struct mt_block *block, void *arg)
 	request_thaw(block);
 }
 
+void node_alone(struct bnode *node)
+{
+	node_jobs_wait(node);
+	__atomic_store_n(&node->exclusive, true, __ATOMIC_SEQ_CST);
+	node->alone = true;
+}
+
 /*
  * A pass that was asked for before would wait for the instance's lock, and the operation's own flush for that pass; so
  * would one of a node above that comes down to this one.

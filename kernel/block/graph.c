@@ -25,6 +25,8 @@ static void node_put_below(struct bnode *below, bool write)
 {
 	*(write ? &below->writers : &below->readers) -= 1;
 	below->above = NULL;
+	if (write)
+		node_alone(below);
 }
 
 /* Properties that a class may lack keep their defaults. */
@@ -562,9 +564,12 @@ static void front_release(void *resource)
 	if (last)
 		*(write ? &node->writers : &node->readers) -= 1;
 	request_close(block);
-	if (write && last && node_settle(node) < 0)
+	if (!write || !last)
+		return;
+	if (node_settle(node) < 0)
 		log_message(node->inst->machine, node->inst, MT_LOG_ERROR,
 			    "the last changes could not be written: the image may be damaged");
+	node_alone(node);
 }
 
 static bool front_watch(struct mt_block *block)

@@ -225,6 +225,11 @@ void node_refresh(struct bnode *node);
 int32_t exclusive_begin(struct bnode *node);
 int32_t exclusive_end(struct bnode *node, int32_t result);
 
+/*
+ * exclusive.c, [main] Nobody writes any more: what workers have yet comes to its end, and unrealize, which has the
+ * instance lock, has the format for itself.
+ */
+void node_alone(struct bnode *node);
 /* exclusive.c, [main] `fn` for the handles of the node and those above that reach it, under their fronts' locks. */
 void node_each_front(struct bnode *node, void (*fn)(struct mt_block *block, void *arg), void *arg);
 

@@ -285,12 +285,19 @@ static void inst_end(struct mt_inst *inst)
 	opened_free(o);
 }
 
-void open_close(struct mt_inst *inst)
+static void unrealize(struct mt_inst *inst)
 {
+	if (node_own(inst))
+		node_alone(node_own(inst));
 	inst_enter(inst);
 	if (inst->dev->unrealize)
 		inst->dev->unrealize(inst->self);
 	inst_leave(inst);
+}
+
+void open_close(struct mt_inst *inst)
+{
+	unrealize(inst);
 	inst_release_all(inst);
 	inst_move(&inst->state, INST_UNREALIZED);
 	inst_end(inst);
@@ -300,10 +307,7 @@ void open_hollow(struct mt_inst *inst)
 {
 	static const struct mt_device_class nothing;
 
-	inst_enter(inst);
-	if (inst->dev->unrealize)
-		inst->dev->unrealize(inst->self);
-	inst_leave(inst);
+	unrealize(inst);
 	node_end(node_own(inst));
 	inst_enter(inst);
 	if (inst->dev->destroy)

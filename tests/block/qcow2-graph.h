@@ -227,6 +227,7 @@ static inline void image_close(void)
 	request_drain(block);
 	request_close(block);
 	ck_assert_int_eq(node_settle(&node), 0);
+	node_alone(&node);
 	node_enter(&node);
 	qcow2_close(&q);
 	node_leave(&node);
