@@ -170,8 +170,8 @@ int jobs_idle(const struct monitor *mon, struct mt_error *err)
 	if (!mon->jobs || !mon->jobs->list->len)
 		return 0;
 	job_status(g_ptr_array_index(mon->jobs->list, 0), &s);
-	return fault_set(err, MT_EBUSY, NULL, "wait for it, or cancel it", "the job '%s' works on a disk of the machine",
-			 s.id);
+	return fault_set(err, MT_EBUSY, NULL, "wait for it, or end it with mortise ctl NAME cancel",
+			 "the machine cannot be saved while the job '%s' works on a disk of it", s.id);
 }
 
 /* Commands */

@@ -75,7 +75,8 @@ def live(folder, program):
     with guest:
         begin(guest, "block-stream", "vda", SLOW)
         told(guest, "a job 'vda' already", "commit", "vda")
-        told(guest, "job", "snapshot", f"{folder}/snap")
+        told(guest, "cannot be saved while the job 'vda' works", "snapshot", f"{folder}/snap")
+        m.check(not os.path.exists(f"{folder}/snap"), "a refused snapshot leaves a folder")
         told(guest, "job", "resize", "vda", "64M")
         m.check(re.search(r"^vda +stream", done(guest, "jobs"), re.M), "the job is not listed")
         done(guest, "speed", "vda", "1K")
