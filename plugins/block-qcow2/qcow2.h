@@ -202,7 +202,10 @@ int refcount_page(struct qcow2 *q, uint64_t cluster, struct mt_block_page **page
 uint64_t refcount_in(const struct qcow2 *q, const struct mt_block_page *page, uint64_t cluster);
 void refcount_put(struct qcow2 *q, struct mt_block_page *page, uint64_t cluster, uint64_t count);
 int refcount_get(struct qcow2 *q, uint64_t cluster, uint64_t *count);
-/* Adds to (or takes from) the counts of what lies in so many bytes; what reaches 0 becomes free. Exclusive. */
+/*
+ * Adds to (or takes from) the counts of what lies in so many bytes; what reaches 0 becomes free. `by` 0: sees whether
+ * one more can be counted. MT_ERANGE: it cannot. Exclusive.
+ */
 int refcount_change(struct qcow2 *q, uint64_t offset, uint64_t len, int by);
 /* The same as refcount_page, where a block (and a longer table) is made if there is none. */
 int refcount_page_make(struct qcow2 *q, uint64_t cluster, struct mt_block_page **page);

@@ -132,11 +132,11 @@ int refcount_change(struct qcow2 *q, uint64_t offset, uint64_t len, int by)
 		count = refcount_in(q, page, c);
 		if (count == 0)
 			rc = MT_EIO;               /* in use, and not counted: the image is damaged */
-		else if (by > 0 && count >= refcount_max(q->h.refcount_order))
+		else if (by >= 0 && count >= refcount_max(q->h.refcount_order))
 			rc = MT_ERANGE;
 		else if (by < 0)
 			space_drop(q, page, c);
-		else
+		else if (by)
 			refcount_put(q, page, c, count + 1);
 		q->cache->put(q->block_cache, page);
 		if (rc < 0)

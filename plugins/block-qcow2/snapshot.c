@@ -209,6 +209,21 @@ static int begin(struct qcow2 *q, struct mt_error *err)
 	return qcow2_mark(q, INCOMPAT_DIRTY, 0) < 0 ? mt_error_set(err, MT_EIO, "file", "the header cannot be written") : 0;
 }
 
+/* So few references that snapshots may use them up: in version 3 only, where the image is marked dirty meanwhile. */
+static int is_narrow(const struct qcow2 *q)
+{
+	return q->h.refcount_order < 4;
+}
+
+static int too_narrow(const struct qcow2 *q, const char *what, struct mt_error *err)
+{
+	mt_error_set(err, MT_ERANGE, "file", "%s failed: reference counts of %u bits let snapshots and the disk share a "
+		     "cluster %llu times at most", what, 1u << q->h.refcount_order,
+		     (unsigned long long)refcount_max(q->h.refcount_order));
+	mt_error_hint(err, "remove a snapshot, or make them wider with mortise img amend -o refcount_bits=16");
+	return MT_ERANGE;
+}
+
 /* Flags tell the counts again, nothing of the old is left, and what is in memory is what the file has. */
 static int end(struct qcow2 *q, int rc, const char *what, struct mt_error *err)
 {
@@ -222,9 +237,10 @@ static int end(struct qcow2 *q, int rc, const char *what, struct mt_error *err)
 		rc = qcow2_reload(q, err);
 	else
 		rc = repair_after(q, rc);
-	if (rc < 0 && (!err || !err->code))
-		mt_error_set(err, rc, "file", rc == MT_ERANGE ? "%s failed: the reference counts are too narrow, or the table of "
-			     "snapshots too long" : "%s failed", what);
+	if (rc == MT_ERANGE && is_narrow(q) && err && !err->code)
+		too_narrow(q, what, err);
+	else if (rc < 0 && (!err || !err->code))
+		mt_error_set(err, rc, "file", rc == MT_ERANGE ? "%s failed: the table of snapshots is too long" : "%s failed", what);
 	return rc;
 }
 
@@ -293,6 +309,8 @@ int snapshot_create(struct qcow2 *q, const struct mt_block_snapshot *what, struc
 		return mt_error_set(err, MT_ERANGE, "file", "there are %u snapshots already", SNAPSHOTS_MAX);
 	if (q->h.refcount_order == 0)
 		return mt_error_set(err, MT_ENOTSUP, "file", "reference counts of one bit leave no room for snapshots");
+	if (is_narrow(q) && walk_change(q, q->l1, q->h.l1_size, 0) == MT_ERANGE)
+		return too_narrow(q, "making the snapshot", err);
 	rc = begin(q, err);
 	if (rc < 0)
 		return rc;
@@ -335,6 +353,11 @@ static uint64_t *active_make(struct qcow2 *q, const struct qcow2_snapshot *s, ui
 	return all;
 }
 
+/*
+ * What the disk and the snapshot share is counted once more first, so that a crash leaves leaks only. With narrow
+ * counts there may be no room for that: then what the disk has goes first, and the image is repaired after a crash or
+ * an error.
+ */
 int snapshot_apply(struct qcow2 *q, uint32_t index, struct mt_error *err)
 {
 	const struct qcow2_snapshot *s = &q->snapshots[index];
@@ -345,6 +368,8 @@ int snapshot_apply(struct qcow2 *q, uint32_t index, struct mt_error *err)
 	if (rc < 0)
 		return rc;
 	l1 = active_make(q, s, &size, &rc);
+	if (rc == 0 && is_narrow(q))
+		rc = walk_change(q, old, old_size, -1);
 	if (rc == 0)
 		rc = walk_change(q, l1, size, 1);
 	if (rc == 0 && s->disk_bytes != q->h.disk_bytes)
@@ -360,7 +385,7 @@ int snapshot_apply(struct qcow2 *q, uint32_t index, struct mt_error *err)
 	q->h.l1_offset = offset;
 	q->h.disk_bytes = s->disk_bytes;
 	rc = header_store(q, NULL);
-	if (rc == 0)
+	if (rc == 0 && !is_narrow(q))
 		rc = walk_change(q, old, old_size, -1);
 	if (rc == 0)
 		rc = refcount_change(q, old_offset, table_l1_bytes(q, old_size), -1);

@@ -467,7 +467,7 @@ static const struct form {
 	uint32_t more_count, most;       /* snapshots at a time */
 } forms[] = {
 	{ "512", { { "refcount_bits", "64" } }, 1, 4 },
-	{ "512", { { "refcount_bits", "2" } }, 1, 1 },     /* going back needs one reference more for a moment */
+	{ "512", { { "refcount_bits", "2" } }, 1, 2 },
 	{ "1024", { { "refcount_bits", "4" }, { "lazy_refcounts", "on" } }, 2, 4 },
 	{ "4096", { { "refcount_bits", "8" } }, 1, 4 },
 	{ "512", { { "compat", "0.10" } }, 1, 4 },
