@@ -342,16 +342,21 @@ static inline int32_t fault_begin(void *self, const struct mt_block_filter_op *o
 
 static const struct mt_block_filter fault_filter = { .ops = MT_BLOCK_FILTER_ALL, .begin = fault_begin };
 
+static inline void faults_over(struct bnode *node)
+{
+	for (; node; node = node->backing) {
+		node->through = &faults;
+		node->children[0].file->through = &faults;
+	}
+}
+
 static inline void faults_open(void)
 {
 	faults = (struct bnode){ .format = &filter_format, .self = &faults, .filter = &fault_filter,
 				 .workers = loop_workers(top->inst->machine->loop) };
 	node_init(&faults);
 	faults.delays = filter_delays_create(&faults, top->inst->machine->loop);
-	for (struct bnode *node = top->node; node; node = node->backing) {
-		node->through = &faults;
-		node->children[0].file->through = &faults;
-	}
+	faults_over(top->node);
 }
 
 static inline void faults_close(void)
