@@ -139,6 +139,7 @@ static int facts_read(struct nbd_handle *nbd, struct client_facts *facts, struct
 	limits->fua = nbd_can_fua(nbd) > 0;
 	facts->flush = limits->flush = nbd_can_flush(nbd) > 0;
 	facts->trim = limits->trim = nbd_can_trim(nbd) > 0;
+	facts->several = nbd_can_multi_conn(nbd) > 0;
 	limits->zero = nbd_can_zero(nbd) > 0;
 	limits->fast_zero = nbd_can_fast_zero(nbd) > 0;
 	limits->status = nbd_can_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0;
@@ -251,7 +252,7 @@ static void running_look(struct client *c)
 static bool is_same(const struct client *c, const struct client_facts *facts)
 {
 	return facts->disk_bytes == c->facts.disk_bytes && facts->block_bytes <= c->facts.block_bytes &&
-	       (c->facts.readonly || !facts->readonly);
+	       (c->facts.readonly || !facts->readonly) && (facts->several || !c->facts.several);
 }
 
 static void connect_again(struct client *c)

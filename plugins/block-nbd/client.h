@@ -26,6 +26,7 @@ struct client_facts {
 	uint32_t block_bytes;                /* least, at least 512 */
 	uint32_t preferred_bytes;
 	bool readonly, trim, flush;
+	bool several;                        /* connections see each other's writes, and flush them */
 };
 
 /* [main] waits for the connection. 0 or a code with `err`. `done` is called on the client's thread, or in submit. */

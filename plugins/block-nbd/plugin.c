@@ -22,6 +22,8 @@
 	P(c, psk, "tls-psk", MT_PROP_PATH, "", "", "", 0, "file with pre-shared keys for TLS") \
 	P(c, certificates, "tls-certificates", MT_PROP_PATH, "", "", "", 0, "folder with certificates for TLS") \
 	P(c, username, "tls-username", MT_PROP_STRING, "", "", "", 0, "whose key of tls-psk it is") \
+	P(c, connections, "connections", MT_PROP_INT, "1", "1..16", "", 0, \
+	  "how many to use at most, where the server keeps several consistent") \
 	P(c, connect, "connect-timeout", MT_PROP_DURATION, "10s", "10ms..1h", "", 0, \
 	  "how long to wait for the server to answer") \
 	P(c, reconnect, "reconnect", MT_PROP_DURATION, "30s", "0s..24h", "", 0, \
@@ -45,12 +47,15 @@
 
 #include "client.h"
 
-/* Constant after realize; hence parallel without a lock. */
+#define CONNECTIONS_MAX 16u
+
+/* Constant after realize, but for `turn`; hence parallel without a lock. */
 struct nbd {
 	struct mt_inst *inst;
 	const struct mt_props_host *props;
 	const struct mt_block_served_host *served;
-	struct client *client;
+	struct client *clients[CONNECTIONS_MAX];
+	uint32_t count, turn;                /* turn: atomic; whose the next operation is */
 	char port[8];
 	bool readonly;
 };
@@ -93,6 +98,37 @@ static int options_read(struct nbd *n, struct client_options *o, struct mt_error
 	return 0;
 }
 
+static bool is_same_disk(const struct client *a, const struct client *b)
+{
+	const struct client_facts *x = client_facts(a), *y = client_facts(b);
+
+	return x->disk_bytes == y->disk_bytes && x->block_bytes == y->block_bytes && x->readonly == y->readonly &&
+	       y->several;
+}
+
+/* One is a must. Further ones are taken where a flush on one covers what all wrote; what fails is done without. */
+static int connect_all(struct nbd *n, const struct client_options *options, struct mt_error *err)
+{
+	uint64_t wanted = n->props->get_u64(n->inst, "connections");
+	int rc = client_open(&n->clients[0], options, n->served->done, err);
+
+	n->count = rc == 0;
+	while (rc == 0 && n->count < wanted && client_facts(n->clients[0])->several) {
+		struct client *more = NULL;
+		struct mt_error ignored;
+
+		mt_error_init(&ignored);
+		if (client_open(&more, options, n->served->done, &ignored) < 0)
+			break;
+		if (!is_same_disk(n->clients[0], more)) {
+			client_close(more);
+			break;
+		}
+		n->clients[n->count++] = more;
+	}
+	return rc;
+}
+
 static int realize(void *self, struct mt_error *err)
 {
 	struct mt_block_child_info info = { .size = sizeof(info) };
@@ -102,10 +138,10 @@ static int realize(void *self, struct mt_error *err)
 	int rc = options_read(n, &options, err);
 
 	if (rc == 0)
-		rc = client_open(&n->client, &options, n->served->done, err);
+		rc = connect_all(n, &options, err);
 	if (rc < 0)
 		return rc;
-	facts = client_facts(n->client);
+	facts = client_facts(n->clients[0]);
 	n->readonly = facts->readonly || n->props->get_u64(n->inst, "readonly");
 	info.child_bytes = facts->disk_bytes;
 	info.block_bytes = facts->block_bytes;
@@ -120,14 +156,15 @@ static void destroy(void *self)
 {
 	struct nbd *n = self;
 
-	client_close(n->client);
+	for (uint32_t i = 0; i < n->count; i++)
+		client_close(n->clients[i]);
 	free(n);
 }
 
 static void info(void *self, struct mt_block_info *out)
 {
 	const struct nbd *n = self;
-	const struct client_facts *facts = client_facts(n->client);
+	const struct client_facts *facts = client_facts(n->clients[0]);
 
 	out->flags = (n->readonly ? MT_BLOCK_INFO_READONLY : 0) | (facts->flush ? MT_BLOCK_INFO_VOLATILE : 0);
 	out->disk_bytes = facts->disk_bytes;
@@ -141,7 +178,7 @@ static int32_t map(void *self, uint64_t offset, uint64_t len_bytes, uint32_t pur
 		   uint32_t max)
 {
 	const struct nbd *n = self;
-	uint64_t disk_bytes = client_facts(n->client)->disk_bytes;
+	uint64_t disk_bytes = client_facts(n->clients[0])->disk_bytes;
 
 	(void)len_bytes, (void)purpose, (void)max;
 	if (offset >= disk_bytes)
@@ -157,12 +194,15 @@ static int32_t map(void *self, uint64_t offset, uint64_t len_bytes, uint32_t pur
 
 static void submit(void *self, struct mt_block_io *io)
 {
-	client_submit(((struct nbd *)self)->client, io);
+	struct nbd *n = self;
+	uint32_t turn = n->count > 1 ? __atomic_fetch_add(&n->turn, 1, __ATOMIC_RELAXED) % n->count : 0;
+
+	client_submit(n->clients[turn], io);
 }
 
 static int32_t status(void *self, uint64_t offset, uint64_t *len_bytes, uint32_t *flags)
 {
-	return client_status(((struct nbd *)self)->client, offset, len_bytes, flags);
+	return client_status(((struct nbd *)self)->clients[0], offset, len_bytes, flags);
 }
 
 static const struct mt_block_format format = { .info = info, .map = map };

@@ -5,6 +5,7 @@
 #include <fake/image.h>
 #include <fake/state.h>
 #include <mortise/draft/block-protocol.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <util/error.h>
 
@@ -30,6 +31,7 @@ static void teardown(void)
 		fake_free(f);
 	if (toy)
 		toy_stop(toy);
+	fake_run("test ! -e %s/pid || kill $(cat %s/pid)", folder, folder);       /* nbdkit, of several_connections */
 	fake_folder_remove(folder);
 }
 
@@ -341,6 +343,68 @@ START_TEST(one_place_is_named)
 }
 END_TEST
 
+static uint32_t sockets_open(void)
+{
+	uint32_t count = 0;
+
+	for (int fd = 0; fd < 256; fd++) {
+		struct stat meta;
+
+		count += fstat(fd, &meta) == 0 && S_ISSOCK(meta.st_mode);
+	}
+	return count;
+}
+
+/* A server that has a thread for each connection: what one wrote the others read. */
+START_TEST(several_connections)
+{
+	static uint8_t model[DISK_BYTES], got[DISK_BYTES];
+	struct fake_io *ios[64];
+	uint32_t before = sockets_open();
+
+	if (fake_run("nbdkit --version >/dev/null 2>&1"))
+		return;
+	ck_assert_int_eq(fake_run("nbdkit -U %s -P %s/pid memory %u", path, folder, DISK_BYTES), 0);
+	f = make();
+	fake_prop(f, "connections", "4");
+	fake_start(f);
+	ck_assert_uint_eq(sockets_open(), before + 4);
+	for (uint32_t round = 0; round < 20; round++) {
+		fill(model, sizeof(model), round);
+		for (uint32_t i = 0; i < 64; i++)
+			ios[i] = fake_served_begin(f, MT_BLOCK_WRITE, 0, i * 16384u, model + i * 16384u, 16384, 1);
+		for (uint32_t i = 0; i < 64; i++)
+			ck_assert_int_eq(fake_served_end(ios[i]), 0);
+		ck_assert_int_eq(io(MT_BLOCK_FLUSH, 0, 0, NULL, 0), 0);
+		memset(got, 0, sizeof(got));
+		for (uint32_t i = 0; i < 64; i++)
+			ios[i] = fake_served_begin(f, MT_BLOCK_READ, 0, i * 16384u, got + i * 16384u, 16384, 1);
+		for (uint32_t i = 0; i < 64; i++)
+			ck_assert_int_eq(fake_served_end(ios[i]), 0);
+		ck_assert_mem_eq(got, model, sizeof(model));
+	}
+	fake_free(f);
+	f = NULL;
+	ck_assert_uint_eq(sockets_open(), before);
+}
+END_TEST
+
+/* One that says nothing of several gets one, though more are asked for. */
+START_TEST(one_connection_where_the_server_has_no_word_for_several)
+{
+	uint32_t before = sockets_open();
+
+	toy = toy_start(path, &good);
+	ck_assert_ptr_nonnull(toy);
+	before = sockets_open();
+	f = make();
+	fake_prop(f, "connections", "4");
+	fake_start(f);
+	ck_assert_uint_le(sockets_open(), before + 2);         /* ours, and the toy's end of it */
+	ck_assert_int_eq(io(MT_BLOCK_FLUSH, 0, 0, NULL, 0), 0);
+}
+END_TEST
+
 START_TEST(state)
 {
 	struct toy_ways ways = good;
@@ -373,5 +437,6 @@ int main(void)
 		  status_comes_in_runs, errors_are_told, a_lost_connection_is_made_again,
 		  without_patience_a_loss_is_an_error, another_disk_is_not_taken,
 		  answers_that_nobody_asked_for_end_the_connection, servers_that_cannot_be_used_are_refused,
-		  block_sizes_that_cannot_be_are_not_believed, one_place_is_named, state);
+		  block_sizes_that_cannot_be_are_not_believed, one_place_is_named, several_connections,
+		  one_connection_where_the_server_has_no_word_for_several, state);
 }
