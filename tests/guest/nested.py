@@ -67,6 +67,7 @@ if [ "$(head -c 5 /dev/vda)" != again ]; then
   printf again | dd of=/dev/vda conv=fsync 2>/dev/null
   reboot -f
 fi
+echo "year $(date +%Y)"
 echo "inner $(uname -m) $(grep -c ^processor /proc/cpuinfo)"
 cat /proc/interrupts
 n=0
@@ -124,12 +125,13 @@ ARM64 = SimpleNamespace(
     machine=["-M", "virt,virtualization=on,gic-version=3", "-cpu", "neoverse-n1"], console="ttyAMA0", need=lambda: None,
     image=lambda: file_of("arm64", "vmlinuz"), busybox=lambda: file_of("arm64", "busybox"),
     modules=modules_arm64, host_modules=[],
-    plugins=["dev-boot-arm64"], boards={"virt.ini": "virt-aarch64"}, settings=SETTINGS,
+    plugins=["dev-boot-arm64", "dev-rtc-pl031"], boards={"virt.ini": "virt-aarch64"}, settings=SETTINGS,
     refusals={
         "no-image": ("virt.ini", "-s boot.kernel=/bin/busybox", 2, r"\[boot\]: kernel: .*no arm64 Linux Image"),
         "spis": ("virt.ini", "-s boot.kernel=/w/Image -s gic.spis=97", 2, r"\[device gic\]: spis.*no multiple of 32"),
     },
-    interrupts=[r"GICv3 +27 Level +arch_timer", r"GICv3 +42 Level +ttyS0", r"GICv3 +6[4-7] Level +virtio",
+    interrupts=[r"GICv3 +27 Level +arch_timer", r"GICv3 +42 Level +ttyS0", r"GICv3 +43 Level +rtc-pl031",
+                r"GICv3 +6[4-7] Level +virtio",
                 r"IPI0: +[1-9]\d* +[1-9]"])
 
 
@@ -203,7 +205,7 @@ def linux_judge(of, text):
     first, second = said.split("--- second\n")
     begun, ticks = (re.findall(r"tick (\d+)", t) for t in (first, first + second))
     # the kernel's words come whole; those of a program that restarts at once may stand within others
-    wanted = [rf"reboot: Restarting system(.*\n)+inner {of.uname} 2\n", *of.interrupts]
+    wanted = [rf"reboot: Restarting system(.*\n)+inner {of.uname} 2\n", r"year 20[2-9]\d\n", *of.interrupts]
     missing = [w for w in wanted if not re.search(w, first)]
     if missing or status or ticks != [str(n) for n in range(1, 41)] or len(begun) == len(ticks):
         raise m.console.Failure(f"Linux ended with {status}, lacks {missing}, and said:\n{said[-4000:]}")
