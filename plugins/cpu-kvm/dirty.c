@@ -34,7 +34,6 @@ static int dirty_log(void *self, uint32_t on)
 
 	pthread_mutex_lock(&k->lock);
 	k->logging = on != 0;
-	k->lost = false;
 	code = logs_set(k, k->logging);
 	if (code < 0 && on) {
 		k->logging = false;
@@ -61,7 +60,23 @@ static void bits_add(struct mt_ram *ram, uint32_t client, uint64_t page, uint64_
 	__atomic_fetch_add(&ram->dirty_epoch[client], 1, __ATOMIC_RELEASE);
 }
 
-int slot_collect(struct kvm *k, uint32_t index)
+static void clients_add(const struct slot *s, uint64_t page, uint64_t bits)
+{
+	for (uint32_t client = 0; client < MT_DIRTY_CLIENTS; client++)
+		if (client != MT_DIRTY_CODE)
+			bits_add(s->ram, client, s->ram_offset / 4096 + page, bits);
+}
+
+void slot_written(const struct slot *s)
+{
+	uint64_t pages = s->len_bytes / 4096;
+
+	for (uint64_t page = 0; page < pages; page += 64)
+		clients_add(s, page, pages - page < 64 ? (1ull << (pages - page)) - 1 : UINT64_MAX);
+}
+
+/* What was written in a logged slot, into its RAM's bitmaps. 0 or -errno. */
+static int slot_collect(struct kvm *k, uint32_t index)
 {
 	const struct slot *s = &k->slots[index];
 	uint64_t words = (s->len_bytes / 4096 + 63) / 64;
@@ -70,9 +85,7 @@ int slot_collect(struct kvm *k, uint32_t index)
 	int code = bits ? vm_ioctl(k, KVM_GET_DIRTY_LOG, &log) : -ENOMEM;
 
 	for (uint64_t i = 0; code >= 0 && i < words; i++)
-		for (uint32_t client = 0; client < MT_DIRTY_CLIENTS; client++)
-			if (client != MT_DIRTY_CODE)
-				bits_add(s->ram, client, s->ram_offset / 4096 + i * 64, bits[i]);
+		clients_add(s, i * 64, bits[i]);
 	free(bits);
 	return code;
 }
@@ -80,10 +93,9 @@ int slot_collect(struct kvm *k, uint32_t index)
 static int dirty_collect(void *self)
 {
 	struct kvm *k = self;
-	int code;
+	int code = 0;
 
 	pthread_mutex_lock(&k->lock);
-	code = k->lost ? -EIO : 0;
 	for (uint32_t i = 0; i < k->slot_count && code >= 0; i++)
 		if (k->slots[i].len_bytes && k->slots[i].flags & KVM_MEM_LOG_DIRTY_PAGES)
 			code = slot_collect(k, i);

@@ -71,7 +71,7 @@ struct kvm {
 	_Atomic uint64_t generation;   /* of the view that the slots show; written under the lock */
 	struct slot *slots;
 	uint32_t slot_count, slot_max; /* allocated; what KVM can have */
-	bool logging, lost;            /* what vCPUs write; some of it cannot be known */
+	bool logging;                  /* what vCPUs write */
 	struct late *late;             /* late.c */
 	struct arch_vm *arch;
 };
@@ -117,9 +117,9 @@ int slots_follow(struct kvm *k, const struct mt_flat_view *view, struct slot *fa
 /* Under k->lock: tells KVM of a slot; 0 bytes take it away. 0 or -errno. */
 int slot_tell(struct kvm *k, uint32_t index, uint64_t len_bytes);
 
-/* dirty.c. slot_collect, under k->lock: what was written in a logged slot, into its RAM's bitmaps. 0 or -errno. */
+/* dirty.c. slot_written, under k->lock: any page of the slot may have been written. */
 extern const struct mt_cpu_dirty kvm_dirty;
-int slot_collect(struct kvm *k, uint32_t index);
+void slot_written(const struct slot *s);
 
 /*
  * late.c: writes that KVM keeps until a vCPU comes out. open [main] with the first vCPU, close [main]; follow and drain

@@ -109,9 +109,12 @@ static int slots_drop(struct kvm *k, const struct mt_flat_view *view, struct slo
 		bool goes = s->len_bytes && !s->wanted;
 		int code;
 
-		/* KVM forgets its log with the slot */
-		if (goes && s->flags & KVM_MEM_LOG_DIRTY_PAGES && slot_collect(k, i) < 0)
-			k->lost = true;
+		/*
+		 * KVM forgets its log with the slot, and other vCPUs may write between any reading of it and the end.
+		 * This is rare: the pages are copied once too often.
+		 */
+		if (goes && s->flags & KVM_MEM_LOG_DIRTY_PAGES)
+			slot_written(s);
 		code = goes ? slot_tell(k, i, 0) : 0;
 		if (code < 0) {
 			*failed = *s;
