@@ -51,7 +51,13 @@ def library(fmt, path, disk):
     return found
 
 
-def seven_zip(_fmt, path, _disk):
+def seven_zip(fmt, path, _disk):
+    """7-Zip (22.01) takes the flag of a cluster of zeros for one more byte of its place: that byte it gets."""
+    if fmt == 'qcow2':
+        shutil.copyfile(path, 'longer')
+        path = 'longer'
+        with open(path, 'ab') as f:
+            f.write(b'\0')
     return output('7zz', 'x', '-so', path)
 
 
