@@ -66,10 +66,25 @@ void check_place(char buf[256], const struct diag_pos *from, const struct diag_p
 
 /* Classes */
 
+/* Of a machine for other hosts than this one: the accelerator's class, whose file brings other devices there. */
+static const struct note_class *check_stranger(struct check *c, const struct config_section *sec)
+{
+	const struct config_section *machine = config_section_find(c->cfg, "machine");
+	const struct config_section *cpu = config_section_next(c->cfg, CONFIG_CPU, NULL);
+	const struct config_key *key = machine ? section_get(machine, "arch") : NULL;
+	const struct note_class *cls = key && cpu && cpu != sec ? check_class_of(c, cpu) : NULL;
+	char *role = key ? g_strconcat("arch/", key->value, NULL) : NULL;
+	bool runs = cls && (!strstr(cls->roles, "arch/") || strstr(cls->roles, role));
+
+	g_free(role);
+	return runs ? NULL : cls;
+}
+
 static void check_tell_plugin(struct check *c, const struct config_section *sec, const struct config_key *key,
 			      const struct mt_error *err)
 {
 	const char *close = registry_suggest(c->reg, key->value, check_plugin_kind(sec->kind));
+	const struct note_class *stranger = check_stranger(c, sec);
 	char *hint = NULL;
 
 	if (!ini_key_is_legal(key->value)) {
@@ -77,6 +92,8 @@ static void check_tell_plugin(struct check *c, const struct config_section *sec,
 			 "'%s' cannot be the name of a plugin", key->value);
 	} else if (err->code == MT_ENOENT && !strcmp(err->culprit, "plugin")) {
 		hint = close ? g_strdup_printf("did you mean '%s'?", close)
+			     : stranger ? g_strdup_printf("%.64s may have it on hosts that run such machines",
+							  stranger->name)
 			     : g_strdup_printf("the package mortise-plugin-%.64s may have it", key->value);
 		diag_add(c->d, close ? DIAG_ERROR : DIAG_HOST, &key->value_pos, (int)strlen(key->value), sec->label,
 			 hint, "%s", err->message);

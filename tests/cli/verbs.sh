@@ -53,6 +53,9 @@ expect 2 "no file and no shipped machine is called 'tniy'; did you mean 'tiny'?"
 expect 0 "tiny: no errors" "$mortise" check $plugins $machines tiny
 expect 2 "cpu has no property 'cuont'" "$mortise" check $plugins $machines tiny -s cpu.cuont=3
 expect 3 "the package mortise-plugin-dev-other may have it" "$mortise" check $plugins $machines tiny -s plic.plugin=dev-other
+# what the accelerator's file brings on hosts of another kind
+expect 2 "cpu-tcg may have it on hosts that run such machines" "$mortise" check virt-riscv64 -s machine.arch=other \
+  -s plic.plugin=dev-other
 expect 3 "test-bad.so: magic: not an ELF file" "$mortise" check $plugins $machines tiny -s plic.plugin=test-bad
 expect 2 "has no property" "$mortise" run $plugins $machines tiny -s cpu.cuont=3
 expect 0 "plic:7" "$mortise" check $plugins $machines --map "$top/tests/ini/good/full.ini" -s eth0.irq=plic:7
