@@ -140,6 +140,8 @@ int vcpu_run(void *vcpu, const struct mt_run_params *params, struct mt_exit *exi
 void vcpu_kick(void *vcpu);
 /* [any] KVM comes out soon, or is not entered: the loop looks at what has been asked of it. */
 void vcpu_nudge(struct kvm_vcpu *v);
+/* [main] while it does not run. KVM does what it does before it enters a guest, and comes out. 0 or -errno. */
+int vcpu_look(struct kvm_vcpu *v);
 /* [vcpu] One access of the guest to what is no memory of KVM's. Nothing there reads as ones. */
 void access_read(struct kvm_vcpu *v, const struct mt_flat_view *view, uint64_t addr, uint8_t *data, uint32_t width);
 void access_write(struct kvm_vcpu *v, const struct mt_flat_view *view, uint64_t addr, const uint8_t *data,

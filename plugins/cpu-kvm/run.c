@@ -220,8 +220,11 @@ static void signals_drop(void)
 		;
 }
 
-/* struct kvm_signal_mask; its set is the 8 bytes of the system call's, not the C library's. */
-static int thread_take(struct kvm_vcpu *v)
+/*
+ * As this thread's, but that the signal comes in. struct kvm_signal_mask; its set is the 8 bytes of the system call's,
+ * not the C library's.
+ */
+static int mask_give(struct kvm_vcpu *v)
 {
 	struct {
 		uint32_t len;
@@ -229,22 +232,56 @@ static int thread_take(struct kvm_vcpu *v)
 	} mask = { .len = 8 };
 	uint64_t was = 0;
 	sigset_t set;
-	int code;
 
-	sigemptyset(&set);
-	sigaddset(&set, KICK_SIGNAL);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	pthread_sigmask(SIG_BLOCK, NULL, &set);
 	for (int n = 1; n <= 64; n++)
 		was |= sigismember(&set, n) > 0 ? 1ull << (n - 1) : 0;
 	was &= ~(1ull << (KICK_SIGNAL - 1));
 	memcpy(mask.set, &was, sizeof(was));
-	code = vcpu_ioctl(v, KVM_SET_SIGNAL_MASK, &mask);
+	return vcpu_ioctl(v, KVM_SET_SIGNAL_MASK, &mask);
+}
+
+static void signal_block(sigset_t *was)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, KICK_SIGNAL);
+	pthread_sigmask(SIG_BLOCK, &set, was);
+}
+
+static int thread_take(struct kvm_vcpu *v)
+{
+	int code;
+
+	signal_block(NULL);
+	code = mask_give(v);
 	if (code < 0)
 		return code;
 	v->thread = pthread_self();
 	v->has_thread = true;
 	return 0;
+}
+
+/* A kick is marked before immediate_exit is set: none is lost. */
+int vcpu_look(struct kvm_vcpu *v)
+{
+	sigset_t was;
+	int code = 0, immediate = __atomic_load_n(&v->run->immediate_exit, __ATOMIC_SEQ_CST);
+
+	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	signal_block(&was);
+	if (!v->has_thread)
+		code = mask_give(v);
+	if (code >= 0) {
+		pthread_kill(pthread_self(), KICK_SIGNAL);
+		code = vcpu_ioctl(v, KVM_RUN, NULL);
+		signals_drop();
+	}
+	if (immediate || atomic_load(&v->kicked))
+		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	return code == -EINTR ? 0 : code;
 }
 
 /* True: the guest is to be left, and stands between two instructions. */

@@ -212,9 +212,11 @@ static int chip_move(struct kvm_irqchip *chip, bool set)
 	return 0;
 }
 
-/* Before any vCPU. */
-static int split_enable(const struct kvm_enable_cap *cap)
+/* Local APICs: before any vCPU. */
+static int cap_enable(const struct kvm_enable_cap *cap)
 {
+	if (cap->cap == KVM_CAP_X86_USER_SPACE_MSR)
+		return cap->args[0] == KVM_MSR_EXIT_REASON_FILTER ? 0 : -EINVAL;
 	for (uint32_t i = 0; i < SHIM_VCPUS; i++)
 		if (shim.vcpus[i].open)
 			return -EEXIST;
@@ -222,6 +224,15 @@ static int split_enable(const struct kvm_enable_cap *cap)
 		return -EINVAL;
 	shim.split = true;
 	shim.split_pins = (uint8_t)cap->args[0];       /* as wide as Linux has it */
+	return 0;
+}
+
+static int filter_set(const struct kvm_msr_filter *f)
+{
+	const struct kvm_msr_filter_range *r = f->ranges;
+
+	shim.msr_filter = f->flags == KVM_MSR_FILTER_DEFAULT_ALLOW && r->flags == KVM_MSR_FILTER_WRITE && r->nmsrs == 1 &&
+			  r->base == 0x1b && !(*r->bitmap & 1) && !r[1].nmsrs;
 	return 0;
 }
 
@@ -316,7 +327,9 @@ static int vm_call(unsigned long request, uintptr_t arg)
 	case KVM_SIGNAL_MSI:
 		return message(p);
 	case KVM_ENABLE_CAP:
-		return split_enable(p);
+		return cap_enable(p);
+	case KVM_X86_SET_MSR_FILTER:
+		return filter_set(p);
 	case KVM_SET_GSI_ROUTING:
 		return routes_set(p);
 	default:
@@ -354,6 +367,11 @@ static int msrs_set(struct whole *w, const struct kvm_msrs *list)
 	for (uint32_t i = 0; i < list->nmsrs; i++) {
 		struct kvm_msr_entry *e = msr_find(w, list->entries[i].index);
 
+		/* reserved bits, and x2APIC mode */
+		if (list->entries[i].index == 0x1b && !(list->entries[i].data & 0x6ff)) {
+			w->sregs.apic_base = list->entries[i].data;
+			continue;
+		}
 		if (!e || e->index == shim.readonly_msr)
 			return (int)i;
 		e->data = list->entries[i].data;
@@ -375,16 +393,32 @@ static int cpuid_shown(struct shim_vcpu *v, struct kvm_cpuid2 *to)
 	return 0;
 }
 
+/* What KVM does before it looks whether there is a guest to run. */
+static void timer_take_in(struct shim_vcpu *v)
+{
+	char *bank = v->whole->lapic.regs + 0x200 + v->timer / 32 * 16 + v->timer % 32 / 8;
+
+	if (v->timer)
+		*bank |= (char)(1 << v->timer % 8);
+	v->timer = 0;
+}
+
 static int run_vcpu(struct shim_vcpu *v)
 {
 	int code;
 
 	v->entries++;
+	v->run->apic_base = v->whole->sregs.apic_base;
 	/* what the kernel does with an access that user space has served */
 	if (__atomic_load_n(&v->run->immediate_exit, __ATOMIC_SEQ_CST))
 		return -EINTR;
+	timer_take_in(v);
+	/* until its start-up, or a signal */
+	if ((shim.irqchip || shim.split) && v->whole->mp.mp_state == KVM_MP_STATE_INIT_RECEIVED)
+		return -EINTR;
 	v->run->exit_reason = KVM_EXIT_UNKNOWN;
 	code = shim.guest ? shim.guest(v) : -EINTR;
+	v->run->apic_base = v->whole->sregs.apic_base;
 	return code;
 }
 

@@ -27,6 +27,7 @@ struct shim_vcpu {
 	uint32_t entries;              /* KVM_RUN */
 	uint32_t interrupts, interrupt, interrupt_entries;     /* given, the last, and after how many entries */
 	uint32_t nmis;
+	uint32_t timer;                /* vector of a local APIC's timer whose time has come, until it is run; 0: none */
 	uint32_t event_flags;          /* of the last KVM_SET_VCPU_EVENTS */
 };
 
@@ -51,6 +52,7 @@ struct shim {
 	bool irqchip, pit;
 	uint32_t split_pins;           /* set aside for ends of levels; 0: none */
 	bool split;
+	bool msr_filter;               /* IA32_APIC_BASE comes out when the guest writes it, and nothing else */
 	struct kvm_irq_routing_entry routes[ROUTES];
 	uint32_t route_count, route_changes;
 	bool route_before_message;     /* the last message was in the table when it came */

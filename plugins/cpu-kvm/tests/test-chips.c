@@ -372,6 +372,34 @@ START_TEST(lapic_state)
 }
 END_TEST
 
+static int no_guest(struct shim_vcpu *v)
+{
+	ck_abort_msg("vCPU %u ran", v->index);
+}
+
+/* KVM has the interrupt beside the local APIC until it runs the vCPU, which does not run for it. */
+START_TEST(lapic_timer_whose_time_has_come)
+{
+	struct fake_state *s;
+
+	up();
+	shim.guest = no_guest;
+	for (uint32_t i = 0; i < 2; i++) {
+		shim.vcpus[i].timer = 0x41;
+		shim.vcpus[i].whole->mp.mp_state = i ? KVM_MP_STATE_HALTED : KVM_MP_STATE_RUNNABLE;
+	}
+	b.cls->kick(b.vcpu[0]);
+	s = chip_saved(CHIP_LAPIC);
+	ck_assert_uint_eq(get(s, "apic[0]/irr", 2), 2);
+	ck_assert_uint_eq(get(s, "apic[1]/irr", 2), 2);
+	ck_assert_uint_eq(shim.vcpus[0].whole->mp.mp_state, KVM_MP_STATE_RUNNABLE);
+	ck_assert_uint_eq(shim.vcpus[1].whole->mp.mp_state, KVM_MP_STATE_HALTED);
+	/* a kick is not lost by it */
+	ck_assert(shim.vcpus[0].run->immediate_exit && !shim.vcpus[1].run->immediate_exit);
+	fake_state_free(s);
+}
+END_TEST
+
 /* It is given to KVM between the special and the model-specific registers. */
 START_TEST(lapic_is_loaded_with_its_vcpu)
 {
@@ -602,6 +630,8 @@ START_TEST(calls_that_fail)
 {
 	static const struct { uint32_t chip; unsigned long get, set; } all[] = {
 		{ CHIP_LAPIC, KVM_GET_LAPIC, 0 }, { CHIP_LAPIC, KVM_GET_MP_STATE, 0 },
+		{ CHIP_LAPIC, KVM_SET_MP_STATE, 0 },
+		{ CHIP_LAPIC, KVM_SET_SIGNAL_MASK, 0 },
 		{ CHIP_IOAPIC, KVM_GET_IRQCHIP, KVM_SET_IRQCHIP }, { CHIP_PIC, KVM_GET_IRQCHIP, KVM_SET_IRQCHIP },
 		{ CHIP_PIT, KVM_GET_PIT2, KVM_SET_PIT2 },
 	};
@@ -641,7 +671,7 @@ int main(void)
 {
 	CHECK_RUN("kvm-chips", start, stop, what_the_file_names, all_or_none, what_kvm_has_fixed, one_of_each, acpi,
 		  each_input_has_a_number, lines, levels_stay_over_a_reset, messages, lapic_state,
-		  lapic_is_loaded_with_its_vcpu, lapic_that_kvm_cannot_have, ioapic_state, ioapic_is_given_again,
-		  ioapic_that_cannot_be, pic_state, pic_that_kvm_cannot_have, pit_state, pit_that_kvm_cannot_have,
-		  calls_that_fail, routes_that_kvm_refuses);
+		  lapic_timer_whose_time_has_come, lapic_is_loaded_with_its_vcpu, lapic_that_kvm_cannot_have,
+		  ioapic_state, ioapic_is_given_again, ioapic_that_cannot_be, pic_state, pic_that_kvm_cannot_have,
+		  pit_state, pit_that_kvm_cannot_have, calls_that_fail, routes_that_kvm_refuses);
 }

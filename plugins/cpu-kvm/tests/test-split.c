@@ -38,7 +38,9 @@ static void set_priority(void *arg, uint32_t level)
 }
 
 static const struct mt_vector_ops pic = { .size = sizeof(pic), .acknowledge = acknowledge };
-static const struct mt_vector_ops lapic = { sizeof(lapic), 0, acknowledge, priority, set_priority };
+static const struct mt_vector_ops lapic = {
+	.size = sizeof(lapic), .acknowledge = acknowledge, .priority = priority, .set_priority = set_priority,
+};
 
 static int step;                   /* of a guest's script */
 
@@ -354,6 +356,7 @@ static int opens_and_shuts(struct shim_vcpu *v)
 		v->whole->events = in_the_way;
 		v->whole->mp.mp_state = state_then;
 		v->whole->regs.rflags = flag_off ? 2 : 0x202;
+		b.cls->kick(b.vcpu[v->index]);
 	}
 	return code;
 }

@@ -255,18 +255,51 @@ static const char *cannot_be(const struct saved *s)
 	return NULL;
 }
 
+/*
+ * A timer whose time has come leaves its interrupt beside the local APIC, in no state, until the vCPU is run next
+ * (Linux, arch/x86/kvm/lapic.c, lapic_timer.pending): so it is, as one that waits for its start-up and can run nothing.
+ */
+static int timer_take_in(struct kvm_vcpu *v)
+{
+	const struct kvm_mp_state waits = { .mp_state = KVM_MP_STATE_INIT_RECEIVED };
+	struct kvm_mp_state mp;
+	int code, again;
+
+	/* asking for the run state makes KVM do an INIT that waits, which changes the local APIC */
+	code = vcpu_ioctl(v, KVM_GET_MP_STATE, &mp);
+	if (code >= 0)
+		code = vcpu_ioctl(v, KVM_SET_MP_STATE, &waits);
+	if (code < 0)
+		return code;
+	code = vcpu_look(v);
+	again = vcpu_ioctl(v, KVM_SET_MP_STATE, &mp);
+	return code < 0 ? code : again;
+}
+
+/* One that counts has no interrupt beside it; one that does not may have run out since. */
+static int page_get(struct kvm_vcpu *v, struct kvm_lapic_state *page)
+{
+	int code = 0;
+
+	for (int i = 0; code >= 0 && i < 2; i++) {
+		code = timer_take_in(v);
+		if (code >= 0)
+			code = vcpu_ioctl(v, KVM_GET_LAPIC, page);
+		if (code < 0 || !word_get(page, AT_INITIAL) || word_get(page, AT_CURRENT))
+			break;
+	}
+	return code;
+}
+
 static int save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
 {
 	struct chip *c = self;
 
 	for (uint32_t i = 0; i < c->k->vcpu_count; i++) {
 		struct kvm_lapic_state page;
-		struct kvm_mp_state mp;
 		struct saved s;
 
-		/* asking for the run state makes KVM do an INIT that waits, which changes the local APIC */
-		if (vcpu_ioctl(c->k->vcpus[i], KVM_GET_MP_STATE, &mp) < 0 ||
-		    vcpu_ioctl(c->k->vcpus[i], KVM_GET_LAPIC, &page) < 0)
+		if (page_get(c->k->vcpus[i], &page) < 0)
 			return mt_error_set(err, MT_EIO, NULL, "KVM does not tell the state of the local APIC of vCPU %u", i);
 		chip_save(c, &page, &s);
 		w->begin(out, "apic", 0);
