@@ -21,7 +21,9 @@ static uint32_t priority(void *arg) { return *(uint32_t *)arg; }
 static void set_priority(void *arg, uint32_t level) { *(uint32_t *)arg = level; }
 
 static const struct mt_vector_ops ops = { .size = sizeof(ops), .acknowledge = acknowledge };
-static const struct mt_vector_ops all_ops = { sizeof(all_ops), 0, acknowledge, priority, set_priority };
+static const struct mt_vector_ops all_ops = {
+	.size = sizeof(all_ops), .acknowledge = acknowledge, .priority = priority, .set_priority = set_priority,
+};
 
 /* A vCPU that halts until it is asked to take an interrupt. */
 static int run_take(struct fake_vcpu *v, const struct mt_run_params *params, struct mt_exit *exit)

@@ -157,6 +157,8 @@ static void fixed_accept(struct lapic *c, uint32_t vector, uint32_t level)
 
 void lapic_accept(struct lapic *c, const struct lapic_message *m)
 {
+	if (c->off)
+		return;
 	switch (m->mode) {
 	case LAPIC_FIXED:
 	case LAPIC_LOWEST:
@@ -194,6 +196,8 @@ static uint32_t logical_match(const struct lapic *c, uint32_t dest)
 
 uint32_t lapic_is_addressed(const struct lapic *c, const struct lapic_message *m, uint32_t sender)
 {
+	if (c->off)
+		return 0;
 	if (m->shorthand)
 		return m->shorthand == LAPIC_ALL || (m->shorthand == LAPIC_SELF) == (sender == c->id);
 	if (m->dest == LAPIC_BROADCAST)
@@ -252,6 +256,8 @@ void lapic_lint(struct lapic *c, uint32_t pin, uint32_t level)
 	c->line[pin] = level != 0;
 	if (is_level(c, pin))
 		level_look(c);
+	else if (c->off)
+		c->out.events |= rises && pin ? 1u << LAPIC_NMI : 0;
 	else if (rises)
 		lapic_local(c, LVT_LINT0 + pin);
 }
@@ -267,7 +273,7 @@ static uint32_t lint_extint(const struct lapic *c, uint32_t pin)
 
 uint32_t lapic_extint(const struct lapic *c)
 {
-	return c->extint || lint_extint(c, 0) || lint_extint(c, 1);
+	return c->off ? c->line[0] : c->extint || lint_extint(c, 0) || lint_extint(c, 1);
 }
 
 void lapic_extint_done(struct lapic *c)
@@ -312,12 +318,19 @@ static void eoi_write(struct lapic *c)
 void lapic_reset(struct lapic *c)
 {
 	struct lapic fresh = {
-		.id = c->id, .line = { c->line[0], c->line[1] }, .dfr = UINT32_MAX, .svr = VECTOR, .out = c->out,
+		.id = c->id, .off = c->off, .line = { c->line[0], c->line[1] }, .dfr = UINT32_MAX, .svr = VECTOR, .out = c->out,
 	};
 
 	for (uint32_t i = 0; i < LVT_COUNT; i++)
 		fresh.lvt[i] = MASKED;
 	*c = fresh;
+}
+
+void lapic_enable(struct lapic *c, uint32_t enabled)
+{
+	if (!enabled && !c->off)
+		lapic_reset(c);
+	c->off = !enabled;
 }
 
 /* "Local APIC Status After It Has Been Software Disabled": the masks are set and stay so. */

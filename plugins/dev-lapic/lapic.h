@@ -60,6 +60,7 @@ struct lapic_out {
 
 struct lapic {
 	uint8_t id;                /* does not change */
+	uint8_t off;               /* by IA32_APIC_BASE, which is the vCPU's: not of the state */
 	uint8_t extint;            /* an ExtINT message waits */
 	uint8_t line[LAPIC_LINTS];
 	uint8_t tpr;
@@ -82,6 +83,8 @@ void lapic_write(struct lapic *c, uint32_t offset, uint32_t value, uint64_t now_
 uint32_t lapic_priority(const struct lapic *c);
 void lapic_set_priority(struct lapic *c, uint32_t level);
 void lapic_lint(struct lapic *c, uint32_t pin, uint32_t level);
+/* By IA32_APIC_BASE ("Enabling or Disabling the Local APIC"). Off it has no registers, and no message is for it. */
+void lapic_enable(struct lapic *c, uint32_t enabled);
 
 /* Is the message, which `sender` (an id, or LAPIC_BROADCAST: a device) has sent, for this one? */
 uint32_t lapic_is_addressed(const struct lapic *c, const struct lapic_message *m, uint32_t sender);

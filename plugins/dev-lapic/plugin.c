@@ -199,15 +199,18 @@ static uint32_t region_read(void *self, const struct mt_access *a, uint64_t *val
 {
 	struct lapic_dev *d = self;
 	struct apic *p;
+	uint32_t off;
 
 	*value = 0;
 	if (!is_register(d, a))
 		return a->offset < LAPIC_PAGE_BYTES ? MT_BUS_OK : MT_BUS_DECODE;
 	p = &d->apics[a->vcpu];
 	pthread_mutex_lock(&p->lock);
-	*value = lapic_read(&p->chip, (uint32_t)a->offset, now(d));
+	off = p->chip.off;
+	if (!off)
+		*value = lapic_read(&p->chip, (uint32_t)a->offset, now(d));
 	leave(p);
-	return MT_BUS_OK;
+	return off ? MT_BUS_DECODE : MT_BUS_OK;
 }
 
 static uint32_t region_write(void *self, const struct mt_access *a, uint64_t value)
@@ -215,6 +218,7 @@ static uint32_t region_write(void *self, const struct mt_access *a, uint64_t val
 	struct lapic_dev *d = self;
 	struct lapic_out out;
 	struct apic *p;
+	uint32_t off;
 
 	if (!is_register(d, a)) {
 		struct lapic_message m = lapic_message_of((uint32_t)a->offset, (uint32_t)value);
@@ -224,13 +228,15 @@ static uint32_t region_write(void *self, const struct mt_access *a, uint64_t val
 	}
 	p = &d->apics[a->vcpu];
 	pthread_mutex_lock(&p->lock);
-	lapic_write(&p->chip, (uint32_t)a->offset, (uint32_t)value, now(d));
+	off = p->chip.off;
+	if (!off)
+		lapic_write(&p->chip, (uint32_t)a->offset, (uint32_t)value, now(d));
 	out = leave(p);
 	if (out.send)
 		deliver(d, &out.message, p->vcpu);
 	if (out.ended)
 		d->msi->eoi(d->inst, out.ended);
-	return MT_BUS_OK;
+	return off ? MT_BUS_DECODE : MT_BUS_OK;
 }
 
 /* --- vectors --- */
@@ -282,8 +288,18 @@ static void set_priority(void *arg, uint32_t level)
 	leave(p);
 }
 
+static void set_enabled(void *arg, uint32_t enabled)
+{
+	struct apic *p = arg;
+
+	pthread_mutex_lock(&p->lock);
+	lapic_enable(&p->chip, enabled);
+	leave(p);
+}
+
 static const struct mt_vector_ops vector_ops = {
 	.size = sizeof(vector_ops), .acknowledge = acknowledge, .priority = priority, .set_priority = set_priority,
+	.set_enabled = set_enabled,
 };
 
 /* --- lines --- */
@@ -509,8 +525,11 @@ static int chips_load(struct lapic_dev *d, struct lapic *chips, struct mt_state_
 
 static void chip_take(struct apic *p, const struct lapic *chip)
 {
+	const uint8_t off = p->chip.off;
+
 	pthread_mutex_lock(&p->lock);
 	p->chip = *chip;
+	p->chip.off = off;
 	p->armed_ns = lapic_deadline(chip);
 	p->dev->clock->timer_arm(p->timer, p->armed_ns);
 	pthread_mutex_unlock(&p->lock);

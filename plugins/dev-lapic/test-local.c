@@ -194,6 +194,50 @@ START_TEST(extint_message)
 }
 END_TEST
 
+/* Off by IA32_APIC_BASE */
+
+START_TEST(turned_off)
+{
+	uint64_t value = 0;
+
+	start_with_source();
+	put(0, SVR, 0x1ff);
+	put(0, LVT(0), 0x20031);
+	put(0, INITIAL, 1000);
+	message(0, 0, 0x51);
+	fake_vector_set_enabled(f, 0, 0);
+	/* nothing that waits, no timer, no registers, and no message is for it */
+	get_it(0, 0);
+	fake_advance(f, 100000);
+	message(0, 0, 0x52);
+	message(0xff, 0, 0x400);
+	ipi(1, 0, 0x4500);
+	for (uint32_t i = 1; i < VCPUS; i++)
+		put(i, SVR, 0x1ff);
+	ipi(1, 0, 0xc0053);
+	get_it(0xc, 0x53);
+	event_is(0, 0, 0, 0);
+	ck_assert_uint_eq(reach(0, TPR, &value, 0), MT_BUS_DECODE);
+	ck_assert_uint_eq(reach(0, SVR, &value, 1), MT_BUS_DECODE);
+	/* the pins are the CPU's own */
+	fake_vector_source_set(f, 1);
+	ck_assert_uint_eq(wants(1), 0);
+	takes(0, 0x28);
+	fake_input(f, 1, 1);
+	event_is(0, 1, MT_VCPU_EVENT_NMI, 0);
+	/* and on again */
+	fake_vector_source_set(f, 1);
+	fake_vector_set_enabled(f, 0, 1);
+	ck_assert_uint_eq(wants(0), 0);
+	ck_assert_uint_eq(get(0, LVT(3)), MASKED);
+	ck_assert_uint_eq(get(0, SVR), 0xff);
+	ck_assert_uint_eq(get(0, INITIAL), 0);
+	put(0, SVR, 0x1ff);
+	fake_vector_set_enabled(f, 0, 1);
+	ck_assert_uint_eq(get(0, SVR), 0x1ff);
+}
+END_TEST
+
 /* Attachment */
 
 START_TEST(too_many_vcpus)
@@ -371,6 +415,6 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("lapic-local", start, stop, one_shot, periodic, short_period, lint_modes, lint_level, behind_lint0,
-		  extint_message, too_many_vcpus, window_of_messages, threads, state, goes_on, hostile_state, far_deadline,
-		  random_accesses);
+		  extint_message, turned_off, too_many_vcpus, window_of_messages, threads, state, goes_on, hostile_state,
+		  far_deadline, random_accesses);
 }

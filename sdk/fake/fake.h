@@ -93,6 +93,7 @@ uint32_t fake_vector_request(struct fake *f, uint32_t vcpu);
 int32_t fake_vector_acknowledge(struct fake *f, uint32_t vcpu);
 uint32_t fake_vector_priority(struct fake *f, uint32_t vcpu);
 void fake_vector_set_priority(struct fake *f, uint32_t vcpu, uint32_t level);
+void fake_vector_set_enabled(struct fake *f, uint32_t vcpu, uint32_t enabled);
 uint32_t fake_vector_events(struct fake *f, uint32_t vcpu, uint32_t *event, uint32_t *value);
 /* Before create: the REF property `prop` names this controller of the test's; what it requests once it is taken. */
 void fake_vector_source(struct fake *f, const char *prop, const struct mt_vector_source *role, void *self);

@@ -118,6 +118,15 @@ void fake_vector_set_priority(struct fake *f, uint32_t vcpu, uint32_t level)
 	v->ops.set_priority(v->arg, level);
 }
 
+void fake_vector_set_enabled(struct fake *f, uint32_t vcpu, uint32_t enabled)
+{
+	const struct fake_vector *v = vector_of(f, vcpu);
+
+	if (!v->ops.set_enabled)
+		fake_die("the controller of vCPU %u cannot be turned off", vcpu);
+	v->ops.set_enabled(v->arg, enabled);
+}
+
 uint32_t fake_vector_events(struct fake *f, uint32_t vcpu, uint32_t *event, uint32_t *value)
 {
 	const struct fake_vector *v = vector_of(f, vcpu);

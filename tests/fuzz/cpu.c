@@ -53,6 +53,8 @@ int32_t ends_vector(uint32_t vcpu, uint32_t how)
 	if (!c->vectors)
 		return vector;
 	if (how & 1 && c->vectors->priority) {
+		if (how & 4 && c->vectors->set_enabled)
+			c->vectors->set_enabled(c->vectors_arg, how >> 3 & 1);
 		c->vectors->set_priority(c->vectors_arg, how >> 4 & 15);
 		return (int32_t)c->vectors->priority(c->vectors_arg);
 	}

@@ -44,7 +44,9 @@ static void set_priority(void *arg, uint32_t level)
 }
 
 static const struct mt_vector_ops pic = { .size = sizeof(pic), .acknowledge = acknowledge };
-static const struct mt_vector_ops lapic = { sizeof(lapic), 0, acknowledge, priority, set_priority };
+static const struct mt_vector_ops lapic = {
+	.size = sizeof(lapic), .acknowledge = acknowledge, .priority = priority, .set_priority = set_priority,
+};
 
 static int step;                   /* of a guest's script */
 
@@ -396,6 +398,7 @@ static void used(struct shim_vcpu *v)
 	v->whole->events.nmi.masked = 1;
 	v->whole->xsave[100] = 0x34;
 	v->whole->msr[3].data = 0x5678;
+	v->whole->events.interrupt.injected = 1;
 }
 
 static void check_init(const struct shim_vcpu *v)
@@ -407,6 +410,7 @@ static void check_init(const struct shim_vcpu *v)
 	ck_assert_uint_eq(v->whole->sregs.efer, 0);
 	ck_assert_uint_eq(v->whole->debug.dr7, 0x400);
 	ck_assert_uint_eq(v->whole->events.nmi.masked, 0);
+	ck_assert_uint_eq(v->whole->events.interrupt.injected, 0);
 	/* and what stays */
 	ck_assert_uint_eq(v->whole->sregs.apic_base, 0xfee00900);
 	ck_assert_uint_eq(v->whole->xsave[100], 0x34);

@@ -76,6 +76,8 @@ int arch_exit(struct kvm_vcpu *v, struct mt_exit *exit)
 	case KVM_EXIT_IOAPIC_EOI:
 		split_ended(v->kvm, v->run->eoi.vector);
 		return SERVED_GO_ON;
+	case KVM_EXIT_X86_WRMSR:
+		return vector_msr(v);
 	case KVM_EXIT_SHUTDOWN:
 		return serve_shutdown(v, exit);
 	case KVM_EXIT_UNKNOWN:

@@ -41,6 +41,8 @@ int irqchip_create(struct kvm *k, struct mt_error *err)
 		return vm_refuse(err, "plugin", "place its own pages", code);
 	if (k->irqchip)
 		return chips_create(k, err);
+	if (k->devices && !k->lapics)
+		vector_watch(k);
 	return is_split(k) ? split_create(k, err) : 0;
 }
 

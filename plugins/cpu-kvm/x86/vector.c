@@ -11,6 +11,9 @@
  * and then looks for wishes: none is lost.
  * Easy to break: an access that is not finished, or registers that KVM has been given since it last ran, make what it
  * said of the guest's readiness stale. KVM is then entered with immediate_exit set, and says it anew.
+ *
+ * IA32_APIC_BASE is KVM's. It comes out when the guest writes it (a filter of MSRs), and a KVM that has no filter says
+ * at each exit what it is.
  */
 #include <string.h>
 #include <util/error.h>
@@ -20,6 +23,8 @@
 #define APIC_BASE   0xfee00000u
 #define APIC_FIRST  (1u << 8)      /* IA32_APIC_BASE: BSP */
 #define APIC_ENABLE (1u << 11)
+#define APIC_X2APIC (1u << 10)
+#define MSR_APIC_BASE 0x1bu
 #define RFLAGS_IF   (1u << 9)
 
 #define EVENT(number) (1u << (number))
@@ -33,6 +38,55 @@ void vector_apic_base(struct kvm_vcpu *v)
 
 	if (!v->kvm->lapics)
 		v->arch->first->sregs.apic_base = APIC_BASE | (v->index ? 0 : APIC_FIRST) | (lapic ? APIC_ENABLE : 0);
+}
+
+/* On and off is the controller's; where it is no controller can follow, for its region is all vCPUs'. */
+static void base_follow(struct kvm_vcpu *v, uint64_t base)
+{
+	struct arch_vcpu *a = v->arch;
+	uint64_t changed = base ^ a->apic_base;
+
+	a->apic_base = base;
+	if (v->kvm->lapics || !a->vector_ops || !a->vector_ops->priority)
+		return;
+	if (changed & APIC_ENABLE && a->vector_ops->set_enabled)
+		a->vector_ops->set_enabled(a->vector_arg, !!(base & APIC_ENABLE));
+	if ((base ^ APIC_BASE) >> 12 && base & APIC_ENABLE && !a->place_told) {
+		a->place_told = true;
+		kvm_log(v->kvm, MT_LOG_WARN, "vcpu%u: the guest moves its local APIC to 0x%llx; one of devices stays where it is",
+			v->index, (unsigned long long)(base & ~UINT64_C(0xfff)));
+	}
+}
+
+/* Linux 5.10 and later. */
+void vector_watch(struct kvm *k)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_USER_SPACE_MSR, .args = { KVM_MSR_EXIT_REASON_FILTER } };
+	uint64_t none = 0;
+	struct kvm_msr_filter filter = {
+		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
+		.ranges = { { .flags = KVM_MSR_FILTER_WRITE, .nmsrs = 1, .base = MSR_APIC_BASE, .bitmap = (uint8_t *)&none } },
+	};
+
+	if (vm_capability(k, KVM_CAP_X86_USER_SPACE_MSR) && vm_capability(k, KVM_CAP_X86_MSR_FILTER) &&
+	    vm_ioctl(k, KVM_ENABLE_CAP, &cap) >= 0 && vm_ioctl(k, KVM_X86_SET_MSR_FILTER, &filter) >= 0)
+		return;
+	kvm_log(k, MT_LOG_INFO, "KVM tells writes of IA32_APIC_BASE only when it comes out for another reason");
+}
+
+/* KVM knows what may be written; what may not is a general protection fault. */
+int vector_msr(struct kvm_vcpu *v)
+{
+	struct kvm_run *run = v->run;
+
+	v->unfinished = true;
+	run->msr.error = run->msr.index != MSR_APIC_BASE || msr_write(v, MSR_APIC_BASE, run->msr.data) < 0;
+	if (!run->msr.error)
+		base_follow(v, run->msr.data);
+	else if (run->msr.index == MSR_APIC_BASE && run->msr.data & APIC_X2APIC)
+		kvm_log(v->kvm, MT_LOG_INFO, "vcpu%u: the guest asks for x2APIC mode, which local APICs of devices do not have",
+			v->index);
+	return SERVED_GO_ON;
 }
 
 static int vector_bind(void *vcpu, const struct mt_vector_ops *ops, void *arg, struct mt_error *err)
@@ -56,6 +110,7 @@ static int vector_bind(void *vcpu, const struct mt_vector_ops *ops, void *arg, s
 	v->arch->vector_ops = ops;
 	v->arch->vector_arg = arg;
 	vector_apic_base(v);
+	v->arch->apic_base = v->arch->first->sregs.apic_base;
 	return 0;
 }
 
@@ -118,6 +173,7 @@ void vector_reset(struct kvm_vcpu *v)
 	v->arch->stale = true;
 	atomic_store(&v->arch->events, 0);
 	v->run->cr8 = 0;
+	base_follow(v, v->arch->first->sregs.apic_base);
 }
 
 /* What a snapshot says that is not KVM's while devices serve the local APICs; theirs come with them. */
@@ -133,6 +189,7 @@ void vector_load(struct kvm_vcpu *v, const struct whole *w)
 	v->arch->waiting = devices && (state == KVM_MP_STATE_INIT_RECEIVED || state == KVM_MP_STATE_UNINITIALIZED ||
 				       state == KVM_MP_STATE_SIPI_RECEIVED);
 	v->run->cr8 = w->sregs.cr8 & 15;
+	base_follow(v, w->sregs.apic_base);
 }
 
 static int init_take(struct kvm_vcpu *v, const char **what)
@@ -324,6 +381,8 @@ void arch_left(struct kvm_vcpu *v)
 	if (v->kvm->irqchip)
 		return;
 	a->stale = false;
+	if (v->run->apic_base != a->apic_base)
+		base_follow(v, v->run->apic_base);
 	if (v->run->cr8 != a->cr8 && a->vector_ops && a->vector_ops->set_priority)
 		a->vector_ops->set_priority(a->vector_arg, (uint32_t)v->run->cr8 & 15);
 }

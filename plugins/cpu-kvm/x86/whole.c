@@ -108,14 +108,17 @@ struct kvm_msr_entry *whole_tsc(struct whole *w)
 	return NULL;
 }
 
+int msr_write(struct kvm_vcpu *v, uint32_t index, uint64_t value)
+{
+	struct msr_value one = { .nmsrs = 1, .entry = { .index = index, .data = value } };
+	int code = vcpu_ioctl(v, KVM_SET_MSRS, &one);
+
+	return code < 0 ? code : code == 1 ? 0 : -EINVAL;
+}
+
 int tsc_write(struct kvm_vcpu *v, uint64_t value)
 {
-	struct msr_value one = { .nmsrs = 1 };
-	int code;
-
-	one.entry = (struct kvm_msr_entry){ .index = MSR_TSC, .data = value };
-	code = vcpu_ioctl(v, KVM_SET_MSRS, &one);
-	return code < 0 ? code : code == 1 ? 0 : -EINVAL;
+	return msr_write(v, MSR_TSC, value);
 }
 
 static uint64_t msr_now(struct kvm_vcpu *v, uint32_t index)

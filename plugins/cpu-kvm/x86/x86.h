@@ -115,6 +115,8 @@ struct arch_vcpu {
 	const struct mt_vector_ops *vector_ops;
 	void *vector_arg;
 	_Atomic uint32_t requested, events, start_page;
+	uint64_t apic_base;            /* as the controller was told */
+	bool place_told;               /* that the guest has moved its local APIC */
 	bool waiting, halted;          /* for a start-up message; for an interrupt. Not with KVM's local APICs. */
 	bool stale;                    /* kvm_run.ready_for_interrupt_injection is */
 	uint64_t cr8;                  /* as KVM was told at the last entry */
@@ -147,6 +149,7 @@ int whole_set(struct kvm_vcpu *v, const struct whole *w, const char **what);
 struct kvm_msr_entry *whole_tsc(struct whole *w);
 /* INIT: what the architecture resets then, and nothing else. */
 int whole_init(struct kvm_vcpu *v, const char **what);
+int msr_write(struct kvm_vcpu *v, uint32_t index, uint64_t value);
 int tsc_write(struct kvm_vcpu *v, uint64_t value);
 
 /* arch.c. [vcpu], or [main] while it does not run: gives KVM what was changed, and no time. 0 or -errno. */
@@ -189,6 +192,10 @@ void vector_reset(struct kvm_vcpu *v);
 void vector_load(struct kvm_vcpu *v, const struct whole *w);
 void vector_changed(struct kvm_vcpu *v, uint64_t cr8);
 int vector_events(struct kvm_vcpu *v, const char **what);
+/* [main] With local APICs of devices: has KVM come out for writes of IA32_APIC_BASE, where it can. */
+void vector_watch(struct kvm *k);
+/* [vcpu] KVM_EXIT_X86_WRMSR */
+int vector_msr(struct kvm_vcpu *v);
 /* KVM's own: something is due that ends a halt, whoever serves the interrupt controllers. */
 bool vector_wakes(const struct kvm_vcpu_events *e);
 

@@ -50,6 +50,13 @@ struct mt_vector_ops {
 	 */
 	uint32_t (*priority)(void *arg);
 	void (*set_priority)(void *arg, uint32_t level);
+	/*
+	 * [vcpu], or [main] while it does not run. The vCPU's local APIC is on (1) or off (0) by IA32_APIC_BASE, at
+	 * each change by the guest, a reset or a snapshot; at first it is on. Off, the vCPU has none: LINT0 is its interrupt
+	 * pin, LINT1 that of NMI, and the registers are as after a reset when it is on again (Intel SDM volume 3, "Enabling or
+	 * Disabling the Local APIC"). NULL: it stays on.
+	 */
+	void (*set_enabled)(void *arg, uint32_t enabled);
 };
 
 /* Role of a controller that stands behind another one. `self`: as of the device kind. */

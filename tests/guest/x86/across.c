@@ -10,9 +10,18 @@
 #define SELF       0x60                 /* an IPI to this CPU */
 #define NMI        2
 #define SPURIOUS   0xff
+#define APIC_BASE  0x1bu
+#define APIC_ENABLE 0x800u
 
 static volatile uint32_t stopped_in;    /* vector whose handler waits; 0: none */
 static volatile uint32_t wrong, storms, started;
+
+static void start(void)
+{
+	lapic_start();
+	mmio_put(LAPIC + 0x350, 0x700);         /* LINT0: the 8259A */
+	outb(0x21, 0xef);
+}
 
 /* Until somebody types. */
 static void ready(void)
@@ -135,6 +144,31 @@ static void masked(void)
 	came("masked at LINT0", UART, 1);
 }
 
+/* The local APIC is turned off: the 8259A is the CPU's own. */
+static void turned_off(void)
+{
+	wrmsr(APIC_BASE, rdmsr(APIC_BASE) & ~(uint64_t)APIC_ENABLE);
+	uart_raise();
+	ready();
+	came("without a local APIC", UART, 1);
+	check("no registers", mmio(LAPIC + 0x30) == 0xffffffff);
+	wrmsr(APIC_BASE, rdmsr(APIC_BASE) | APIC_ENABLE);
+	start();
+}
+
+/* Its time comes once, whoever counts. */
+static void timer(void)
+{
+	mmio_put(LAPIC + 0x3e0, 0xb);
+	mmio_put(LAPIC + 0x320, SELF);
+	mmio_put(LAPIC + 0x380, 100000000);
+	ready();
+	while (!irq_count[SELF])
+		__asm__ volatile("sti; hlt; cli" : : : "memory");
+	came("timer", SELF, 1);
+	mmio_put(LAPIC + 0x320, 0x10000);
+}
+
 /* The byte itself interrupts. */
 static void halted(void)
 {
@@ -195,13 +229,13 @@ int main(void)
 	outb(0x21, PIC_VECTOR);
 	outb(0x21, 4);
 	outb(0x21, 1);
-	lapic_start();
-	mmio_put(LAPIC + 0x350, 0x700);         /* LINT0: the 8259A */
-	outb(0x21, 0xef);
+	start();
 	for (;;) {
 		waiting();
 		in_service();
 		masked();
+		turned_off();
+		timer();
 		halted();
 		storm();
 		second();

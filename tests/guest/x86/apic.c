@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What CPUID shows of the local APIC can be used, and what it does not show is refused: x2APIC mode, the timer's
- * deadline mode. With DEVICES, for a local APIC that is not KVM's, nothing of KVM's is shown that goes past it.
+ * deadline mode. Turned off, it leaves the 8259A to the CPU. With DEVICES, for a local APIC that is
+ * not KVM's, nothing of KVM's is shown that goes past it.
  */
 #include "rt.h"
 
 #define VECTOR         0x60
 #define APIC_BASE      0x1bu
 #define X2APIC         0x400u
+#define ENABLE         0x800u
+#define PIC_VECTOR     0x20
 #define DEADLINE       0x6e0u
 #define X2APIC_ID      0x802u
 #define X2APIC_EOI     0x80bu
@@ -17,11 +20,6 @@
 #define NEEDS_KVMS_OWN 0xecd0u
 
 static volatile uint32_t in_x2apic;
-
-static void wrmsr(uint32_t n, uint64_t value)
-{
-	__asm__ volatile("wrmsr" : : "c"(n), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
-}
 
 static uint64_t now(void)
 {
@@ -40,6 +38,10 @@ static int served(struct frame *f)
 {
 	if (f->vector == 13) {
 		f->rip += 2;           /* wrmsr */
+		return 1;
+	}
+	if (f->vector == PIC_VECTOR) {
+		outb(0x20, 0x20);
 		return 1;
 	}
 	if (in_x2apic)
@@ -64,6 +66,44 @@ static void deadline(int shown)
 	}
 	mmio_put(LAPIC + 0x320, 0x10000);
 	check(shown ? "timer with a deadline" : "no deadline is shown", 1);
+}
+
+/* An 8254 that goes, and a CPU that comes out of the guest for nothing else. */
+static void pic_alone(void)
+{
+	uint64_t until;
+
+	outb(0x20, 0x11);
+	outb(0x21, PIC_VECTOR);
+	outb(0x21, 4);
+	outb(0x21, 1);
+	outb(0x21, 0xfe);
+	outb(0x43, 0x34);
+	outb(0x40, 11932 & 0xff);
+	outb(0x40, 11932 >> 8);
+	wrmsr(APIC_BASE, rdmsr(APIC_BASE) & ~(uint64_t)ENABLE);
+	until = now() + 10000000000u;
+	__asm__ volatile("sti" : : : "memory");
+	while (irq_count[PIC_VECTOR] < 3 && now() < until)
+		;
+	__asm__ volatile("cli" : : : "memory");
+}
+
+static void turned_off(void)
+{
+	uint32_t words[4], before = irq_count[VECTOR];
+
+	mmio_put(LAPIC + 0x350, 0x10700);
+	pic_alone();
+	check("8259A without a local APIC", irq_count[PIC_VECTOR] >= 3);
+	cpuid(1, words);
+	check("none is shown", !(words[3] >> 9 & 1) && mmio(LAPIC + 0x30) == 0xffffffff);
+	wrmsr(APIC_BASE, rdmsr(APIC_BASE) | ENABLE);
+	lapic_start();
+	cpuid(1, words);
+	mmio_put(LAPIC + 0x300, 0x40000 | VECTOR);
+	wait_for(before + 1);
+	check("turned on again", words[3] >> 9 & 1 && irq_count[VECTOR] == before + 1);
 }
 
 static void x2apic(int shown)
@@ -95,6 +135,7 @@ int main(void)
 #endif
 	lapic_start();
 	deadline(words[2] >> 24 & 1);
+	turned_off();
 	x2apic(words[2] >> 21 & 1);
 	put("done\n");
 	return 0;

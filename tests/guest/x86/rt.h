@@ -38,6 +38,11 @@ static inline uint64_t rdmsr(uint32_t n)
 	return (uint64_t)hi << 32 | lo;
 }
 
+static inline void wrmsr(uint32_t n, uint64_t value)
+{
+	__asm__ volatile("wrmsr" : : "c"(n), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+}
+
 static inline uint32_t mmio(uint64_t at) { return *(volatile uint32_t *)at; }
 static inline void mmio_put(uint64_t at, uint32_t v) { *(volatile uint32_t *)at = v; }
 

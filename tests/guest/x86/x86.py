@@ -150,8 +150,8 @@ IRQ_SAYS = r"serial port through the I/O APIC: ok\ndone\n"
 PIC_SAYS = r"clock on IRQ 8: ok\n(.*\n)*masked no more: ok\ndone\n"
 PCI_SAYS = (r"disk with messages: ok\n(.*\n)*changed vectors: ok\n(.*\n)*disk with its pin: ok\n(.*\n)*done\n"
             r"(.*\n)*said by the virtio console\n")
-APIC_SAYS = r"timer with a deadline: ok\n(.*\n)*x2APIC mode: ok\n(.*\n)*done\n"
-DEVICES_SAY = r"no deadline is shown: ok\n(.*\n)*x2APIC mode is refused: ok\n(.*\n)*done\n"
+APIC_SAYS = r"timer with a deadline: ok\n(.*\n)*turned on again: ok\n(.*\n)*x2APIC mode: ok\n(.*\n)*done\n"
+DEVICES_SAY = r"no deadline is shown: ok\n(.*\n)*turned on again: ok\n(.*\n)*x2APIC mode is refused: ok\n(.*\n)*done\n"
 
 
 def programs_of(irqchip, vcpus):
@@ -183,7 +183,7 @@ PROGRAMS = [p for irqchip in IRQCHIPS for vcpus in (1, 2) for p in programs_of(i
 # going on from a snapshot with the next irqchip, and with that of the one before
 # a way round each ordered pair of them; and the stops of `across`, a number that has no divisor in common with theirs
 ROUND = ["kernel", "kernel", "split", "split", "user", "user", "kernel", "user", "split"]
-STOPS = 11
+STOPS = 13
 CHAINS = [["kernel", "user", "split", "kernel"], ["kernel", "split", "user", "kernel"]]
 
 
