@@ -96,11 +96,12 @@ static void input_set(void *self, uint32_t input, uint32_t level)
 {
 	struct chip *c = self;
 
+	/* first: a message may ask the 8259A for the vector of it (ExtINT) */
+	if (input < IOAPIC_INPUTS)
+		c->irq->line_set(c->isa[input], level);
 	pthread_mutex_lock(&c->lock);
 	ioapic_input(&c->regs, input, level);
 	leave(c);
-	if (input < IOAPIC_INPUTS)
-		c->irq->line_set(c->isa[input], level);
 }
 
 /* "intel,ce4100-ioapic": the input, and how it is triggered; 4: while it is high. */

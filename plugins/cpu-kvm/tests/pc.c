@@ -66,15 +66,20 @@ int chip_loaded(uint32_t which, struct fake_state *s)
 }
 
 /* A controller of the test's behind LINT0, as a device would be. */
-static int32_t no_vector(void *self)
+int32_t bench_vector = MT_VECTOR_NONE;
+
+static int32_t vector_take(void *self)
 {
+	int32_t vector = bench_vector;
+
 	(void)self;
-	return MT_VECTOR_NONE;
+	bench_vector = MT_VECTOR_NONE;
+	return vector;
 }
 
 static int devices_create(void)
 {
-	static const struct mt_vector_source source = { .acknowledge = no_vector };
+	static const struct mt_vector_source source = { .acknowledge = vector_take };
 	const struct mt_props_host *props = fake_host(b.f)->get_interface(fake_host(b.f), MT_IFACE_PROPS);
 	const char *irqchip = props->get_str(fake_inst(b.f), "irqchip");
 	uint32_t count = !strcmp(irqchip, "kernel") ? CHIPS : !strcmp(irqchip, "split") ? 1 : 0;

@@ -74,6 +74,7 @@ extern struct shim shim;
 void shim_start(void);
 void shim_stop(void);
 
+extern int32_t bench_vector;    /* that the 8259A behind KVM's local APICs gives next; MT_VECTOR_NONE: none */
 /* The devices of a PC that the setting has KVM serve: lapic, ioapic, pic, pit. pc.c. */
 extern struct fake *bench_chips[CHIPS];
 struct fake *bench_chip(uint32_t which);        /* before bench_up: makes it, for its properties */

@@ -16,6 +16,8 @@
 #define LAPIC_BASE  0xfee00000u
 #define LAPIC_BYTES 0x100000u
 #define IDENTITIES  255u
+#define MODE_SHIFT  8              /* of the delivery mode, in the data of messages */
+#define MODE_EXTINT 7u
 
 /* Offsets in the page, and bits (Intel SDM volume 3, "Local APIC Register Address Map", "Local Vector Table"). */
 enum {
@@ -41,9 +43,12 @@ static uint32_t region_read(void *self, const struct mt_access *a, uint64_t *val
 static uint32_t region_write(void *self, const struct mt_access *a, uint64_t value)
 {
 	const struct chip *c = self;
+	const bool extint = c->source && ((uint32_t)value >> MODE_SHIFT & 7) == MODE_EXTINT;
 	struct kvm_msi msi = { .address_lo = LAPIC_BASE + (uint32_t)a->offset, .data = (uint32_t)value };
 
-	return split_send(c->k, &msi) < 0 ? MT_BUS_DEVICE : MT_BUS_OK;
+	if (extint)
+		extint_send(c->k, msi.address_lo);
+	return extint ? MT_BUS_OK : split_send(c->k, &msi) < 0 ? MT_BUS_DEVICE : MT_BUS_OK;
 }
 
 static int window(void *self, struct mt_msi_window *out)
@@ -101,7 +106,10 @@ static int source_take(struct chip *c, struct mt_error *err)
 	if (!c->props->present(c->inst, "pic"))
 		return 0;
 	code = c->vectors->take(c->inst, "pic", source_changed, c, &c->source, &c->source_self, err);
-	return code < 0 ? code : c->vectors->bind(c->inst, 0, &ops, c, err);
+	if (code < 0)
+		return code;
+	return extint_init(c) ? c->vectors->bind(c->inst, 0, &ops, c, err) :
+	       mt_error_set(err, MT_ENOMEM, NULL, "no timer");
 }
 
 /* --- life --- */
@@ -242,9 +250,9 @@ static void timer_load(const struct chip *c, struct kvm_lapic_state *page, const
 	word_set(page, AT_CURRENT, (uint32_t)left);
 }
 
-static const char *cannot_be(const struct saved *s)
+static const char *cannot_be(const struct chip *c, const struct saved *s)
 {
-	if (s->extint)
+	if (s->extint && !c->source)
 		return "has an ExtINT message that waits, which KVM has no place for";
 	if (s->errors)
 		return "has errors that the guest has not asked for, which KVM has no place for";
@@ -301,7 +309,9 @@ static int save(void *self, struct mt_state_out *out, const struct mt_state_writ
 
 		if (page_get(c->k->vcpus[i], &page) < 0)
 			return mt_error_set(err, MT_EIO, NULL, "KVM does not tell the state of the local APIC of vCPU %u", i);
+		extint_look(c->k->vcpus[i], &page);
 		chip_save(c, &page, &s);
+		s.extint = atomic_load(&c->k->vcpus[i]->arch->extint.waits);
 		w->begin(out, "apic", 0);
 		mt_state_save(out, w, &table, &s);
 		w->end(out);
@@ -309,12 +319,12 @@ static int save(void *self, struct mt_state_out *out, const struct mt_state_writ
 	return 0;
 }
 
-static int chip_load(const struct chip *c, uint32_t vcpu, struct kvm_lapic_state *page, struct mt_state_in *in,
-		     const struct mt_state_reader *r, uint32_t version)
+static int chip_load(const struct chip *c, uint32_t vcpu, struct kvm_lapic_state *page, uint8_t *extint,
+		     struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version)
 {
 	struct saved s = { 0 };
 	int code = mt_state_load(in, r, &table, version, &s);
-	const char *why = code ? NULL : cannot_be(&s);
+	const char *why = code ? NULL : cannot_be(c, &s);
 
 	if (why)
 		return r->refuse(in, "lvt", why);
@@ -326,6 +336,7 @@ static int chip_load(const struct chip *c, uint32_t vcpu, struct kvm_lapic_state
 	word_set(page, AT_TPR, s.tpr);
 	word_set(page, AT_ID, vcpu << 24);
 	timer_load(c, page, &s);
+	*extint = s.extint;
 	return 0;
 }
 
@@ -336,23 +347,27 @@ static int load(void *self, struct mt_state_in *in, const struct mt_state_reader
 	struct chip *c = self;
 	uint32_t type = 0, count = 0;
 	struct kvm_lapic_state *pages;
+	uint8_t *extint;
 	int code = 0;
 
 	r->find(in, "apic", &type, &count);
 	if (count != c->k->vcpu_count)
 		return r->refuse(in, "apic", "is there in another number than the machine has vCPUs");
-	pages = calloc(count, sizeof(*pages));
+	pages = calloc(count, sizeof(*pages) + 1);
+	extint = (uint8_t *)(pages + count);
 	if (!pages)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	for (uint32_t i = 0; !code && i < count; i++) {
 		code = r->begin(in, "apic", i);
 		if (code)
 			break;
-		code = chip_load(c, i, &pages[i], in, r, version);
+		code = chip_load(c, i, &pages[i], &extint[i], in, r, version);
 		r->end(in);
 	}
-	for (uint32_t i = 0; !code && i < count; i++)
+	for (uint32_t i = 0; !code && i < count; i++) {
 		c->k->vcpus[i]->arch->lapic = pages[i];
+		atomic_store(&c->k->vcpus[i]->arch->extint.waits, extint[i]);
+	}
 	free(pages);
 	return code;
 }

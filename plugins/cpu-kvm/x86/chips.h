@@ -35,6 +35,7 @@ struct chip {
 	/* local APICs, with split: the 8259A pair behind LINT0; NULL: none */
 	const struct mt_vector_source *source;
 	void *source_self;
+	struct mt_timer *look;         /* extint.c */
 	/* I/O APIC: inputs of the 8259A that follow its own, levels of its inputs, and what was loaded and not settled */
 	struct mt_line *isa[IOAPIC_INPUTS];
 	_Atomic uint32_t lines;
@@ -53,6 +54,8 @@ int chip_check_fixed(const struct chip *c, const struct chip_fixed *fixed, struc
 /* The number behind "ID:" of an IRQ property's element when ID is the chip's, else -1. */
 int32_t chip_input_named(const struct chip *c, const char *element);
 uint64_t chip_guest_ns(const struct chip *c);
+/* extint.c. [main] in realize */
+bool extint_init(struct chip *c);
 /* chip-pit.c. [main] when all instances are made: where its output goes. */
 void chip_pit_place(struct chip *c);
 /* KVM_GET_IRQCHIP and KVM_SET_IRQCHIP of KVM_IRQCHIP_*. 0 or -errno. */

@@ -173,6 +173,7 @@ void vector_reset(struct kvm_vcpu *v)
 	v->arch->stale = true;
 	atomic_store(&v->arch->events, 0);
 	v->run->cr8 = 0;
+	extint_drop(v);
 	base_follow(v, v->arch->first->sregs.apic_base);
 }
 
@@ -325,6 +326,22 @@ static int interrupt_take(struct kvm_vcpu *v, const char **what)
 	return vector_give(v, &taking, (uint32_t)vector);
 }
 
+int vector_offer(struct kvm_vcpu *v, const struct mt_vector_source *source, void *self)
+{
+	struct taking taking;
+	int32_t vector;
+	int code = taking_look(v, &taking);
+
+	if (code <= 0)
+		return code;
+	vector = source->acknowledge(self);
+	if (vector == MT_VECTOR_NONE)
+		return 1;
+	v->run->ready_for_interrupt_injection = 0;
+	code = taking_give(v, &taking, (uint32_t)vector);
+	return code < 0 ? code : 1;
+}
+
 /* By a debugger that steps. What halts goes on only by an interrupt. */
 static bool is_masked(const struct arch_vcpu *a)
 {
@@ -335,14 +352,17 @@ static int wishes_serve(struct kvm_vcpu *v, struct mt_exit *exit)
 {
 	struct arch_vcpu *a = v->arch;
 	bool wanted = a->vector_ops && atomic_load(&a->requested) && !is_masked(a), look = false;
+	bool extint = extint_wanted(v) && !is_masked(a);
 	const char *what = "";
 	int code = 0;
 
 	v->run->request_interrupt_window = 0;
 	if (v->unfinished)
-		look = wanted || atomic_load(&a->events);
+		look = wanted || extint || atomic_load(&a->events);
 	else if (atomic_load(&a->events))
 		code = vector_events(v, &what);
+	if (code >= 0 && !v->unfinished && extint)
+		code = extint_serve(v, &what);
 	if (code >= 0 && !v->unfinished && wanted && !a->waiting) {
 		look = a->stale;
 		code = look ? 0 : interrupt_take(v, &what);

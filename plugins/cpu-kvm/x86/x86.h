@@ -95,6 +95,16 @@ struct arch_vm {
 	uint32_t points_version;       /* counts changes of them */
 };
 
+/* Messages that KVM's local APICs do not take (extint.c). Written on any thread but for `waits`. */
+#define EXTINT_PHYSICAL 1u
+#define EXTINT_LOGICAL  2u
+
+struct extint {
+	_Atomic uint32_t asked;        /* EXTINT_*: messages that may be for this vCPU */
+	_Atomic uint64_t logical[4];   /* their logical destinations, a bit each */
+	_Atomic bool waits;            /* one is, and its vector has not been fetched */
+};
+
 struct arch_vcpu {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
@@ -111,6 +121,7 @@ struct arch_vcpu {
 	int64_t offset_ns;             /* the kernel's of guest time when it did */
 	struct whole *first;           /* at power on */
 	struct kvm_lapic_state lapic;  /* that was loaded, for when the registers are */
+	struct extint extint;          /* with split */
 	/* vector.c: the controller outside of KVM, NULL: none; and what it asks for, written on any thread */
 	const struct mt_vector_ops *vector_ops;
 	void *vector_arg;
@@ -198,6 +209,21 @@ void vector_watch(struct kvm *k);
 int vector_msr(struct kvm_vcpu *v);
 /* KVM's own: something is due that ends a halt, whoever serves the interrupt controllers. */
 bool vector_wakes(const struct kvm_vcpu_events *e);
+
+/*
+ * With KVM's local APICs. [vcpu] 1: the guest can take a vector, and has been given the source's, if it had one; 0: it
+ * cannot; or -errno.
+ */
+int vector_offer(struct kvm_vcpu *v, const struct mt_vector_source *source, void *self);
+
+/* extint.c: messages whose vector is the 8259A's, with split. [any] */
+void extint_send(struct kvm *k, uint32_t address);
+/* [vcpu], or [main] while it does not run: with the page of its local APIC, whether one is for it. */
+void extint_look(struct kvm_vcpu *v, const struct kvm_lapic_state *page);
+void extint_drop(struct kvm_vcpu *v);
+bool extint_wanted(const struct kvm_vcpu *v);
+/* [vcpu] 0 or -errno; `*what` names what failed */
+int extint_serve(struct kvm_vcpu *v, const char **what);
 
 /* regs.c: makes arch_vcpu.regs and .sregs known. 0 or -errno. */
 int regs_know(struct kvm_vcpu *v);
