@@ -349,12 +349,22 @@ int32_t file_resize(struct file *file, uint64_t len_bytes)
 	       filtered(file, MT_BLOCK_ZERO, now, &len_bytes, len_bytes - now, do_resize);
 }
 
+static int32_t do_zero_device(struct file *file, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	(void)buf;
+	return fallocate(file->plain_fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len_bytes) == 0 ?
+	       0 : file_code(errno);
+}
+
+/* A device has its space, and what was there before: zeros are written in any case. */
 int32_t file_allocate(struct file *file, uint64_t offset, uint64_t len_bytes, bool zeros)
 {
 	static const uint8_t nothing[65536];
 	int32_t rc = 0;
 
-	if (!zeros)
+	if (file->device && filtered(file, MT_BLOCK_ZERO, offset, NULL, len_bytes, do_zero_device) == 0)
+		return 0;
+	if (!zeros && !file->device)
 		return fallocate(file->plain_fd, 0, (off_t)offset, (off_t)len_bytes) == 0 ? 0 : file_code(errno);
 	for (uint64_t n; len_bytes && rc == 0; offset += n, len_bytes -= n) {
 		n = MIN(len_bytes, sizeof(nothing));

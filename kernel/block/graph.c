@@ -441,6 +441,8 @@ static int32_t child_allocate(struct mt_inst *inst, uint32_t child, uint64_t off
 {
 	struct file *file = child_file(inst, child);
 
+	if (file && mode == MT_BLOCK_PREALLOC_METADATA && !file->device)
+		return 0;
 	return file ? file_allocate(file, offset, len_bytes, mode == MT_BLOCK_PREALLOC_FULL) : MT_ENOTSUP;
 }
 

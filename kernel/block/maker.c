@@ -110,6 +110,8 @@ static int32_t host_allocate(struct mt_block_maker *maker, uint32_t file, uint64
 	struct file *f = file_of(maker, file);
 	int32_t rc = f ? 0 : MT_EINVAL;
 
+	if (mode == MT_BLOCK_PREALLOC_METADATA && maker->folder)
+		return rc;
 	for (uint64_t n; len_bytes && rc == 0; offset += n, len_bytes -= n) {
 		n = MIN(len_bytes, ALLOCATE_BYTES);
 		rc = maker->cancelled && maker->cancelled() ? MT_EGONE :

@@ -83,7 +83,8 @@ static uint64_t child_bytes(struct mt_inst *inst, uint32_t child)
 
 static int32_t child_allocate(struct mt_inst *inst, uint32_t child, uint64_t offset, uint64_t len_bytes, uint32_t mode)
 {
-	(void)mode;
+	if (mode == MT_BLOCK_PREALLOC_METADATA)
+		return 0;
 	return offset > FILE_MAX || len_bytes > FILE_MAX - offset ? MT_ENOSPC :
 	       child_resize(inst, child, mt_max_u64(inst->len, offset + len_bytes));
 }

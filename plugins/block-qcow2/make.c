@@ -129,6 +129,7 @@ static int32_t create_create(const struct mt_block_maker_host *host, struct mt_b
 	struct mt_sink sink = { making_write, making_resize, &m };
 	struct create_layout l;
 	struct wanted w;
+	uint64_t zeros;
 	int rc = wanted_of(want, &w, err);
 
 	if (rc < 0)
@@ -136,7 +137,11 @@ static int32_t create_create(const struct mt_block_maker_host *host, struct mt_b
 	rc = create_layout(&w.o, &l);
 	if (rc < 0)
 		return mt_error_set(err, rc, "size", "the disk is larger than an image with these clusters can map");
-	rc = create_image(&w.o, &l, &sink);
+	/* a block device has anything there: in the parts of tables that are not written, and in data that are mapped */
+	zeros = (w.prealloc == MT_BLOCK_PREALLOC_METADATA ? l.end : l.data) - l.reftable;
+	rc = host->allocate(maker, 0, l.reftable << w.o.cluster_bits, zeros << w.o.cluster_bits, MT_BLOCK_PREALLOC_METADATA);
+	if (rc == 0)
+		rc = create_image(&w.o, &l, &sink);
 	if (rc == 0 && w.prealloc >= MT_BLOCK_PREALLOC_FALLOC && l.end > l.data)
 		rc = host->allocate(maker, 0, l.data << w.o.cluster_bits, (l.end - l.data) << w.o.cluster_bits, w.prealloc);
 	return rc < 0 ? mt_error_set(err, rc, "file", rc == MT_ERANGE ? "the name of the backing file is too long for the "

@@ -87,7 +87,7 @@ static int preallocate(struct qcow2 *q, uint64_t from, uint64_t to, uint32_t mod
 
 	while (rc >= 0 && first < end) {
 		rc = take_slice(q, first, end - first, &done, &cluster);
-		if (rc > 0 && mode != MT_BLOCK_PREALLOC_METADATA) {
+		if (rc > 0) {
 			int code = q->host->child_allocate(q->inst, 0, cluster * q->cluster_bytes,
 							   (uint64_t)rc * q->cluster_bytes, mode);
 

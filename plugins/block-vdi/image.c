@@ -275,8 +275,10 @@ static int32_t create_create(const struct mt_block_maker_host *host, struct mt_b
 	rc = o.type == VDI_DIFF ? parent_find(&m, &o, err) : 0;
 	if (rc == 0)
 		rc = vdi_create(&o, &sink, err);
-	if (rc < 0 || prealloc < MT_BLOCK_PREALLOC_FALLOC)
+	if (rc < 0 || o.type != VDI_STATIC)
 		return rc;
+	if (prealloc == MT_BLOCK_PREALLOC_OFF)
+		prealloc = MT_BLOCK_PREALLOC_METADATA;         /* a block device has anything there */
 	rc = vdi_measure(&o, &required, &full);
 	if (rc == 0)
 		rc = host->allocate(maker, 0, vdi_data_begin(&o), full - vdi_data_begin(&o), prealloc);

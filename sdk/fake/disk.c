@@ -337,8 +337,7 @@ static int32_t maker_allocate(struct mt_block_maker *m, uint32_t file, uint64_t 
 {
 	struct fake_file *f = maker_file(m, file);
 
-	(void)mode;
-	if (offset + len_bytes > f->now.len)
+	if (mode != MT_BLOCK_PREALLOC_METADATA && offset + len_bytes > f->now.len)
 		fake_file_resize(f, offset + len_bytes);
 	return 0;
 }

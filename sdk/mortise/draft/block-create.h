@@ -38,7 +38,7 @@ struct mt_block_maker_host {
 	int32_t (*read)(struct mt_block_maker *maker, uint32_t file, uint64_t offset, void *buf, uint64_t len_bytes);
 	int32_t (*write)(struct mt_block_maker *maker, uint32_t file, uint64_t offset, const void *buf,
 			 uint64_t len_bytes);
-	/* Beyond the old end zeros; on a block device an error when it is too small. */
+	/* Beyond the old end zeros; a block device keeps what it has: an error when it is too small. */
 	int32_t (*resize)(struct mt_block_maker *maker, uint32_t file, uint64_t len_bytes);
 	/* As child_allocate of block-node.h. */
 	int32_t (*allocate)(struct mt_block_maker *maker, uint32_t file, uint64_t offset, uint64_t len_bytes,

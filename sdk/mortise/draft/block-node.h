@@ -79,8 +79,8 @@ struct mt_block_node {
 	int32_t (*child_flush)(struct mt_inst *inst, uint32_t child);
 	int32_t (*child_resize)(struct mt_inst *inst, uint32_t child, uint64_t len_bytes);
 	/*
-	 * [main] or in an exclusive operation: takes space of the file now. MT_BLOCK_PREALLOC_FALLOC: as the host's
-	 * file system does; MT_BLOCK_PREALLOC_FULL: by writing zeros.
+	 * [main] or in an exclusive operation: takes space now. MT_BLOCK_PREALLOC_FALLOC: as the host's file system does;
+	 * _FULL: by writing zeros. A block device has zeros there by any mode; _METADATA does nothing to a file.
 	 */
 	int32_t (*child_allocate)(struct mt_inst *inst, uint32_t child, uint64_t offset, uint64_t len_bytes,
 				  uint32_t mode);
