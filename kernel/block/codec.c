@@ -211,12 +211,17 @@ static uint64_t unit_len(const struct breq *req)
 	return MIN(info->unit_bytes, info->disk_bytes - at);
 }
 
+static bool is_stream(const struct bnode *node)
+{
+	return node->info.flags & MT_BLOCK_INFO_STREAM;
+}
+
 bool codec_wants(const struct breq *req)
 {
 	uint64_t at = req->pub->offset + req->done_bytes, unit = req->node->info.unit_bytes;
 
-	return req->pub->op == MT_BLOCK_WRITE && req->pub->flags & MT_BLOCK_ENCODE && req->node->format->encode && unit &&
-	       at % unit == 0 && req->pub->len_bytes - req->done_bytes >= unit_len(req);
+	return req->pub->op == MT_BLOCK_WRITE && (req->pub->flags & MT_BLOCK_ENCODE || is_stream(req->node)) &&
+	       req->node->format->encode && unit && at % unit == 0 && req->pub->len_bytes - req->done_bytes >= unit_len(req);
 }
 
 static void write_over(void *arg)
@@ -226,17 +231,20 @@ static void write_over(void *arg)
 	part_start_write(part);
 }
 
-/* The unit's rest behind the end of the disk is encoded as zeros. */
+/* The unit's rest behind the end of the disk is encoded as zeros. A stream has nothing that is not encoded. */
 static void encode_job(void *arg)
 {
 	struct bpart *part = arg;
-	uint64_t unit = part->node->info.unit_bytes;
-	int64_t n = MT_ENOSPC;
+	struct bnode *node = part->node;
+	uint64_t unit = node->info.unit_bytes, room = is_stream(node) ? unit + MAX(unit / 8, 4096) : unit;
+	int64_t n = MT_ENOMEM;
 
-	part->encoded = g_try_malloc(unit + ENCODED_SPARE);
+	part->encoded = g_try_malloc(room + ENCODED_SPARE);
 	if (part->encoded)
-		n = part->node->format->encode(part->node->self, part->iov->iov_base, unit, part->encoded, unit);
-	part->encoded_bytes = n > 0 && n < (int64_t)unit ? (uint32_t)n : 0;
+		n = node->format->encode(node->self, part->offset, part->iov->iov_base, unit, part->encoded, room);
+	part->encoded_bytes = n > 0 && n < (int64_t)room ? (uint32_t)n : 0;
+	if (is_stream(node) && !part->encoded_bytes)
+		part->error = n == MT_ENOMEM ? MT_ENOMEM : MT_EIO;
 	request_post(&part->post);
 }
 
@@ -269,6 +277,8 @@ int64_t codec_write(struct mt_block *block, struct breq *req)
 		return taken ? MT_ENOMEM : MT_EINVAL;
 	}
 	part->post.fn = write_over;
+	if (is_stream(req->node))
+		node_turn_take(req->node, &part->turn, &part->post);
 	req->flush_after |= (req->pub->flags & MT_BLOCK_FUA) != 0;
 	node_job(req->node, encode_job, part);
 	return (int64_t)len;

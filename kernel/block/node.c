@@ -178,6 +178,49 @@ void node_ready(struct bnode *node)
 	waiters_post(first);
 }
 
+/* Turns */
+
+void node_turn_take(struct bnode *node, struct bturn *turn, struct bpost *post)
+{
+	pthread_mutex_lock(&node->mutex);
+	*turn = (struct bturn){ .number = ++node->turns, .post = post };
+	pthread_mutex_unlock(&node->mutex);
+}
+
+bool node_turn_wait(struct bnode *node, struct bturn *turn)
+{
+	bool mine;
+
+	pthread_mutex_lock(&node->mutex);
+	mine = turn->number == node->turn + 1;
+	if (!mine) {
+		turn->next = node->turn_waiters;
+		node->turn_waiters = turn;
+	}
+	pthread_mutex_unlock(&node->mutex);
+	return mine;
+}
+
+void node_turn_end(struct bnode *node, struct bturn *turn)
+{
+	struct bturn **link, *next;
+	struct bpost *post = NULL;
+
+	turn->number = 0;
+	pthread_mutex_lock(&node->mutex);
+	node->turn++;
+	for (link = &node->turn_waiters; *link && (*link)->number != node->turn + 1; link = &(*link)->next)
+		;
+	next = *link;
+	if (next) {
+		*link = next->next;
+		post = next->post;
+	}
+	pthread_mutex_unlock(&node->mutex);
+	if (post)
+		request_post(post);
+}
+
 /* Units */
 
 static bool overlap(const struct bunits *a, const struct bunits *b)

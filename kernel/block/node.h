@@ -44,6 +44,12 @@ struct brange {
 	uint64_t offset, len_bytes;
 };
 
+struct bturn {
+	uint64_t number;                 /* from 1; 0: none, or it is over */
+	struct bpost *post;
+	struct bturn *next;              /* among those that wait */
+};
+
 struct bwaiters {
 	struct bpost *first, **last;
 };
@@ -104,6 +110,8 @@ struct bnode {
 	struct bunits *units;
 	struct bwaiters unit_waiters;    /* for units of others */
 	struct bwaiters ready_waiters;   /* for metadata */
+	uint64_t turns, turn;            /* taken so far, and ended */
+	struct bturn *turn_waiters;
 	uint64_t ready_count;            /* atomic; changes under mutex */
 	uint32_t jobs;                   /* on workers */
 	struct bretire retire;
@@ -156,6 +164,14 @@ uint64_t node_ready_count(struct bnode *node);
 bool node_wait_ready(struct bnode *node, struct bpost *post, uint64_t ready_count);
 /* [any] waits, in a thread that may, until something came since `ready_count` was read */
 void node_sleep_ready(struct bnode *node, uint64_t ready_count);
+
+/*
+ * Turns: what is to reserve space of a stream does so in the order in which it took them, in whichever order its data
+ * are ready. take: [any]. wait: true when it is its turn, else `post` is posted then. end: the next one's turn.
+ */
+void node_turn_take(struct bnode *node, struct bturn *turn, struct bpost *post);
+bool node_turn_wait(struct bnode *node, struct bturn *turn);
+void node_turn_end(struct bnode *node, struct bturn *turn);
 
 /* [any] Has the units for itself, or `post` waits and is posted when some are free. */
 bool node_lock_units(struct bnode *node, struct bunits *units, struct bpost *post);

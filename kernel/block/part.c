@@ -435,6 +435,9 @@ static void write_go(void *arg)
 	struct bpart *part = arg;
 	int32_t rc = 0;
 
+	/* before the units: who has them goes on in its turn only */
+	if (part->turn.number && !node_turn_wait(part->node, &part->turn))
+		return;
 	if (!part->locked && !node_lock_units(part->node, &part->units, &part->post))
 		return;
 	part->locked = true;
@@ -446,6 +449,8 @@ static void write_go(void *arg)
 		rc = write_step(part);
 	if (rc == MT_EAGAIN)
 		return;
+	if (part->turn.number)
+		node_turn_end(part->node, &part->turn);
 	if (rc < 0 && !part->error)
 		part->error = rc;
 	part->mapped = true;

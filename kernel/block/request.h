@@ -85,6 +85,7 @@ struct bpart {
 	uint64_t iov_at;
 	struct bpost post;
 	struct bunits units;
+	struct bturn turn;               /* of a stream's unit */
 	bool locked, mapped, synced;
 	bool fetch, fetched;             /* data come from below, with the units locked; they have */
 	uint64_t at_bytes;               /* mapped and issued so far */

@@ -195,11 +195,12 @@ static int32_t toy_retired(void *self, const struct mt_block_space *items, uint3
 }
 
 /* The encoding of a unit of one and the same byte: that byte and its complement. */
-static int64_t toy_encode(void *self, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
+static int64_t toy_encode(void *self, uint64_t offset, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
 {
 	const uint8_t *b = in;
 
 	(void)self, (void)out_bytes;
+	ck_assert(offset % UNIT == 0 && offset < DISK);
 	for (uint64_t i = 1; i < in_bytes; i++) {
 		if (b[i] != b[0])
 			return MT_ENOSPC;

@@ -154,6 +154,8 @@ static int copy_settle(struct job *job)
 	*copy = (struct copy){ .parts = (const struct copy_part *)job->parts->data, .part_count = job->parts->len,
 			       .target = job->target->node, .total_bytes = job->total_bytes, .top_only = backing,
 			       .compress = cli_flag(args, "compress"), .salvage = cli_flag(args, "salvage") };
+	copy->in_order = copy->target->info.flags & MT_BLOCK_INFO_STREAM;
+	copy->compress |= copy->in_order;
 	copy->target_zero = job->maker ? !backing && !maker_in_place(job->maker) : cli_flag(args, "target-is-zero");
 	if (copy->compress && !job->target->node->format->encode)
 		return img_fail("%s images cannot be compressed", job->out_format), MT_ENOTSUP;

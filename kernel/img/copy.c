@@ -22,6 +22,7 @@
 struct piece {
 	const struct copy_part *part;
 	uint64_t at, len_bytes;          /* of the whole */
+	uint64_t number;                 /* from 0 */
 	bool zero;                       /* known without reading; to be written as zeros */
 };
 
@@ -29,12 +30,19 @@ struct crew {
 	struct copy *copy;
 	uint64_t grain_bytes, piece_bytes;
 	pthread_mutex_t lock;            /* of what follows */
-	uint64_t next;
+	uint64_t next, pieces;
 	uint64_t moved_bytes;            /* without what needs neither reading nor writing */
+	uint64_t written;                /* with in_order: pieces whose writes have begun, which is their order */
+	pthread_cond_t turn;
 	int result;
 	bool in_read;                    /* what `result` is about */
 	uint64_t fault_at;
 	int64_t start_us;
+};
+
+struct write {
+	struct mt_block_req req;
+	struct mt_iov iov;
 };
 
 struct hand {
@@ -42,6 +50,8 @@ struct hand {
 	pthread_t thread;
 	struct mt_block *write, **read;  /* a handle a source */
 	uint8_t *buf;
+	struct write *writes;            /* with in_order: under way */
+	uint32_t write_count;
 };
 
 bool copy_is_zero(const void *buf, size_t len_bytes)
@@ -132,9 +142,11 @@ static int piece_next(struct crew *crew, struct piece *piece)
 			skip -= (int64_t)((at + (uint64_t)skip) % crew->grain_bytes);
 		len = skip > 0 ? (uint64_t)skip : MIN(MIN(crew->piece_bytes - at % crew->piece_bytes, limit), end - at);
 		crew->next += len;
-		*piece = (struct piece){ part, at, len, skip > 0 };
-		if (skip <= 0 || (zero && !copy->target_zero))
+		*piece = (struct piece){ part, at, len, crew->pieces, skip > 0 };
+		if (skip <= 0 || (zero && !copy->target_zero)) {
+			crew->pieces++;
 			return 1;
+		}
 		progress_add(copy->progress, len);
 	}
 	return 0;
@@ -150,6 +162,7 @@ static int fail(struct crew *crew, int rc, bool in_read, uint64_t at)
 		crew->in_read = in_read;
 		crew->fault_at = at;
 	}
+	pthread_cond_broadcast(&crew->turn);
 	pthread_mutex_unlock(&crew->lock);
 	return rc;
 }
@@ -175,7 +188,7 @@ static int piece_read(struct hand *hand, const struct piece *piece)
 	const struct copy *copy = hand->crew->copy;
 	uint64_t from = piece->at - piece->part->at + copy->source_skip, disk = image_bytes(piece->part->image);
 	uint64_t len = from < disk ? MIN(piece->len_bytes, disk - from) : 0;
-	struct piece there = { piece->part, piece->at, len, false };
+	struct piece there = { .part = piece->part, .at = piece->at, .len_bytes = len };
 	int rc;
 
 	memset(hand->buf + len, 0, piece->len_bytes - len);
@@ -192,12 +205,42 @@ static int write_zeros(struct hand *hand, uint64_t at, uint64_t len)
 	return request_do(hand->write, MT_BLOCK_ZERO, flags, at, NULL, len);
 }
 
+/* In order only the beginning of a write is: many are under way, and their units are compressed by all processors. */
+static int write_begin(struct hand *hand, uint64_t at, uint8_t *buf, uint64_t len)
+{
+	struct write *w = &hand->writes[hand->write_count++];
+	struct mt_block_req *req = &w->req;
+
+	w->iov = (struct mt_iov){ .hva = buf, .len_bytes = len };
+	*req = (struct mt_block_req){ .op = MT_BLOCK_WRITE, .flags = MT_BLOCK_ENCODE, .offset = at, .len_bytes = len,
+				      .iov = &w->iov, .iov_count = 1 };
+	request_submit(hand->write, &req, 1);
+	return 0;
+}
+
+static int writes_join(struct hand *hand)
+{
+	struct mt_block_req *done[16];
+	uint32_t n;
+	int rc = 0;
+
+	request_join(hand->write);
+	while ((n = request_reap(hand->write, done, G_N_ELEMENTS(done))) > 0) {
+		for (uint32_t i = 0; i < n && rc == 0; i++)
+			rc = done[i]->result;
+	}
+	hand->write_count = 0;
+	return rc;
+}
+
 static int write_run(struct hand *hand, const struct piece *piece, uint64_t from, uint64_t to, bool zero)
 {
 	const struct copy *copy = hand->crew->copy;
 
 	if (zero)
 		return copy->target_zero ? 0 : write_zeros(hand, piece->at + from, to - from);
+	if (copy->in_order)
+		return write_begin(hand, piece->at + from, hand->buf + from, to - from);
 	return request_do(hand->write, MT_BLOCK_WRITE, copy->compress ? MT_BLOCK_ENCODE : 0, piece->at + from,
 			hand->buf + from, to - from);
 }
@@ -236,18 +279,49 @@ static int piece_write(struct hand *hand, const struct piece *piece)
 	return rc;
 }
 
+/* The pieces before this one have begun. Whoever fails ends the waiting of all. */
+static bool turn_wait(struct crew *crew, const struct piece *piece)
+{
+	bool goes_on;
+
+	pthread_mutex_lock(&crew->lock);
+	while (!crew->result && crew->written != piece->number)
+		pthread_cond_wait(&crew->turn, &crew->lock);
+	goes_on = !crew->result;
+	pthread_mutex_unlock(&crew->lock);
+	return goes_on;
+}
+
+static void turn_end(struct crew *crew)
+{
+	pthread_mutex_lock(&crew->lock);
+	crew->written++;
+	pthread_cond_broadcast(&crew->turn);
+	pthread_mutex_unlock(&crew->lock);
+}
+
+static int write_in_order(struct hand *hand, const struct piece *piece)
+{
+	int rc, end;
+
+	if (!turn_wait(hand->crew, piece))
+		return 0;
+	rc = piece->zero ? write_zeros(hand, piece->at, piece->len_bytes) : piece_write(hand, piece);
+	turn_end(hand->crew);
+	end = writes_join(hand);
+	return rc < 0 ? rc : end;
+}
+
 static int piece_do(struct hand *hand, const struct piece *piece)
 {
-	int rc;
+	int rc = piece->zero ? 0 : piece_read(hand, piece);
 
-	if (piece->zero) {
-		rc = write_zeros(hand, piece->at, piece->len_bytes);
-		return rc < 0 ? fail(hand->crew, rc, false, piece->at) : 0;
-	}
-	rc = piece_read(hand, piece);
 	if (rc < 0)
 		return fail(hand->crew, rc, true, piece->at);
-	rc = piece_write(hand, piece);
+	if (hand->crew->copy->in_order)
+		rc = write_in_order(hand, piece);
+	else
+		rc = piece->zero ? write_zeros(hand, piece->at, piece->len_bytes) : piece_write(hand, piece);
 	return rc < 0 ? fail(hand->crew, rc, false, piece->at) : 0;
 }
 
@@ -285,6 +359,8 @@ static void *hand_run(void *arg)
 		moved_bytes = crew->moved_bytes;
 		if (rc > 0 && !piece.zero)
 			crew->moved_bytes += piece.len_bytes;
+		if (crew->result)
+			pthread_cond_broadcast(&crew->turn);
 		pthread_mutex_unlock(&crew->lock);
 		if (rc <= 0)
 			return NULL;
@@ -308,6 +384,7 @@ static void hand_fini(struct hand *hand)
 	if (hand->write)
 		image_handle_close(hand->write);
 	g_free(hand->read);
+	g_free(hand->writes);
 	free(hand->buf);
 }
 
@@ -323,6 +400,7 @@ static int hand_init(struct hand *hand, struct crew *crew, struct mt_error *err)
 	if (!hand->write)
 		return err->code;
 	hand->write->constant = true;
+	hand->writes = g_new(struct write, copy->in_order ? crew->piece_bytes / crew->grain_bytes : 1);
 	for (uint32_t i = 0; i < copy->part_count; i++) {
 		hand->read[i] = image_handle(copy->parts[i].image->node, false, err);
 		if (!hand->read[i])
@@ -400,7 +478,9 @@ int copy_run(struct copy *copy, struct mt_error *err)
 	count = (uint32_t)MIN(count, copy->total_bytes / crew.piece_bytes + 1);
 	keep_memory();
 	pthread_mutex_init(&crew.lock, NULL);
+	pthread_cond_init(&crew.turn, NULL);
 	rc = crew_work(&crew, hands, count, err);
+	pthread_cond_destroy(&crew.turn);
 	pthread_mutex_destroy(&crew.lock);
 	return rc;
 }

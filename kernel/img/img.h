@@ -146,6 +146,7 @@ struct copy {
 	uint64_t total_bytes;
 	uint64_t source_skip;                    /* begins there in the source */
 	bool compress;
+	bool in_order;                           /* each unit after those before it */
 	bool target_zero;                        /* reads as zeros */
 	bool top_only;                           /* what the source's top layer does not have is left out */
 	bool salvage;

@@ -172,8 +172,10 @@ static int32_t node_decode(void *self, const struct mt_block_extent *extent, con
 	return codec_decode(((struct node *)self)->qcow2.codec, in, extent->encoded_bytes, out, extent->unit_bytes);
 }
 
-static int64_t node_encode(void *self, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
+static int64_t node_encode(void *self, uint64_t offset, const void *in, uint64_t in_bytes, void *out,
+			   uint64_t out_bytes)
 {
+	(void)offset;
 	return codec_encode(((struct node *)self)->qcow2.codec, in, in_bytes, out, out_bytes);
 }
 

@@ -9,11 +9,13 @@
 #include <util/endian.h>
 #include <util/minmax.h>
 
+#include "vmdk.h"
+
 #define SECTOR 512ull
 #define ENTRIES 512u                     /* of a grain table */
 
 const char *const vmdk_form_names[VMDK_FORMS] = {
-	"monolithicSparse", "monolithicFlat", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat",
+	"monolithicSparse", "monolithicFlat", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat", "streamOptimized",
 };
 
 static int is_split(const struct vmdk_options *o)
@@ -24,6 +26,11 @@ static int is_split(const struct vmdk_options *o)
 static int is_flat(const struct vmdk_options *o)
 {
 	return o->form == VMDK_MONOLITHIC_FLAT || o->form == VMDK_SPLIT_FLAT;
+}
+
+int create_is_one_file(const struct vmdk_options *o)
+{
+	return o->form == VMDK_MONOLITHIC_SPARSE || o->form == VMDK_STREAM;
 }
 
 uint32_t create_extents(const struct vmdk_options *o)
@@ -46,7 +53,7 @@ int create_extent_name(const struct vmdk_options *o, uint32_t index, char *out, 
 
 	if (stem > 5 && strcmp(o->name + stem - 5, ".vmdk") == 0)
 		stem -= 5;
-	if (o->form == VMDK_MONOLITHIC_SPARSE)
+	if (create_is_one_file(o))
 		n = snprintf(out, room, "%s", o->name);
 	else if (o->form == VMDK_MONOLITHIC_FLAT)
 		n = snprintf(out, room, "%.*s-flat.vmdk", (int)stem, o->name);
@@ -189,4 +196,41 @@ int create_sparse(uint64_t bytes, int zero_grains, const char *text, uint32_t te
 	if (rc == 0 && text)
 		rc = sink->write(sink->arg, l.text * SECTOR, text, text_len);
 	return rc < 0 ? rc : sink->write(sink->arg, 0, header, sizeof(header));
+}
+
+/* Streams */
+
+#define STREAM_BEGIN 65536ull            /* grains begin there, as those of other writers */
+#define GRAIN_MORE   512u                /* marker, frame and fill of a grain that does not get smaller */
+
+int create_stream(uint64_t bytes, const char *text, uint32_t text_len, const struct mt_sink *sink)
+{
+	struct layout l = { .text = 1, .overhead = STREAM_BEGIN / SECTOR };
+	struct vmdk_sparse s = { .table_entries = ENTRIES,
+				 .directory_entries = (uint32_t)layout_of(bytes, 1).tables };
+	uint8_t header[SECTOR];
+	int rc;
+
+	put_header(header, &l, bytes, 0);
+	mt_put_le32(header + 4, 3);
+	mt_put_le32(header + 8, 0x30001);                      /* line ends to check, compressed, with markers */
+	mt_put_le64(header + 48, 0);
+	mt_put_le64(header + 56, UINT64_MAX);                  /* the footer has it */
+	mt_put_le16(header + 77, 1);                           /* deflate */
+	rc = stream_open(&s, header, STREAM_BEGIN);
+	if (rc == 0)
+		rc = sink->write(sink->arg, SECTOR, text, text_len);
+	if (rc == 0)
+		rc = stream_end(&s, sink);
+	stream_fini(&s);
+	return rc < 0 ? rc : sink->write(sink->arg, 0, header, sizeof(header));
+}
+
+uint64_t create_stream_bytes(uint64_t bytes, uint64_t grains)
+{
+	struct layout l = layout_of(bytes, 1);
+
+	/* four more sectors: markers of directory and footer, footer, end */
+	return STREAM_BEGIN + grains * (VMDK_GRAIN_DEFAULT + GRAIN_MORE) +
+	       (l.tables + l.tables_sectors + l.directory + 4) * SECTOR;
 }

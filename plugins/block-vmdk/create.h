@@ -8,7 +8,8 @@
 
 #include "descriptor.h"
 
-enum vmdk_form { VMDK_MONOLITHIC_SPARSE, VMDK_MONOLITHIC_FLAT, VMDK_SPLIT_SPARSE, VMDK_SPLIT_FLAT, VMDK_FORMS };
+enum vmdk_form { VMDK_MONOLITHIC_SPARSE, VMDK_MONOLITHIC_FLAT, VMDK_SPLIT_SPARSE, VMDK_SPLIT_FLAT, VMDK_STREAM,
+		 VMDK_FORMS };
 extern const char *const vmdk_form_names[VMDK_FORMS];
 
 #define VMDK_SPLIT_BYTES   (2047ull << 20)   /* of an extent of the forms that are split */
@@ -26,6 +27,7 @@ struct vmdk_options {
 	int zero_grains;
 };
 
+int create_is_one_file(const struct vmdk_options *o);
 /* How many extents the disk has; each has the length and the file name that follow. */
 uint32_t create_extents(const struct vmdk_options *o);
 uint64_t create_extent_bytes(const struct vmdk_options *o, uint32_t index);
@@ -36,5 +38,9 @@ int64_t create_text(const struct vmdk_options *o, char *out, uint32_t room);
 int create_sparse(uint64_t bytes, int zero_grains, const char *text, uint32_t text_len, const struct mt_sink *sink);
 /* Length of that extent with nothing in it. */
 uint64_t create_overhead(uint64_t bytes, int with_text);
+/* An empty stream of `bytes`, with its end. */
+int create_stream(uint64_t bytes, const char *text, uint32_t text_len, const struct mt_sink *sink);
+/* How long a stream with so many grains can become, all of its tables there. */
+uint64_t create_stream_bytes(uint64_t bytes, uint64_t grains);
 
 #endif

@@ -92,6 +92,46 @@ static void use_writes(struct vmdk *v, const struct vmdk_pages *pages)
 	}
 }
 
+static int32_t sink_write(void *arg, uint64_t offset, const void *buf, uint64_t len_bytes)
+{
+	uint64_t *end = arg;
+
+	(void)buf;
+	if (offset < *end || offset % VMDK_SECTOR || len_bytes % VMDK_SECTOR)
+		abort();
+	*end = offset + len_bytes;
+	return 0;
+}
+
+static int32_t sink_resize(void *arg, uint64_t len_bytes)
+{
+	if (len_bytes != *(uint64_t *)arg)
+		abort();
+	return 0;
+}
+
+/* An empty stream is filled: grains from its end on, then a new end. */
+static void use_stream(struct vmdk *v)
+{
+	struct vmdk_sparse *s = &v->extents[0].sparse;
+	struct mt_block_want want = { .len_bytes = s->grain_bytes, .encoded_bytes = 2 * VMDK_SECTOR };
+	struct mt_block_target target;
+	uint64_t end = s->end_bytes;
+	struct mt_sink sink = { sink_write, sink_resize, &end };
+
+	for (uint32_t i = 0; i < 40 && want.offset < v->disk_bytes; i++, want.offset += (1 + i % 3) * s->grain_bytes) {
+		if (stream_reserve(v, &want, &target) != 1)
+			break;
+		if (i % 7 == 3)
+			vmdk_abort(v, NULL, target.cookie);
+		else if (vmdk_commit(v, NULL, target.cookie) < 0)
+			abort();
+	}
+	end = s->end_bytes;
+	if (v->disk_bytes < 1ull << 40 && stream_end(s, &sink) < 0)
+		abort();
+}
+
 static void use_sparse(struct bytes *b)
 {
 	struct mt_source source = mt_source_memory(b->data, b->size);
@@ -104,6 +144,8 @@ static void use_sparse(struct bytes *b)
 		(void)vmdk_check(x, &pages, b->size, &(struct vmdk_report){ 0 });
 		use_extents(&v, &pages);
 		use_writes(&v, &pages);
+		if (x->sparse.stream)
+			use_stream(&v);
 		v.parent = 1;
 		use_extents(&v, &pages);
 	}

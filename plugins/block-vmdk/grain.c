@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Compressed grains: a marker (the grain's first sector, the length) where the header says so, then a zlib stream of
- * RFC 1950. Any thread: no state.
+ * RFC 1950. Any thread, in parallel.
  */
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <util/endian.h>
 #include <zlib.h>
@@ -68,4 +70,113 @@ int32_t grain_decode(const struct mt_block_extent *extent, const void *in, void 
 		len = said;
 	}
 	return inflate_all(bytes, len, out, extent->unit_bytes);
+}
+
+/* Compressing */
+
+#define SPARE 16u
+#define LEVEL 6                          /* no longer than zlib's by default, with disks of texts and programs */
+
+struct grain_codec {
+	pthread_mutex_t mutex;
+	void *spare[SPARE];
+	uint32_t count;
+};
+
+struct grain_codec *grain_codec_new(void)
+{
+	struct grain_codec *c = calloc(1, sizeof(*c));
+
+	if (c)
+		pthread_mutex_init(&c->mutex, NULL);
+	return c;
+}
+
+#ifdef HAVE_LIBDEFLATE
+
+static void *context_get(struct grain_codec *c)
+{
+	void *context = NULL;
+
+	pthread_mutex_lock(&c->mutex);
+	if (c->count)
+		context = c->spare[--c->count];
+	pthread_mutex_unlock(&c->mutex);
+	return context ? context : libdeflate_alloc_compressor(LEVEL);
+}
+
+static void context_put(struct grain_codec *c, void *context)
+{
+	int kept;
+
+	pthread_mutex_lock(&c->mutex);
+	kept = c->count < SPARE;
+	if (kept)
+		c->spare[c->count++] = context;
+	pthread_mutex_unlock(&c->mutex);
+	if (!kept)
+		libdeflate_free_compressor(context);
+}
+
+static int64_t deflate_all(struct grain_codec *c, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
+{
+	void *context = context_get(c);
+	size_t n = context ? libdeflate_zlib_compress(context, in, in_bytes, out, out_bytes) : 0;
+
+	if (!context)
+		return MT_ENOMEM;
+	context_put(c, context);
+	return n ? (int64_t)n : MT_ENOSPC;
+}
+
+static void context_free(void *context)
+{
+	libdeflate_free_compressor(context);
+}
+
+#else
+
+static int64_t deflate_all(struct grain_codec *c, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
+{
+	uLongf n = (uLongf)out_bytes;
+	int rc = compress2(out, &n, in, (uLong)in_bytes, LEVEL);
+
+	(void)c;
+	return rc == Z_OK ? (int64_t)n : rc == Z_MEM_ERROR ? MT_ENOMEM : MT_ENOSPC;
+}
+
+static void context_free(void *context)
+{
+	(void)context;
+}
+
+#endif
+
+void grain_codec_free(struct grain_codec *c)
+{
+	if (!c)
+		return;
+	while (c->count)
+		context_free(c->spare[--c->count]);
+	pthread_mutex_destroy(&c->mutex);
+	free(c);
+}
+
+int64_t grain_encode(struct grain_codec *c, uint64_t offset, const void *in, uint64_t in_bytes, void *out,
+		     uint64_t out_bytes)
+{
+	uint8_t *bytes = out;
+	uint64_t end;
+	int64_t n = out_bytes < VMDK_SECTOR ? MT_ENOSPC :
+		    deflate_all(c, in, in_bytes, bytes + VMDK_MARKER, out_bytes - VMDK_MARKER);
+
+	if (n < 0)
+		return n;
+	mt_put_le64(bytes, offset / VMDK_SECTOR);
+	mt_put_le32(bytes + 8, (uint32_t)n);
+	end = ((uint64_t)n + VMDK_MARKER + VMDK_SECTOR - 1) / VMDK_SECTOR * VMDK_SECTOR;
+	if (end > out_bytes)
+		return MT_ENOSPC;
+	memset(bytes + VMDK_MARKER + n, 0, end - VMDK_MARKER - (uint64_t)n);
+	return (int64_t)end;
 }

@@ -78,7 +78,8 @@ const struct mt_block_image image_role = {
 
 static const struct mt_block_option options[] = {
 	{ "subformat", MT_BLOCK_VALUE_STRING, MT_BLOCK_OPTION_CREATE, "monolithicSparse",
-	  "monolithicSparse|monolithicFlat|twoGbMaxExtentSparse|twoGbMaxExtentFlat", "how the disk is kept in files" },
+	  "monolithicSparse|monolithicFlat|twoGbMaxExtentSparse|twoGbMaxExtentFlat|streamOptimized",
+	  "how the disk is kept in files" },
 	{ "adapter_type", MT_BLOCK_VALUE_STRING, MT_BLOCK_OPTION_CREATE, "ide", "ide|lsilogic|buslogic|legacyESX",
 	  "the controller that VMware attaches the disk to" },
 	{ "hwversion", MT_BLOCK_VALUE_INT, MT_BLOCK_OPTION_CREATE, "4", "3..99", "VMware's virtual hardware version" },
@@ -204,13 +205,13 @@ static int make_extents(struct making *m, const struct vmdk_options *o, struct m
 
 static int check_form(const struct vmdk_options *o, struct mt_error *err)
 {
-	int flat = o->form == VMDK_MONOLITHIC_FLAT || o->form == VMDK_SPLIT_FLAT;
+	int flat = o->form == VMDK_MONOLITHIC_FLAT || o->form == VMDK_SPLIT_FLAT, stream = o->form == VMDK_STREAM;
 
 	if (!o->disk_bytes)
 		return mt_error_set(err, MT_EINVAL, "size", "a VMDK disk cannot be empty");
-	if (flat && (o->parent_name || o->zero_grains))
+	if ((flat || stream) && (o->parent_name || o->zero_grains))
 		return mt_error_set(err, MT_EINVAL, o->parent_name ? "backing" : "zeroed_grain",
-				    "a flat VMDK disk has all of its data itself");
+				    "a %s VMDK disk has all of its data itself", flat ? "flat" : "streamOptimized");
 	if (create_extents(o) > VMDK_EXTENTS_MAX)
 		return mt_error_set(err, MT_ERANGE, "size", "the disk would have more than %u extents", VMDK_EXTENTS_MAX);
 	return 0;
@@ -222,7 +223,7 @@ static int32_t create_create(const struct mt_block_maker_host *host, struct mt_b
 	struct making m = { host, maker, 0 };
 	struct mt_sink sink = { making_write, making_resize, &m };
 	struct vmdk_options o = options_of(want);
-	uint32_t room = o.form == VMDK_MONOLITHIC_SPARSE ? VMDK_TEXT_ROOM : VMDK_TEXT_MAX;
+	uint32_t room = create_is_one_file(&o) ? VMDK_TEXT_ROOM : VMDK_TEXT_MAX;
 	char *text;
 	int64_t len;
 	int rc = check_form(&o, err);
@@ -238,10 +239,11 @@ static int32_t create_create(const struct mt_block_maker_host *host, struct mt_b
 	len = text ? create_text(&o, text, room) : MT_ENOMEM;
 	if (len < 0)
 		rc = mt_error_set(err, (int)len, "file", "the VMDK descriptor cannot be made: a name is too long or illegal");
-	else if (o.form != VMDK_MONOLITHIC_SPARSE)
+	else if (!create_is_one_file(&o))
 		rc = make_extents(&m, &o, err);
 	if (rc == 0) {
-		rc = o.form == VMDK_MONOLITHIC_SPARSE ?
+		rc = o.form == VMDK_STREAM ? create_stream(o.disk_bytes, text, (uint32_t)len, &sink) :
+		     o.form == VMDK_MONOLITHIC_SPARSE ?
 		     create_sparse(o.disk_bytes, o.zero_grains, text, (uint32_t)len, &sink) :
 		     making_write(&m, 0, text, (uint64_t)len);
 		if (rc < 0)
@@ -258,6 +260,13 @@ static int32_t create_measure(const struct mt_block_create_want *want, uint64_t 
 	int rc = check_form(&o, err);
 
 	*required = *full = 0;
+	if (rc == 0 && o.form == VMDK_STREAM) {
+		uint64_t all = (o.disk_bytes + VMDK_GRAIN_DEFAULT - 1) / VMDK_GRAIN_DEFAULT;
+
+		*full = create_stream_bytes(o.disk_bytes, all);
+		*required = create_stream_bytes(o.disk_bytes, mt_min_u64(all, data_bytes / VMDK_GRAIN_DEFAULT + 1));
+		return 0;
+	}
 	for (uint32_t i = 0; rc == 0 && i < create_extents(&o); i++) {
 		uint64_t bytes = create_extent_bytes(&o, i), grains = (bytes + VMDK_GRAIN_DEFAULT - 1) / VMDK_GRAIN_DEFAULT;
 

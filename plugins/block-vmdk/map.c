@@ -150,7 +150,9 @@ static int32_t walk_page(struct walk *w, const struct vmdk_extent *x, int *more)
 	if (rc < 0)
 		return rc;
 	for (; left && *more; left--, grain++, in_page += 4) {
-		rc = grain_extent(w, x, grain, at ? mt_get_le32(data + in_page) : 0, inside % s->grain_bytes, &e);
+		uint32_t entry = at ? mt_get_le32(data + in_page) : stream_entry(s, grain);
+
+		rc = grain_extent(w, x, grain, entry, inside % s->grain_bytes, &e);
 		if (rc < 0 || !put(w, &e))
 			*more = 0;
 		inside = w->offset - x->disk_offset;

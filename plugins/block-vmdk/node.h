@@ -28,6 +28,7 @@ struct node {
 	uint64_t text_offset;                /* in child 0 */
 	struct child *children;
 	uint32_t child_count;
+	struct grain_codec *codec;
 	uint32_t unit_bytes;                 /* the largest grain; 0: all extents are flat */
 	int readonly;
 	int wait;                            /* in an exclusive operation: pages are waited for */

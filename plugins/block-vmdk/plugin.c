@@ -54,6 +54,11 @@ static int node_create(const struct mt_host *host, struct mt_inst *inst, void **
 	n->host = host->get_interface(host, MT_IFACE_BLOCK_NODE);
 	n->cache = host->get_interface(host, MT_IFACE_BLOCK_CACHE);
 	n->vmdk.directory_left = 2 * VMDK_GD_MAX;
+	n->codec = grain_codec_new();
+	if (!n->codec) {
+		free(n);
+		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	}
 	*self = n;
 	return 0;
 }
@@ -207,6 +212,12 @@ static int open_backing(struct node *n, struct mt_error *err)
 	return rc == MT_ENOENT ? 0 : rc;
 }
 
+/* NULL: the disk is none that is being filled. */
+static struct vmdk_sparse *stream_of(const struct node *n)
+{
+	return n->vmdk.extents[0].sparse.stream ? &n->vmdk.extents[0].sparse : NULL;
+}
+
 /* Writes are serialised by unit_bytes from the disk's start, so grains have to lie so. */
 static void find_unit(struct node *n)
 {
@@ -216,7 +227,7 @@ static void find_unit(struct node *n)
 		if (x->kind != VMDK_SPARSE && x->kind != VMDK_COWD)
 			continue;
 		n->unit_bytes = mt_max_u32(n->unit_bytes, (uint32_t)x->sparse.grain_bytes);
-		n->readonly |= !x->sparse.can_write;
+		n->readonly |= !x->sparse.can_write && !x->sparse.stream;
 	}
 	for (uint32_t i = 0; n->unit_bytes && i < n->vmdk.count; i++)
 		n->readonly |= n->vmdk.extents[i].disk_offset % n->unit_bytes != 0;
@@ -244,8 +255,8 @@ static int open_cid(struct node *n, struct mt_error *err)
 {
 	uint64_t from = n->text_offset + n->text.cid_at, to = from + n->text.cid_digits;
 
-	if (n->readonly || !n->text.cid_digits)
-		return 0;
+	if (n->readonly || !n->text.cid_digits || stream_of(n))
+		return 0;              /* a stream never changes what it has, and was another disk to nobody yet */
 	n->text_cache = n->children[0].cache;
 	if (!n->text_cache)
 		n->text_cache = n->cache->create(n->inst, 0, VMDK_PAGE, CACHE_BYTES_MIN, 0, err);
@@ -271,6 +282,15 @@ static void cid_close(struct node *n)
 	}
 }
 
+/* It is filled in a file that holds all of the disk and can grow; else it can only be read. */
+static void find_stream(struct node *n)
+{
+	int usable = !n->readonly && n->child_count == 1 && n->children[0].grows;
+
+	for (uint32_t i = 0; i < n->vmdk.count && !usable; i++)
+		stream_fini(&n->vmdk.extents[i].sparse);
+}
+
 static int node_realize(void *self, struct mt_error *err)
 {
 	struct node *n = self;
@@ -286,6 +306,7 @@ static int node_realize(void *self, struct mt_error *err)
 		rc = open_backing(n, err);
 	if (rc < 0)
 		return rc;
+	find_stream(n);
 	find_unit(n);
 	rc = open_caches(n, err);
 	if (rc == 0)
@@ -306,6 +327,7 @@ static void node_destroy(void *self)
 
 	vmdk_fini(&n->vmdk);
 	descriptor_fini(&n->text);
+	grain_codec_free(n->codec);
 	free(n->children);
 	free(n);
 }
@@ -375,7 +397,9 @@ static void node_info(void *self, struct mt_block_info *out)
 	out->block_bytes = n->info.block_bytes;
 	out->physical_bytes = n->info.physical_bytes;
 	out->unit_bytes = n->unit_bytes;
-	if (!n->readonly)
+	if (stream_of(n))
+		out->flags |= MT_BLOCK_INFO_STREAM;
+	else if (!n->readonly)
 		out->discard_bytes = n->unit_bytes;
 }
 
@@ -390,6 +414,23 @@ static int32_t node_map(void *self, uint64_t offset, uint64_t len_bytes, uint32_
 	return vmdk_map(&n->vmdk, &pages, offset, len_bytes, extents, max);
 }
 
+/* The end that the file has goes before something is put in its place: without one it is known to be cut off. */
+static int32_t reserve_in_stream(struct node *n, const struct mt_block_want *want, struct mt_block_target *target)
+{
+	struct vmdk_sparse *s = stream_of(n);
+	int32_t rc = stream_reserve(&n->vmdk, want, target), cut = 0;
+
+	if (rc == 1 && s->stream->ended)
+		cut = n->host->child_resize(n->inst, 0, target->child_offset);
+	if (cut < 0) {
+		vmdk_abort(&n->vmdk, NULL, target->cookie);
+		return cut;
+	}
+	if (rc == 1)
+		s->stream->ended = 0;
+	return rc;
+}
+
 static int32_t node_reserve(void *self, const struct mt_block_want *want, struct mt_block_target *targets,
 			    uint32_t max)
 {
@@ -398,6 +439,8 @@ static int32_t node_reserve(void *self, const struct mt_block_want *want, struct
 
 	if (n->readonly)
 		return MT_EPERM;
+	if (stream_of(n))
+		return reserve_in_stream(n, want, targets);
 	if (want->encoded_bytes)
 		return MT_ENOTSUP;
 	return vmdk_reserve(&n->vmdk, &pages, want->offset, want->len_bytes, targets, max);
@@ -472,11 +515,40 @@ static int32_t make_whole(struct node *n, struct vmdk_extent *x)
 	return rc;
 }
 
+static int32_t stream_write(void *arg, uint64_t offset, const void *buf, uint64_t len_bytes)
+{
+	struct node *n = arg;
+
+	return n->host->child_write(n->inst, 0, offset, buf, len_bytes);
+}
+
+static int32_t stream_resize(void *arg, uint64_t len_bytes)
+{
+	struct node *n = arg;
+
+	return n->host->child_resize(n->inst, 0, len_bytes);
+}
+
+/* Its end is written behind grains that are durable. */
+static int32_t flush_stream(struct node *n, struct vmdk_sparse *s)
+{
+	struct mt_sink sink = { stream_write, stream_resize, n };
+	int32_t rc = 0;
+
+	if (s->stream->ended && !s->stream->changed)
+		return 0;
+	rc = n->host->child_flush(n->inst, 0);
+	return rc < 0 ? rc : stream_end(s, &sink);
+}
+
 static int32_t node_flush(void *self)
 {
 	struct node *n = self;
+	struct vmdk_sparse *stream = stream_of(n);
 	int32_t rc = 0;
 
+	if (stream)
+		return flush_stream(n, stream);
 	for (uint32_t i = 0; i < n->vmdk.count && rc == 0; i++)
 		rc = make_whole(n, &n->vmdk.extents[i]);
 	return rc;
@@ -499,6 +571,14 @@ static int32_t node_decode(void *self, const struct mt_block_extent *extent, con
 	return grain_decode(extent, in, out);
 }
 
+static int64_t node_encode(void *self, uint64_t offset, const void *in, uint64_t in_bytes, void *out,
+			   uint64_t out_bytes)
+{
+	struct node *n = self;
+
+	return stream_of(n) ? grain_encode(n->codec, offset, in, in_bytes, out, out_bytes) : MT_ENOTSUP;
+}
+
 MT_DISK_STATE(state_class, node_info)
 
 static const struct mt_block_format node_format = {
@@ -511,6 +591,7 @@ static const struct mt_block_format node_format = {
 	.flush = node_flush,
 	.retired = node_retired,
 	.decode = node_decode,
+	.encode = node_encode,
 };
 
 static const struct mt_device_class node_device = {

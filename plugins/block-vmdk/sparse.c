@@ -30,6 +30,7 @@
 #define AT_ENTRIES     44
 #define AT_SECOND      48
 #define AT_DIRECTORY   56
+#define AT_OVERHEAD    64
 #define AT_NEWLINES    73
 #define AT_COMPRESSION 77
 
@@ -127,10 +128,24 @@ static int find_header(struct vmdk_sparse *s, uint8_t *h, const struct mt_source
 	return check_version(h, err);
 }
 
+/* Then it can be filled. */
+static int stream_is_empty(const struct vmdk_sparse *s, uint32_t flags, uint64_t begin, uint64_t file_bytes)
+{
+	if (!s->compressed || !s->markers || !s->footer || flags & FLAG_SECOND || !sector_ok(begin) || begin == 0 ||
+	    begin * VMDK_SECTOR < s->descriptor_offset + s->descriptor_bytes || begin * VMDK_SECTOR > file_bytes)
+		return 0;
+	for (uint32_t i = 0; i < s->directory_entries; i++) {
+		if (s->directory[i])
+			return 0;
+	}
+	return 1;
+}
+
 static int load_hosted(struct vmdk_sparse *s, uint8_t *h, const struct mt_source *source, uint32_t *left,
 		       struct mt_error *err)
 {
 	uint64_t place = mt_get_le64(h + AT_DESCRIPTOR), sectors = mt_get_le64(h + AT_DESCRIPTOR_SECTORS);
+	uint64_t begin = mt_get_le64(h + AT_OVERHEAD);
 	uint32_t flags;
 	int rc = find_header(s, h, source, err);
 
@@ -155,6 +170,8 @@ static int load_hosted(struct vmdk_sparse *s, uint8_t *h, const struct mt_source
 		rc = load_directory(s, source, mt_get_le64(h + AT_SECOND), &s->second, left, err);
 	if (rc < 0)
 		return rc;
+	if (stream_is_empty(s, flags, begin, source->len_bytes))
+		return stream_open(s, h, begin * VMDK_SECTOR);
 	s->can_write = !s->compressed && s->grain_bytes >= 4096 && tables_there(s, s->directory, source->len_bytes) &&
 		       (!s->second || tables_there(s, s->second, source->len_bytes));
 	return 0;
@@ -189,7 +206,7 @@ int sparse_load(struct vmdk_sparse *s, const struct mt_source *source, uint32_t 
 		rc = check_version(h, err) < 0 ? MT_EINVAL : load_hosted(s, h, source, left, err);
 	else
 		return mt_error_set(err, MT_EINVAL, "file", "this is no sparse VMDK extent: the signature is missing");
-	if (rc == 0 && !mt_align_up_u64(source->len_bytes, s->grain_bytes, &s->end_bytes))
+	if (rc == 0 && !s->stream && !mt_align_up_u64(source->len_bytes, s->grain_bytes, &s->end_bytes))
 		return bad(err, "its length");
 	s->whole_bytes = s->end_bytes;
 	return rc;
@@ -197,6 +214,7 @@ int sparse_load(struct vmdk_sparse *s, const struct mt_source *source, uint32_t 
 
 void sparse_fini(struct vmdk_sparse *s)
 {
+	stream_fini(s);
 	free(s->directory);
 	free(s->second);
 	free(s->spare);

@@ -273,8 +273,80 @@ START_TEST(stream)
 }
 END_TEST
 
+#define GRAIN 65536u
+
+/* Made here, filled in order, ended by a flush; a grain that was taken back can be written again. */
+START_TEST(stream_filled)
+{
+	const uint64_t disk = (2 << 20) + 512;
+	uint8_t *model = calloc(1, disk + GRAIN), *there = malloc(disk);
+	struct mt_block_info info;
+	uint64_t len, seed = 5;
+
+	make(disk, NULL, (const char *const[]){ "subformat", "streamOptimized", NULL });
+	fake_block_info(f, &info);
+	ck_assert_uint_eq(info.flags & (MT_BLOCK_INFO_READONLY | MT_BLOCK_INFO_STREAM), MT_BLOCK_INFO_STREAM);
+	ck_assert_uint_eq(info.unit_bytes, GRAIN);
+	for (uint64_t at = 0; at < disk; at += 3 * GRAIN) {
+		uint64_t n = disk - at < GRAIN ? disk - at : GRAIN;
+
+		for (uint64_t i = 0; i < n; i++)
+			model[at + i] = (uint8_t)(at / GRAIN % 2 ? fake_random(&seed) : i / 100);
+		if (at / GRAIN % 4 == 0) {
+			fake_block_abort_next(f);
+			ck_assert_int_eq(fake_block_write(f, at, model + at, n), 0);
+		}
+		ck_assert_int_eq(fake_block_write(f, at, model + at, n), 0);
+		ck_assert_int_eq(fake_block_write(f, at, model + at, n), MT_EPERM);
+		if (at / GRAIN % 5 == 0)
+			ck_assert_int_eq(fake_block_flush(f), 0);
+	}
+	ck_assert_int_eq(fake_block_write(f, 31 * GRAIN, model, 512), MT_ENOTSUP);
+	for (uint32_t turn = 0; turn < 2; turn++) {
+		ck_assert_int_eq(fake_block_read(f, 0, there, disk), 0);
+		ck_assert_mem_eq(there, model, disk);
+		ck_assert_int_eq(fake_block_flush(f), 0);
+		reopen();
+	}
+	fake_block_info(f, &info);
+	ck_assert_uint_eq(info.flags & (MT_BLOCK_INFO_READONLY | MT_BLOCK_INFO_STREAM), MT_BLOCK_INFO_READONLY);
+	ck_assert_uint_eq(check().units_encoded, 11);
+	ck_assert_uint_eq(check().corruptions, 0);
+	ck_assert_int_eq(fake_block_write(f, GRAIN, model, GRAIN), MT_EPERM);
+	fake_block_file(f, "d.vmdk", &len);
+	ck_assert_uint_eq(len % 512, 0);
+	free(model);
+	free(there);
+}
+END_TEST
+
+/* Where the end cannot be written, the flush says so, and the next one writes it. */
+START_TEST(stream_with_errors)
+{
+	static uint8_t grain[GRAIN];
+	uint32_t failures = 0;
+	int rc = MT_EIO;
+
+	make(4 << 20, NULL, (const char *const[]){ "subformat", "streamOptimized", NULL });
+	memset(grain, 7, sizeof(grain));
+	ck_assert_int_eq(fake_block_write(f, GRAIN, grain, GRAIN), 0);
+	for (uint32_t i = 1; rc < 0; i++) {
+		fake_block_fail_in(f, i);
+		rc = fake_block_flush(f);
+		failures += rc < 0;
+		fake_block_fail_in(f, 0);
+	}
+	ck_assert_uint_gt(failures, 1);
+	ck_assert_int_eq(fake_block_flush(f), 0);
+	reopen();
+	ck_assert_int_eq(fake_block_read(f, GRAIN, grain, GRAIN), 0);
+	ck_assert_uint_eq(grain[GRAIN - 1], 7);
+	ck_assert_uint_eq(check().units_encoded, 1);
+}
+END_TEST
+
 int main(void)
 {
 	CHECK_RUN("block-vmdk", start, stop, sparse, sparse_with_zeroed_grains, flat, split_sparse, split_flat, power_cuts,
-		  delta, cid_changes, what_is_refused, stream);
+		  delta, cid_changes, what_is_refused, stream, stream_filled, stream_with_errors);
 }

@@ -2,7 +2,7 @@
 /*
  * VMDK disks: a list of extents, each flat, zero or sparse. A sparse extent has a directory, in memory, of tables
  * with four bytes a grain, which come in pages of a sector from whoever calls. The core knows no bus, thread or
- * kernel. Every function is called under one lock, but grain_decode and grain_encode, which have no state.
+ * kernel. Every function is called under one lock, but those of grain.c.
  * The rule that is easy to break: what needs a page that is not there returns MT_EAGAIN and has changed nothing.
  */
 #ifndef BLOCK_VMDK_VMDK_H
@@ -22,6 +22,16 @@
 
 #define VMDK_GTE_ZERO 1u                 /* a zeroed grain, where the header says that there are such */
 
+/* A stream that was empty when it was opened, and is filled: stream.c. */
+struct vmdk_stream {
+	uint8_t header[VMDK_SECTOR];
+	uint32_t **tables;                   /* sectors of grains; NULL, and what is NULL in it: none was written there */
+	uint64_t next_grain;                 /* those before it cannot be written any more */
+	int ended;                           /* the file has an end, at end_bytes */
+	int changed;                         /* which the tables have outgrown */
+	int torn;                            /* a grain was not written, and others behind it were */
+};
+
 struct vmdk_sparse {
 	uint64_t capacity_bytes, grain_bytes;
 	uint64_t end_bytes;                  /* grains are added here */
@@ -32,6 +42,7 @@ struct vmdk_sparse {
 	uint64_t descriptor_offset, descriptor_bytes;
 	int zero_grains, compressed, markers, footer;
 	int can_write;
+	struct vmdk_stream *stream;          /* NULL: it is no stream, or has something in it */
 	uint32_t *spare;                     /* sectors of grains that nobody uses */
 	uint32_t spare_count, spare_room;
 };
@@ -49,6 +60,7 @@ struct vmdk_pending {
 	struct vmdk_extent *extent;          /* NULL: the slot is free */
 	uint64_t grain;
 	uint32_t sector;
+	uint32_t encoded_bytes;              /* of a stream's grain */
 	uint32_t at, second_at;              /* where the entry is in its page */
 	void *page, *second_page;            /* second_page NULL: there is no copy of the table */
 	uint8_t *data, *second_data;
@@ -107,6 +119,23 @@ void vmdk_release(struct vmdk *v, const struct mt_block_space *space);
 /* The grain that `offset` lies in, as far as the disk has it: where it begins and how long it is. 0: in no grain. */
 uint64_t vmdk_grain_at(const struct vmdk *v, uint64_t offset, uint64_t *begin);
 
+/* A free slot of `pending`, or MT_ENOMEM. */
+int64_t vmdk_slot_take(struct vmdk *v);
+
+/* stream.c */
+
+/* The extent is an empty stream: grains are to be put at `begin_bytes`. 0 or MT_ENOMEM. */
+int stream_open(struct vmdk_sparse *s, const uint8_t *header, uint64_t begin_bytes);
+void stream_fini(struct vmdk_sparse *s);
+/* Sector of a grain, 0: it was not written. */
+uint32_t stream_entry(const struct vmdk_sparse *s, uint64_t grain);
+/* For an encoded grain of extent 0; 1. MT_EPERM: it, or one behind it, was written; MT_ENOTSUP: not whole. */
+int32_t stream_reserve(struct vmdk *v, const struct mt_block_want *want, struct mt_block_target *target);
+void stream_commit(const struct vmdk_pending *p);
+void stream_abort(const struct vmdk_pending *p);
+/* Writes tables, directory and footer behind the last grain, and makes the file end there. */
+int stream_end(struct vmdk_sparse *s, const struct mt_sink *sink);
+
 /* check.c: adds what is found in an extent to the report; pages are waited for. 0 or MT_ENOMEM. */
 
 struct vmdk_report {
@@ -118,8 +147,15 @@ struct vmdk_report {
 int vmdk_check(const struct vmdk_extent *x, const struct vmdk_pages *pages, uint64_t file_bytes,
 	       struct vmdk_report *out);
 
-/* grain.c: compressed grains */
+/* grain.c: compressed grains. Any thread. */
 
+struct grain_codec;                      /* what compressing needs, for whoever comes next */
+
+struct grain_codec *grain_codec_new(void);
+void grain_codec_free(struct grain_codec *c);
+/* The marker, and the stream, and zeros up to a sector: how many bytes; MT_ENOSPC, MT_ENOMEM. */
+int64_t grain_encode(struct grain_codec *c, uint64_t offset, const void *in, uint64_t in_bytes, void *out,
+		     uint64_t out_bytes);
 int32_t grain_decode(const struct mt_block_extent *extent, const void *in, void *out);
 
 /* shared by map.c and write.c */

@@ -12,7 +12,7 @@
 
 #include "vmdk.h"
 
-static int64_t slot_take(struct vmdk *v)
+int64_t vmdk_slot_take(struct vmdk *v)
 {
 	struct vmdk_pending *pending;
 	uint32_t room = v->pending_room ? v->pending_room * 2 : 16;
@@ -111,7 +111,7 @@ static int reserve_one(struct vmdk *v, const struct vmdk_pages *pages, struct vm
 	uint64_t inside = offset - x->disk_offset, skip = inside % s->grain_bytes;
 	uint64_t len = mt_min_u64(mt_min_u64(s->grain_bytes - skip, x->len_bytes - inside), end - offset);
 	struct vmdk_pending p = { .extent = x, .grain = inside / s->grain_bytes };
-	int64_t slot = slot_take(v), sector;
+	int64_t slot = vmdk_slot_take(v), sector;
 	int fresh, rc = slot < 0 ? (int)slot : pages_get(pages, &p);
 
 	if (rc < 0)
@@ -167,8 +167,12 @@ int32_t vmdk_commit(struct vmdk *v, const struct vmdk_pages *pages, uint64_t coo
 
 	if (!p)
 		return MT_EINVAL;
-	entry_set(pages, p, p->sector);
-	pages_put(pages, p);
+	if (p->extent->sparse.stream) {
+		stream_commit(p);
+	} else {
+		entry_set(pages, p, p->sector);
+		pages_put(pages, p);
+	}
 	p->extent = NULL;
 	return 0;
 }
@@ -179,8 +183,12 @@ void vmdk_abort(struct vmdk *v, const struct vmdk_pages *pages, uint64_t cookie)
 
 	if (!p)
 		return;
-	place_give(&p->extent->sparse, p->sector);
-	pages_put(pages, p);
+	if (p->extent->sparse.stream) {
+		stream_abort(p);
+	} else {
+		place_give(&p->extent->sparse, p->sector);
+		pages_put(pages, p);
+	}
 	p->extent = NULL;
 }
 
@@ -204,6 +212,8 @@ int32_t vmdk_unmap(struct vmdk *v, const struct vmdk_pages *pages, uint64_t offs
 
 	space->len_bytes = 0;
 	if (x->kind == VMDK_ZERO)
+		return 0;
+	if (s->stream && !v->parent && !stream_entry(s, (offset - x->disk_offset) / s->grain_bytes))
 		return 0;
 	if (x->kind != VMDK_SPARSE || !s->can_write)
 		return MT_ENOTSUP;

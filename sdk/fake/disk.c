@@ -181,6 +181,47 @@ static int64_t write_reserved(struct fake *f, uint64_t offset, const uint8_t *da
 	return rc < 0 ? rc : (int64_t)t.len_bytes;
 }
 
+/* A whole unit of a stream, or what of it the disk has. */
+static int64_t write_encoded(struct fake *f, const struct mt_block_info *info, uint64_t offset, const uint8_t *data)
+{
+	uint64_t len = mt_min_u64(info->unit_bytes, info->disk_bytes - offset), room = info->unit_bytes / 8 * 9;
+	struct mt_block_want want = { .offset = offset, .len_bytes = len };
+	uint8_t *unit = calloc(1, info->unit_bytes), *out = malloc(room);
+	struct mt_block_target t;
+	int64_t n;
+
+	if (!unit || !out)
+		fake_die("no memory");
+	memcpy(unit, data, len);
+	n = format_of(f)->encode(f->self, offset, unit, info->unit_bytes, out, room);
+	if (n > 0 && fake_block_wake(f) < 0)
+		n = MT_EIO;
+	if (n > 0) {
+		want.encoded_bytes = (uint32_t)n;
+		n = format_of(f)->reserve(f->self, &want, &t, 1);
+	}
+	if (n == 1 && (t.len_bytes != len || t.fill_head_bytes || t.fill_tail_bytes))
+		fake_die("an encoded target that is not the whole unit");
+	if (n == 1 && (f->blocks->abort_next || fake_block_fails(f->blocks))) {
+		n = f->blocks->abort_next ? (int64_t)len : MT_EIO;
+		f->blocks->abort_next = 0;
+		format_of(f)->abort(f->self, &t.cookie, 1);
+	} else if (n == 1) {
+		fake_file_write(&f->blocks->files[f->blocks->children[t.child]], t.child_offset, out, want.encoded_bytes);
+		n = format_of(f)->commit(f->self, &t.cookie, 1);
+		n = n < 0 ? n : (int64_t)len;
+	}
+	free(unit);
+	free(out);
+	return n;
+}
+
+static int is_streamed(const struct mt_block_info *info, uint64_t offset, uint64_t len_bytes)
+{
+	return info->flags & MT_BLOCK_INFO_STREAM && offset % info->unit_bytes == 0 &&
+	       len_bytes >= mt_min_u64(info->unit_bytes, info->disk_bytes - offset);
+}
+
 static int64_t write_part(struct fake *f, uint64_t offset, const uint8_t *data, uint64_t len_bytes)
 {
 	struct mt_block_extent e;
@@ -200,9 +241,12 @@ static int64_t write_part(struct fake *f, uint64_t offset, const uint8_t *data, 
 int fake_block_write(struct fake *f, uint64_t offset, const void *buf, uint64_t len_bytes)
 {
 	const uint8_t *data = buf;
+	struct mt_block_info info;
 
+	fake_block_info(f, &info);
 	while (len_bytes) {
-		int64_t n = write_part(f, offset, data, len_bytes);
+		int64_t n = is_streamed(&info, offset, len_bytes) ? write_encoded(f, &info, offset, data) :
+			    write_part(f, offset, data, len_bytes);
 
 		if (n < 0)
 			return (int)n;

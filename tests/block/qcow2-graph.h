@@ -152,8 +152,10 @@ static int32_t disk_decode(void *self, const struct mt_block_extent *x, const vo
 	return codec_decode(((struct qcow2 *)self)->codec, in, x->encoded_bytes, out, x->unit_bytes);
 }
 
-static int64_t disk_encode(void *self, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
+static int64_t disk_encode(void *self, uint64_t offset, const void *in, uint64_t in_bytes, void *out,
+			   uint64_t out_bytes)
 {
+	(void)offset;
 	return codec_encode(((struct qcow2 *)self)->codec, in, in_bytes, out, out_bytes);
 }
 

@@ -119,10 +119,11 @@ struct mt_block_format {
 	 */
 	int32_t (*decode)(void *self, const struct mt_block_extent *extent, const void *in, void *out);
 	/*
-	 * The same backwards, for MT_BLOCK_ENCODE: the length of what it wrote to `out`, or MT_ENOSPC when it does not
-	 * become shorter than `out_bytes`; then the kernel writes it as it is.
+	 * The same backwards, for MT_BLOCK_ENCODE and disks with MT_BLOCK_INFO_STREAM, of the unit at `offset`: the length
+	 * of what it wrote to `out`, or MT_ENOSPC when it does not become shorter than `out_bytes`; then the kernel
+	 * writes it as it is, or fails where all is to be encoded: there `out` has room for an eighth more than a unit.
 	 */
-	int64_t (*encode)(void *self, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes);
+	int64_t (*encode)(void *self, uint64_t offset, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes);
 	/*
 	 * [any], may wait. Comes before the first map for writing, reserve, unmap or exclusive operation since realize, and
 	 * since `rest`; again where it failed. What the file says as long as it may change ("in use") goes into it here, so

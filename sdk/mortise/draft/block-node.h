@@ -69,9 +69,9 @@ struct mt_block_node {
 	int32_t (*backing_open)(struct mt_inst *inst, const char *name, const char *format,
 				struct mt_block_child_info *out, struct mt_error *err);
 	/*
-	 * [main], in an exclusive operation, or in a filter's end: I/O that waits, around the caches. Beyond the end of
-	 * a file reads give zeros. child_flush: what was written is durable. child_resize: to exactly `len_bytes`;
-	 * to make a file longer, which hardly waits, [any].
+	 * [main], in an exclusive operation, in the format's flush, or in a filter's end: I/O that waits, around the
+	 * caches. Beyond the end of a file reads give zeros. child_flush: what was written is durable. child_resize: to
+	 * exactly `len_bytes`; to make a file longer, or a little shorter, which hardly waits, [any].
 	 */
 	int32_t (*child_read)(struct mt_inst *inst, uint32_t child, uint64_t offset, void *buf, uint64_t len_bytes);
 	int32_t (*child_write)(struct mt_inst *inst, uint32_t child, uint64_t offset, const void *buf,

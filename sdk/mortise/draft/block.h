@@ -26,6 +26,7 @@ struct mt_block_info {
 };
 #define MT_BLOCK_INFO_READONLY 1u
 #define MT_BLOCK_INFO_VOLATILE 2u    /* completed writes need a flush to be durable */
+#define MT_BLOCK_INFO_STREAM   4u    /* takes whole units only, each once, in order of the disk; encodes all of them */
 
 /* Operations. */
 #define MT_BLOCK_READ    1u
