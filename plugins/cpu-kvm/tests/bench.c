@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See bench.h: the accelerator on the fake host, with a vCPU host of the bench's own. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/error.h>
@@ -150,4 +151,24 @@ void reg_set(uint32_t vcpu, const char *name, uint64_t value)
 {
 	if (b.regs->write(b.vcpu[vcpu], reg_number(name), value) < 0)
 		abort();
+}
+
+void bench_die(const char *what)
+{
+	fprintf(stderr, "%s: %s\n", what, b.err.message);
+	abort();
+}
+
+struct fake_state *bench_saved(uint32_t vcpu)
+{
+	struct fake_state *s = fake_state_new();
+
+	if (b.state->save(b.vcpu[vcpu], fake_state_out(s), &fake_state_writer, &b.err) < 0)
+		bench_die("a vCPU is not saved");
+	return s;
+}
+
+int bench_loaded(uint32_t vcpu, struct fake_state *s)
+{
+	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, b.state->version, &b.err);
 }

@@ -45,6 +45,11 @@ extern const struct bench_devices { int (*create)(void), (*realize)(void); void 
 void bench_down(void);
 int bench_run_view(uint32_t vcpu, const struct mt_flat_view *view);
 int bench_run(uint32_t vcpu);                   /* with RAM of 1 MiB at 0, ROM at 0xf0000, registers, ports 0x3f8 */
+/* Ends the test, with what b.err says. */
+void bench_die(const char *what);
+/* The state of a vCPU, freed by the caller; the load's result. */
+struct fake_state *bench_saved(uint32_t vcpu);
+int bench_loaded(uint32_t vcpu, struct fake_state *s);
 uint64_t reg_get(uint32_t vcpu, const char *name);
 void reg_set(uint32_t vcpu, const char *name, uint64_t value);
 extern uint8_t bench_ram[];

@@ -28,11 +28,12 @@ static struct whole *first_state(uint32_t index)
 	w->debug.dr6 = 0xffff0ff0;
 	w->debug.dr7 = 0x400;
 	w->xsave[24] = 0x80;
-	w->msr_count = 4;
+	w->msr_count = 5;
 	w->msr[0] = (struct kvm_msr_entry){ .index = 0x10, .data = 1000 };
 	w->msr[1] = (struct kvm_msr_entry){ .index = 0x277, .data = 0x0007040600070406 };
 	w->msr[2] = (struct kvm_msr_entry){ .index = 0x8b, .data = 0x100000000 };
 	w->msr[3] = (struct kvm_msr_entry){ .index = 0xc0000082, .data = 0 };
+	w->msr[4] = (struct kvm_msr_entry){ .index = 0x4b564d04, .data = 0 };
 	return w;
 }
 
@@ -137,8 +138,8 @@ static int sys_ioctl(unsigned long request, uintptr_t arg)
 	case KVM_GET_SUPPORTED_CPUID:
 		return supported_cpuid((void *)arg);
 	case KVM_GET_MSR_INDEX_LIST:
-		list->nmsrs = 5;
-		memcpy(list->indices, (uint32_t[]){ 0x10, 0x40000020, 0x277, 0x8b, 0xc0000082 }, 20);
+		list->nmsrs = 6;
+		memcpy(list->indices, (uint32_t[]){ 0x10, 0x40000020, 0x277, 0x8b, 0xc0000082, 0x4b564d04 }, 24);
 		return 0;
 	default:
 		return -ENOTTY;
@@ -348,7 +349,7 @@ static struct kvm_msr_entry *msr_find(struct whole *w, uint32_t index)
 }
 
 /* Up to the first that there is not; the counter goes on. */
-static int msrs_get(struct whole *w, struct kvm_msrs *list)
+static int list_get(struct whole *w, struct kvm_msrs *list)
 {
 	for (uint32_t i = 0; i < list->nmsrs; i++) {
 		struct kvm_msr_entry *e = msr_find(w, list->entries[i].index);
@@ -362,7 +363,15 @@ static int msrs_get(struct whole *w, struct kvm_msrs *list)
 	return (int)list->nmsrs;
 }
 
-static int msrs_set(struct whole *w, const struct kvm_msrs *list)
+static bool has_memory_at(uint64_t gpa)
+{
+	for (uint32_t i = 0; i < SHIM_SLOTS; i++)
+		if (gpa - shim.slots[i].guest_phys_addr < shim.slots[i].memory_size)
+			return true;
+	return false;
+}
+
+static int list_set(struct whole *w, const struct kvm_msrs *list)
 {
 	for (uint32_t i = 0; i < list->nmsrs; i++) {
 		struct kvm_msr_entry *e = msr_find(w, list->entries[i].index);
@@ -373,6 +382,9 @@ static int msrs_set(struct whole *w, const struct kvm_msrs *list)
 			continue;
 		}
 		if (!e || e->index == shim.readonly_msr)
+			return (int)i;
+		/* a byte that is shared with the guest, when bit 0 turns it on */
+		if (e->index == 0x4b564d04 && list->entries[i].data & 1 && !has_memory_at(list->entries[i].data & ~UINT64_C(1)))
 			return (int)i;
 		e->data = list->entries[i].data;
 	}
@@ -499,9 +511,9 @@ static int vcpu_call(struct shim_vcpu *v, unsigned long request, uintptr_t arg)
 	case KVM_GET_CPUID2:
 		return cpuid_shown(v, p);
 	case KVM_GET_MSRS:
-		return msrs_get(v->whole, p);
+		return list_get(v->whole, p);
 	case KVM_SET_MSRS:
-		return msrs_set(v->whole, p);
+		return list_set(v->whole, p);
 	case KVM_GET_TSC_KHZ:
 		return 2000000;
 	case KVM_SET_TSC_KHZ:
@@ -584,3 +596,26 @@ static void shim_close(int fd)
 const struct kvm_ops kvm_ops = {
 	.open = shim_open, .ioctl = shim_ioctl, .map = shim_map, .unmap = shim_unmap, .close = shim_close,
 };
+
+static int leave(struct shim_vcpu *v)
+{
+	(void)v;
+	return -EINTR;
+}
+
+int shim_run_and_leave(uint32_t vcpu)
+{
+	shim.guest = leave;
+	b.cls->kick(b.vcpu[vcpu]);
+	return bench_run(vcpu);
+}
+
+void shim_another_host(void)
+{
+	bench_down();
+	shim_stop();
+	shim_start();
+	bench_new(2);
+	if (bench_up() < 0)
+		bench_die("the machine does not start");
+}

@@ -83,4 +83,9 @@ void *chip_self(uint32_t which);
 struct fake_state *chip_saved(uint32_t which);  /* NULL with b.err */
 int chip_loaded(uint32_t which, struct fake_state *s);
 
+/* One entry, which a signal ends. As bench_run. */
+int shim_run_and_leave(uint32_t vcpu);
+/* A machine of two vCPUs on another host than the one before. */
+void shim_another_host(void);
+
 #endif

@@ -294,19 +294,6 @@ static int window(struct shim_vcpu *v)
 	return opens(v);
 }
 
-static struct fake_state *saved(uint32_t vcpu)
-{
-	struct fake_state *s = fake_state_new();
-
-	ck_assert_msg(b.state->save(b.vcpu[vcpu], fake_state_out(s), &fake_state_writer, &b.err) == 0, "%s", b.err.message);
-	return s;
-}
-
-static int loaded(uint32_t vcpu, struct fake_state *s)
-{
-	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, b.state->version, &b.err);
-}
-
 /* As an event, and nothing of what may come from elsewhere meanwhile is touched. */
 START_TEST(a_vector_is_an_event_of_the_vcpu)
 {
@@ -453,15 +440,15 @@ START_TEST(levels_of_a_snapshot_end_too)
 	shim.guest = leave;
 	disturb(&shim.vcpus[1].whole->lapic);
 	lapics = chip_saved(CHIP_LAPIC);
-	first[0] = saved(0);
-	first[1] = saved(1);
+	first[0] = bench_saved(0);
+	first[1] = bench_saved(1);
 	again();
 	ck_assert_msg(chip_loaded(CHIP_LAPIC, lapics) == 0, "%s", b.err.message);
 	for (uint32_t i = 0; i < 2; i++)
-		ck_assert_msg(loaded(i, first[i]) == 0, "%s", b.err.message);
+		ck_assert_msg(bench_loaded(i, first[i]) == 0, "%s", b.err.message);
 	ck_assert_uint_eq(shim.route_count, 2);
 	ck_assert(is_routed(0xfee01000, LEVEL | 0x51) && is_routed(0xfee01000, LEVEL | 0x72));
-	second = saved(1);
+	second = bench_saved(1);
 	differs = fake_state_differs(first[1], second);
 	ck_assert_msg(!differs, "%s", differs);
 	ck_assert_uint_eq(fake_eois(bench_chips[CHIP_LAPIC], NULL), 0);
@@ -483,13 +470,13 @@ START_TEST(table_that_kvm_refuses_after_a_load)
 
 	disturb(&shim.vcpus[1].whole->lapic);
 	lapics = chip_saved(CHIP_LAPIC);
-	s = saved(1);
+	s = bench_saved(1);
 	again();
 	ck_assert_msg(chip_loaded(CHIP_LAPIC, lapics) == 0, "%s", b.err.message);
 	fake_state_free(lapics);
 	shim.fail_request = KVM_SET_GSI_ROUTING;
 	shim.fail_error = -EINVAL;
-	ck_assert_int_lt(loaded(1, s), 0);
+	ck_assert_int_lt(bench_loaded(1, s), 0);
 	ck_assert_msg(strstr(b.err.message, "does not take the level-triggered interrupts of the snapshot"), "%s",
 		      b.err.message);
 	fake_state_free(s);

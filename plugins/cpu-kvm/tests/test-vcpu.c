@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bringing cpu-kvm up and down with every call failing once, what it says of the host, CPU models, registers,
- * debugging, interrupts, reset, state.
+ * debugging, interrupts, reset.
  */
 #include <errno.h>
 #include <fake/check-run.h>
@@ -32,28 +32,6 @@ static void again(void)
 {
 	bench_down();
 	bench_new(1);
-}
-
-static void another_host(void)
-{
-	bench_down();
-	shim_stop();
-	shim_start();
-	bench_new(2);
-	up();
-}
-
-static int leave(struct shim_vcpu *v)
-{
-	(void)v;
-	return -EINTR;
-}
-
-static int run_and_leave(uint32_t vcpu)
-{
-	shim.guest = leave;
-	b.cls->kick(b.vcpu[vcpu]);
-	return bench_run(vcpu);
 }
 
 static void refused(int code, const char *words)
@@ -89,7 +67,7 @@ static void every_call(const char *irqchip)
 		int code = bench_up();
 		/* a reset that fails is told by the first run; CPUID that cannot be read back is not compared */
 		if (code == 0 && shim.failed != KVM_GET_CPUID2 && shim.failed != KVM_GET_TSC_KHZ)
-			ck_assert_msg(run_and_leave(0) < 0 || run_and_leave(1) < 0, "call %u of %u, 0x%lx", n, total, shim.failed);
+			ck_assert_msg(shim_run_and_leave(0) < 0 || shim_run_and_leave(1) < 0, "call %u of %u, 0x%lx", n, total, shim.failed);
 		ck_assert(code == 0 || b.err.message[0]);
 	}
 }
@@ -345,7 +323,7 @@ START_TEST(registers)
 	ck_assert_uint_eq(reg_get(0, "gdt.limit"), 0x1f);
 	/* KVM hears of it when it runs */
 	ck_assert_uint_eq(shim.vcpus[0].whole->regs.rip, 0xfff0);
-	ck_assert_int_eq(run_and_leave(0), 0);
+	ck_assert_int_eq(shim_run_and_leave(0), 0);
 	ck_assert_uint_eq(shim.vcpus[0].whole->regs.rip, 0x100000);
 	ck_assert_uint_eq(shim.vcpus[0].whole->sregs.cs.db, 1);
 	shim.vcpus[0].whole->regs.rax = 99;
@@ -386,7 +364,7 @@ START_TEST(registers_that_kvm_refuses)
 	reg_set(0, "cr0", 1);
 	shim.fail_request = KVM_SET_SREGS;
 	shim.fail_error = -EINVAL;
-	ck_assert_int_lt(run_and_leave(0), 0);
+	ck_assert_int_lt(shim_run_and_leave(0), 0);
 	ck_assert_ptr_nonnull(strstr(b.exit.message, "does not take special registers"));
 }
 END_TEST
@@ -420,10 +398,10 @@ START_TEST(msr_that_cannot_be_written)
 {
 	shim.readonly_msr = 0x8b;
 	up();
-	ck_assert_int_eq(run_and_leave(0), 0);
+	ck_assert_int_eq(shim_run_and_leave(0), 0);
 	shim.vcpus[0].whole->msr[2].data = 5;
 	b.cls->vcpu_reset(b.vcpu[0], MT_RESET_WARM);
-	ck_assert_int_lt(run_and_leave(0), 0);
+	ck_assert_int_lt(shim_run_and_leave(0), 0);
 	ck_assert_ptr_nonnull(strstr(b.exit.message, "state at power on"));
 }
 END_TEST
@@ -488,7 +466,7 @@ START_TEST(steps)
 	ck_assert_int_eq(b.debug->stop(b.vcpu[0], &stop), 0);
 	ck_assert_uint_eq(stop.cause, MT_DEBUG_STOP_STEP);
 	/* and the step is forgotten */
-	ck_assert_int_eq(run_and_leave(0), 0);
+	ck_assert_int_eq(shim_run_and_leave(0), 0);
 	ck_assert_uint_eq(shim.vcpus[0].debug.control, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP);
 	ck_assert_int_eq(b.debug->stop(b.vcpu[0], &stop), MT_ENOENT);
 }
@@ -513,178 +491,6 @@ START_TEST(addresses_and_description)
 }
 END_TEST
 
-/* State */
-
-static struct fake_state *saved(uint32_t vcpu)
-{
-	struct fake_state *s = fake_state_new();
-
-	ck_assert_int_eq(b.state->save(b.vcpu[vcpu], fake_state_out(s), &fake_state_writer, &b.err), 0);
-	return s;
-}
-
-static int loaded(uint32_t vcpu, struct fake_state *s)
-{
-	return b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, b.state->version, &b.err);
-}
-
-static void disturb(struct whole *w)
-{
-	uint8_t *at = (uint8_t *)&w->regs;
-
-	for (size_t i = 0; i < sizeof(w->regs); i++)
-		at[i] = (uint8_t)(i * 7 + 1);
-	w->sregs.cs.type = 9;
-	w->sregs.cr3 = 0x123000;
-	w->sregs.efer = 0x501;
-	w->sregs.interrupt_bitmap[1] = 8;
-	w->events.nmi.pending = 1;
-	w->events.exception_payload = 0x1234;
-	w->debug.db[2] = 0xdeadbeef;
-	w->msr[3].data = 0xffffffff81000000;
-	memset(w->xsave, 0x3c, 576);
-}
-
-START_TEST(state_goes_round)
-{
-	struct fake_state *a, *c;
-	const char *differs;
-
-	b.count = 2;
-	up();
-	disturb(shim.vcpus[0].whole);
-	a = saved(0);
-	another_host();
-	ck_assert_msg(loaded(0, a) == 0, "%s %s", fake_state_refused(a), b.err.message);
-	ck_assert_ptr_null(fake_state_left(a));
-	ck_assert_uint_eq(shim.vcpus[0].whole->sregs.cr3, 0x123000);
-	/* the counter of the host has gone on, the guest's has not */
-	c = saved(0);
-	differs = fake_state_differs(a, c);
-	ck_assert_msg(!differs, "%s", differs);
-	ck_assert_int_eq(run_and_leave(0), 0);
-	ck_assert_uint_eq(shim.vcpus[0].whole->msr[0].data, fake_state_get(a, fake_state_find(a, "msr.value"), 0));
-	fake_state_free(a);
-	fake_state_free(c);
-}
-END_TEST
-
-/* One clock for the machine: it stands from the first save on, and goes on with the first vCPU that runs. */
-START_TEST(the_clock_stands_while_it_is_saved)
-{
-	struct fake_state *a, *c;
-
-	b.count = 2;
-	shim.clock = 70000;
-	up();
-	a = saved(0);
-	c = saved(1);
-	ck_assert_uint_eq(fake_state_get(a, fake_state_find(a, "kvm_clock_ns"), 0), 71000);
-	ck_assert_uint_eq(fake_state_get(c, fake_state_find(c, "kvm_clock_ns"), 0), 71000);
-	shim.clock = 90000;
-	ck_assert_int_eq(run_and_leave(1), 0);
-	ck_assert_uint_eq(shim.clock, 71000);
-	shim.clock = 95000;
-	ck_assert_int_eq(run_and_leave(0), 0);
-	ck_assert_uint_eq(shim.clock, 95000);
-	/* and in a machine that begins at 0 */
-	another_host();
-	ck_assert_int_eq(loaded(0, a), 0);
-	ck_assert_int_eq(loaded(1, c), 0);
-	ck_assert_uint_eq(shim.clock, 0);
-	ck_assert_int_eq(run_and_leave(1), 0);
-	ck_assert_uint_eq(shim.clock, 71000);
-	fake_state_free(a);
-	fake_state_free(c);
-}
-END_TEST
-
-START_TEST(a_clock_that_kvm_does_not_give)
-{
-	struct fake_state *a;
-
-	shim.missing[0] = KVM_CAP_ADJUST_CLOCK + 1;
-	up();
-	a = saved(0);
-	ck_assert_uint_eq(fake_state_get(a, fake_state_find(a, "kvm_clock_ns"), 0), 0);
-	fake_state_free(a);
-	another_host();
-	a = saved(0);
-	shim.fail_request = KVM_SET_CLOCK;
-	shim.fail_error = -EINVAL;
-	ck_assert_int_lt(run_and_leave(0), 0);
-	ck_assert_ptr_nonnull(strstr(b.exit.message, "the clock"));
-	fake_state_free(a);
-}
-END_TEST
-
-START_TEST(a_pause_is_told)
-{
-	up();
-	ck_assert_int_eq(run_and_leave(0), 0);
-	ck_assert_int_eq(run_and_leave(0), 0);
-	ck_assert_uint_eq(shim.vcpus[0].pauses, 0);
-	fake_advance(b.f, 1000);       /* which moves guest time against the host's */
-	ck_assert_int_eq(run_and_leave(0), 0);
-	ck_assert_int_eq(run_and_leave(0), 0);
-	ck_assert_uint_eq(shim.vcpus[0].pauses, 1);
-}
-END_TEST
-
-/* Whatever field is gone, resized or extreme: refused or taken, and the vCPU lives. */
-START_TEST(state_is_not_trusted)
-{
-	struct fake_state *a;
-
-	b.count = 1;
-	up();
-	a = saved(0);
-	for (uint32_t i = 0; i < fake_state_fields(a); i++) {
-		for (int how = 0; how < 3; how++) {
-			struct fake_state *s = saved(0);
-			int code;
-
-			if (fake_state_type(s, i) == MT_STATE_GROUP && how != 1) {
-				fake_state_free(s);
-				continue;
-			}
-			if (how == 0)
-				fake_state_set(s, i, 0, UINT64_MAX);
-			else if (how == 1)
-				fake_state_remove(s, i);
-			else
-				fake_state_resize(s, i, fake_state_count(s, i) + 1);
-			code = loaded(0, s);
-			if (how)
-				ck_assert_msg(code < 0, "field %u, how %d", i, how);
-			ck_assert(code == 0 || fake_state_refused(s)[0] || b.err.message[0]);
-			fake_state_free(s);
-			ck_assert_int_eq(run_and_leave(0), 0);
-		}
-	}
-	fake_state_free(a);
-}
-END_TEST
-
-START_TEST(state_of_another_cpu)
-{
-	struct fake_state *s;
-
-	up();
-	s = saved(0);
-	fake_state_set(s, fake_state_find(s, "msr.index"), 1, 0x12345);
-	ck_assert_int_lt(loaded(0, s), 0);
-	ck_assert_ptr_nonnull(strstr(fake_state_refused(s), "lacks"));
-	fake_state_free(s);
-	s = saved(0);
-	shim.fail_request = KVM_SET_XSAVE;
-	shim.fail_error = -EINVAL;
-	ck_assert_int_lt(loaded(0, s), 0);
-	ck_assert_ptr_nonnull(strstr(b.err.message, "FPU state of the snapshot"));
-	fake_state_free(s);
-}
-END_TEST
-
 int main(void)
 {
 	CHECK_RUN("kvm-vcpu", start, stop, every_call_fails, device_that_cannot_be_opened, device_of_another_version,
@@ -694,6 +500,5 @@ int main(void)
 		  each_vcpu_has_its_number,
 		  without_controllers_no_apic, registers, every_register_keeps_what_it_is_given,
 		  registers_that_kvm_refuses, reset_is_power_on, msr_that_cannot_be_written,
-		  points, steps, addresses_and_description, state_goes_round, the_clock_stands_while_it_is_saved,
-		  a_clock_that_kvm_does_not_give, a_pause_is_told, state_is_not_trusted, state_of_another_cpu);
+		  points, steps, addresses_and_description);
 }

@@ -524,19 +524,9 @@ END_TEST
 
 /* State */
 
-static struct fake_state *saved(uint32_t vcpu)
-{
-	struct fake_state *s = fake_state_new();
-
-	ck_assert_msg(b.state->save(b.vcpu[vcpu], fake_state_out(s), &fake_state_writer, &b.err) == 0, "%s", b.err.message);
-	return s;
-}
-
 static void load(uint32_t vcpu, struct fake_state *s)
 {
-	ck_assert_msg(b.state->load(b.vcpu[vcpu], fake_state_in(s), &fake_state_reader, b.state->version, &b.err) == 0,
-		      "%s %s",
-		      fake_state_refused(s), b.err.message);
+	ck_assert_msg(bench_loaded(vcpu, s) == 0, "%s %s", fake_state_refused(s), b.err.message);
 }
 
 START_TEST(state_goes_round)
@@ -547,8 +537,8 @@ START_TEST(state_goes_round)
 	shim.guest = halts;
 	run_to(0, MT_EXIT_HALT);
 	shim.vcpus[0].whole->sregs.cr8 = 5;
-	first = saved(0);
-	second = saved(1);             /* waits for its start */
+	first = bench_saved(0);
+	second = bench_saved(1);             /* waits for its start */
 	again(2, "user");
 	ck_assert_int_eq(b.vector->bind(b.vcpu[0], &pic, NULL, &b.err), 0);
 	b.vector->event(b.vcpu[1], MT_VCPU_EVENT_STARTUP, 1);
@@ -557,7 +547,7 @@ START_TEST(state_goes_round)
 	load(0, first);
 	load(1, second);
 	ck_assert_uint_eq(shim.vcpus[0].run->cr8, 5);
-	third = saved(0);
+	third = bench_saved(0);
 	differs = fake_state_differs(first, third);
 	ck_assert_msg(!differs, "%s", differs);
 	run_to(0, MT_EXIT_HALT);
@@ -580,7 +570,7 @@ START_TEST(events_are_saved)
 
 	b.vector->event(b.vcpu[1], MT_VCPU_EVENT_STARTUP, 0x33);
 	b.vector->event(b.vcpu[1], MT_VCPU_EVENT_NMI, 0);
-	s = saved(1);
+	s = bench_saved(1);
 	ck_assert_uint_eq(shim.vcpus[1].nmis, 1);
 	ck_assert_uint_eq(fake_state_get(s, fake_state_find(s, "run_state"), 0), KVM_MP_STATE_RUNNABLE);
 	ck_assert_uint_eq(fake_state_get(s, fake_state_find(s, "rip"), 0), 0);

@@ -190,5 +190,7 @@ int arch_before_run(struct kvm_vcpu *v, const char **what)
 {
 	int code = changes_tell(v, what);
 
-	return code < 0 ? code : times_go_on(v, what);
+	if (code == 0)
+		code = times_go_on(v, what);
+	return code < 0 ? code : msrs_go_on(v, what);
 }

@@ -13,8 +13,6 @@
 
 #include "x86.h"
 
-#define MSR_TSC 0x10u
-
 size_t whole_bytes(const struct kvm *k)
 {
 	return sizeof(struct whole) + k->arch->xsave_bytes;
@@ -69,91 +67,6 @@ static int part_get(struct kvm_vcpu *v, struct whole *w, const struct part *p, c
 	if (p == &xsave && v->kvm->arch->xsave_bytes > sizeof(struct kvm_xsave))
 		request = KVM_GET_XSAVE2;
 	return vcpu_ioctl(v, request, (const char *)w + p->offset);
-}
-
-/* KVM stops at the first that it cannot read; that one is left out. */
-static int msrs_get(struct kvm_vcpu *v, struct whole *w)
-{
-	const struct msr_list *list = &v->kvm->arch->msrs;
-	struct msr_values *values = malloc(sizeof(*values));
-	uint32_t at = 0;
-	int code = values ? 0 : -ENOMEM;
-
-	w->msr_count = 0;
-	while (code >= 0 && at < list->nmsrs) {
-		uint32_t left = list->nmsrs - at;
-
-		memset(values, 0, sizeof(*values));
-		values->nmsrs = left;
-		for (uint32_t i = 0; i < left; i++)
-			values->entry[i].index = list->index[at + i];
-		code = vcpu_ioctl(v, KVM_GET_MSRS, values);
-		if (code < 0)
-			break;
-		if ((uint32_t)code > left)
-			code = (int)left;
-		memcpy(w->msr + w->msr_count, values->entry, (size_t)code * sizeof(values->entry[0]));
-		w->msr_count += (uint32_t)code;
-		at += (uint32_t)code + 1;
-	}
-	free(values);
-	return code < 0 ? code : 0;
-}
-
-struct kvm_msr_entry *whole_tsc(struct whole *w)
-{
-	for (uint32_t i = 0; i < w->msr_count; i++)
-		if (w->msr[i].index == MSR_TSC)
-			return &w->msr[i];
-	return NULL;
-}
-
-int msr_write(struct kvm_vcpu *v, uint32_t index, uint64_t value)
-{
-	struct msr_value one = { .nmsrs = 1, .entry = { .index = index, .data = value } };
-	int code = vcpu_ioctl(v, KVM_SET_MSRS, &one);
-
-	return code < 0 ? code : code == 1 ? 0 : -EINVAL;
-}
-
-int tsc_write(struct kvm_vcpu *v, uint64_t value)
-{
-	return msr_write(v, MSR_TSC, value);
-}
-
-static uint64_t msr_now(struct kvm_vcpu *v, uint32_t index)
-{
-	struct msr_value one = { .nmsrs = 1 };
-
-	one.entry.index = index;
-	return vcpu_ioctl(v, KVM_GET_MSRS, &one) == 1 ? one.entry.data : ~(uint64_t)0;
-}
-
-/* What cannot be written is fine when it has that value already: some can only be read. */
-static int msrs_set(struct kvm_vcpu *v, const struct whole *w)
-{
-	struct msr_values *values = malloc(sizeof(*values));
-	uint32_t at = 0;
-	int code = values ? 0 : -ENOMEM;
-
-	while (code >= 0 && at < w->msr_count) {
-		uint32_t left = w->msr_count - at;
-
-		values->pad = 0;
-		values->nmsrs = left;
-		memcpy(values->entry, w->msr + at, left * sizeof(values->entry[0]));
-		code = vcpu_ioctl(v, KVM_SET_MSRS, values);
-		if (code < 0)
-			break;
-		at += (uint32_t)code;
-		if (at >= w->msr_count)
-			break;
-		if (msr_now(v, w->msr[at].index) != w->msr[at].data)
-			code = -EINVAL;
-		at++;
-	}
-	free(values);
-	return code < 0 ? code : 0;
 }
 
 int whole_get(struct kvm_vcpu *v, struct whole *w, const char **what)

@@ -13,6 +13,7 @@
 #include "split.h"
 
 #define MSRS_MAX     512u          /* that KVM lists for saving; more are left out */
+#define MSRS_HELD    16u
 #define CPUID_MAX    256u
 #define XSAVE_MAX    (64u << 10)
 
@@ -117,6 +118,8 @@ struct arch_vcpu {
 	/* saved or loaded and not run since: what the time-stamp counter shall show then */
 	bool tsc_held;
 	uint64_t tsc;
+	struct kvm_msr_entry held[MSRS_HELD];  /* msrs.c: that go to KVM when it has the guest's memory */
+	uint32_t held_count;
 	bool has_run;
 	int64_t offset_ns;             /* the kernel's of guest time when it did */
 	struct whole *first;           /* at power on */
@@ -156,10 +159,16 @@ const struct feature *feature_find(const char *name);
 size_t whole_bytes(const struct kvm *k);
 int whole_get(struct kvm_vcpu *v, struct whole *w, const char **what);
 int whole_set(struct kvm_vcpu *v, const struct whole *w, const char **what);
-/* The time-stamp counter in `w`, or NULL. */
-struct kvm_msr_entry *whole_tsc(struct whole *w);
 /* INIT: what the architecture resets then, and nothing else. */
 int whole_init(struct kvm_vcpu *v, const char **what);
+
+/* msrs.c. The same. */
+int msrs_get(struct kvm_vcpu *v, struct whole *w);
+int msrs_set(struct kvm_vcpu *v, const struct whole *w);
+/* [vcpu] before it runs: what was held until KVM has the guest's memory */
+int msrs_go_on(struct kvm_vcpu *v, const char **what);
+/* The time-stamp counter in `w`, or NULL. */
+struct kvm_msr_entry *whole_tsc(struct whole *w);
 int msr_write(struct kvm_vcpu *v, uint32_t index, uint64_t value);
 int tsc_write(struct kvm_vcpu *v, uint64_t value);
 

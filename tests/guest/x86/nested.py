@@ -3,7 +3,7 @@
 """The emulator on a KVM inside of Debian's qemu-system-x86_64, whose translator has AMD's SVM.
 
 The host inside is Debian's kernel with its KVM modules and a busybox; it runs the freestanding programs of kvm.py, goes
-on from snapshots, boots the same kernel as a guest, and starts SeaBIOS, which boots from a disk. So that cpu-kvm is seen
+on from snapshots, boots the same kernel as a guest, with a disk whose messages KVM sends by itself, and starts SeaBIOS, which boots from a disk. So that cpu-kvm is seen
 to run where there is no /dev/kvm.
 """
 import os
@@ -72,6 +72,21 @@ cat acpi-said
 echo "=== end $status"
 """
 ACPIS = [("linux-acpi-" + irqchip, irqchip) for irqchip in ("kernel", "split", "user")]
+# a disk whose messages KVM sends by itself, read over and over; the second machine goes on in the middle
+MESSAGES = """echo "=== begin {0}"
+run --verbose board.ini -s cpu.irqchip={1} {2} -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/disk.gz -s ram.size=192M -s cpu.count=2 \\
+  -s 'boot.append=console=ttyS0 panic=-1 mitigations=off quiet' > first 2>&1 &
+machine=$!
+until grep -qs 'tick 5' first || ! kill -0 $machine; do usleep 50000; done
+mortise ctl /w/ctl pause && mortise ctl /w/ctl snapshot /w/{0} && mortise ctl /w/ctl quit
+wait $machine
+run --verbose --restore /w/{0} > second 2>&1
+status=$?
+rm -rf /w/{0}
+cat first; echo "--- second"; cat second
+echo "=== end $status"
+"""
+MESSAGES_BY = [("messages-kernel", "kernel"), ("messages-split", "split")]
 # the menu's key, when the firmware asks for it, and the first of the disks; then the firmware's messages, and what it and
 # the disk's boot sector say on the serial port. The second disk is NVMe, with two CPUs and without the menu.
 BIOS = """echo "=== begin bios"
@@ -108,6 +123,21 @@ until grep -q ' [1-9]' /sys/firmware/acpi/interrupts/ff_pwr_btn; do sleep 1; don
 echo "inner heard it"
 poweroff -f
 """
+# the number, and how much of the disk is not as it should be, read anew
+DISK = """#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc; mount -t devtmpfs dev /dev
+insmod /virtio_blk.ko
+n=0
+while [ $n -lt %d ]; do
+  n=$((n + 1))
+  echo 1 > /proc/sys/vm/drop_caches
+  echo "tick $n of $(wc -c < /dev/vda) without $(tr -d Z < /dev/vda | wc -c)"
+done
+grep virtio /proc/interrupts
+poweroff -f
+"""
+DISK_TICKS = 40
 INNER = """#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox echo "inner $(/bin/busybox uname -m) $(/bin/busybox grep -c ^processor /proc/cpuinfo)"
@@ -151,6 +181,8 @@ def parts_of(folder):
     parts["live"] = LIVE.format(built("pages", "PAUSE=500000"))
     parts.update({words[0]: LINUX % words for words in LINUXES})
     parts.update({words[0]: ACPI % words for words in ACPIS})
+    by_eventfd = " ".join("-s " + s for s in x86.BY_EVENTFD)
+    parts.update({name: MESSAGES.format(name, irqchip, by_eventfd) for name, irqchip in MESSAGES_BY})
     settings = " ".join("-s " + s for s in x86.BIOS_SETTINGS)
     parts["bios"], parts["bios-nvme"] = BIOS % settings, BIOS_NVME % settings
     return parts, files
@@ -171,6 +203,8 @@ def contents(folder, parts):
     files["w/sector"] = (0o644, read(x86.build_sector(folder)))
     files["w/inner.gz"] = (0o644, archive({"init": (0o755, INNER.encode()), "bin/busybox": files["bin/busybox"]}))
     files["w/tables.gz"] = (0o644, archive({"init": (0o755, TABLES.encode()), "bin/busybox": files["bin/busybox"]}))
+    files["w/disk.gz"] = (0o644, archive({"init": (0o755, (DISK % DISK_TICKS).encode()), "bin/busybox": files["bin/busybox"],
+                                          "virtio_blk.ko": (0o644, read(guest("virtio_blk.ko")))}))
     # the kernel hands words that are not its own to init
     script = "".join(f'if [ "$from" -le {i} ]; then\n{text}fi\n' for i, text in enumerate(parts.values()))
     files["init"] = (0o755, (HEAD % " ".join(MODULES) + script + "poweroff -f\n").encode())
@@ -195,6 +229,21 @@ def live_judge(text):
     if not again or int(again[1]) < 1 or "FAILED" in text or "done" not in second or "status 0" not in first or rounds > 97:
         raise m.console.Failure(f"a snapshot of a guest that writes does not hold what it wrote:\n{text[-3000:]}")
     m.step(f"snapshot of a guest that writes, {again[1]} pages twice, {rounds} rounds to go: fine")
+
+
+def messages_judge(name, text, status):
+    """Each number once over both machines, the disk as it was written, and KVM sends in both of them."""
+    first, second = text.split("--- second\n")
+    ticks = re.findall(r"tick (\d+) of (\d+) without (\d+)", first + second)
+    before = len(re.findall(r"tick \d+ of", first))
+    wanted = [(str(n), str(x86.DISK_BYTES), "0") for n in range(1, DISK_TICKS + 1)]
+    counts = re.findall(r"\d+: +(\d+) +(\d+) +PCI-MSIX?\S* +1-edge +virtio\d-req", second)
+    if status or ticks != wanted or before == len(ticks) or not counts or sum(map(int, counts[0])) < DISK_TICKS:
+        raise m.console.Failure(f"{name}: status {status}, the disk does not go on where it was:\n{text[-3000:]}")
+    for what, said in ("first", first), ("second", second):
+        if not re.search(x86.SENT, said):
+            raise m.console.Failure(f"{name}: KVM sends no messages in the {what} machine:\n{said[-3000:]}")
+    m.step(f"{name} after {before} ticks, {'+'.join(counts[0])} messages: fine")
 
 
 def test(folder):
@@ -230,6 +279,8 @@ def test(folder):
         x86.judge(name, *output_of(text, name), 0,
                   r"inner 0000:00:01.0 0x1af4 0x1042 17 *\n(.*\n)*inner cpus 2\n"
                   r"(.*\n)* *9: .*IO-APIC +9-fasteoi +acpi\n(.*\n)*inner heard it\n")
+    for name, _irqchip in MESSAGES_BY:
+        messages_judge(name, *output_of(text, name))
     x86.judge("SeaBIOS's menu and a virtio disk", *output_of(text, "bios"), 0,
               r"(?s)Press ESC for boot menu\..*Select boot device:\n+1\. Virtio disk" + x86.SECTOR_SAYS)
     x86.judge("SeaBIOS, an NVMe disk and two CPUs", *output_of(text, "bios-nvme"), 0,
