@@ -74,6 +74,7 @@ echo "=== end $status"
 ACPIS = [("linux-acpi-" + irqchip, irqchip) for irqchip in ("kernel", "split", "user")]
 # a disk whose messages KVM sends by itself, read over and over; the second machine goes on in the middle
 MESSAGES = """echo "=== begin {0}"
+head -c {3} /dev/zero | tr '\\000' Z > disk
 run --verbose board.ini -s cpu.irqchip={1} {2} -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/disk.gz -s ram.size=192M -s cpu.count=2 \\
   -s 'boot.append=console=ttyS0 panic=-1 mitigations=off quiet' > first 2>&1 &
 machine=$!
@@ -182,7 +183,7 @@ def parts_of(folder):
     parts.update({words[0]: LINUX % words for words in LINUXES})
     parts.update({words[0]: ACPI % words for words in ACPIS})
     by_eventfd = " ".join("-s " + s for s in x86.BY_EVENTFD)
-    parts.update({name: MESSAGES.format(name, irqchip, by_eventfd) for name, irqchip in MESSAGES_BY})
+    parts.update({name: MESSAGES.format(name, irqchip, by_eventfd, x86.DISK_BYTES) for name, irqchip in MESSAGES_BY})
     settings = " ".join("-s " + s for s in x86.BIOS_SETTINGS)
     parts["bios"], parts["bios-nvme"] = BIOS % settings, BIOS_NVME % settings
     return parts, files
