@@ -248,23 +248,7 @@ static const struct mt_state_field fields[] = {
 };
 static const struct mt_state_table table = MT_STATE_TABLE(struct bridge, fields);
 
-static int bridge_save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
-{
-	(void)err;
-	mt_state_save(out, w, &table, self);
-	return 0;
-}
-
-static int bridge_load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
-		       struct mt_error *err)
-{
-	(void)err;
-	return mt_state_load(in, r, &table, version, self);
-}
-
-static const struct mt_state_class state_class = {
-	.schema = "pci-host-ecam", .version = 2, .version_min = 1, .save = bridge_save, .load = bridge_load,
-};
+MT_STATE_CLASS_OF(state_class, "pci-host-ecam", 2, 1, table, self)
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &bridge_device },
 		       { MT_IFACE_FDT_NODE, &bridge_fdt },

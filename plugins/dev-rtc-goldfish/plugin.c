@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dev-rtc-goldfish: attaches the chip to a region, a line, the host's UTC clock and a timer on it. Calls come
- * [vcpu] (registers) and [io] (timer) under the instance lock.
+ * dev-rtc-goldfish: the registers of the goldfish clock, nanoseconds since 1970 in two halves. The low half of a pair is
+ * the one that acts: reading it latches the high half, writing it sets both.
  */
 #define MT_NOTE_NAME     "dev-rtc-goldfish"
 #define MT_NOTE_VERSION  MORTISE_VERSION
@@ -20,193 +20,150 @@
 
 #include <mortise/note-emit.h>
 
-#include <mortise/draft/clock.h>
-#include <mortise/draft/device.h>
+#include <lib/rtc.h>
 #include <mortise/draft/fdt.h>
-#include <mortise/draft/irq.h>
-#include <mortise/draft/mmio.h>
-#include <mortise/draft/props.h>
 #include <mortise/draft/state.h>
 #include <stdlib.h>
-#include <string.h>
 #include <util/entry.h>
-#include <util/error.h>
-#include <util/state.h>
 
-#include "goldfish.h"
+#define TIME_LOW        0x00u
+#define TIME_HIGH       0x04u
+#define ALARM_LOW       0x08u
+#define ALARM_HIGH      0x0cu
+#define IRQ_ENABLED     0x10u
+#define CLEAR_ALARM     0x14u
+#define ALARM_STATUS    0x18u
+#define CLEAR_INTERRUPT 0x1cu
 
-struct rtc {
-	struct mt_inst *inst;
-	const struct mt_props_host *props;
-	const struct mt_mmio_host *mmio;
-	const struct mt_irq_host *irq;
-	const struct mt_clock_host *clock;
-	struct mt_line *line;
-	struct mt_timer *timer;
-	struct goldfish chip;
+struct goldfish {
+	struct mt_rtc rtc;
+	uint32_t time_high;        /* latched by a read of the low half, or written before one */
+	uint32_t alarm_high;
 };
 
-static uint64_t chip_now(void *arg)
+static uint32_t time_low(struct goldfish *g)
 {
-	struct rtc *d = arg;
+	uint64_t now = mt_rtc_now(&g->rtc);
 
-	return d->clock->now_ns(d->inst, MT_CLOCK_REALTIME);
+	g->time_high = (uint32_t)(now >> 32);
+	return (uint32_t)now;
 }
 
-static void chip_alarm(void *arg, uint64_t deadline_ns)
+static uint32_t get(struct goldfish *g, uint64_t offset)
 {
-	struct rtc *d = arg;
-
-	d->clock->timer_arm(d->timer, deadline_ns);
+	switch (offset) {
+	case TIME_LOW:
+		return time_low(g);
+	case TIME_HIGH:
+		return g->time_high;
+	case ALARM_LOW:
+		return (uint32_t)g->rtc.alarm_ns;
+	case ALARM_HIGH:
+		return (uint32_t)(g->rtc.alarm_ns >> 32);
+	case IRQ_ENABLED:
+		return g->rtc.enabled;
+	case ALARM_STATUS:
+		return g->rtc.armed;
+	default:
+		return 0;
+	}
 }
 
-static void chip_interrupt(void *arg, uint32_t level)
+static void put(struct goldfish *g, uint64_t offset, uint32_t value)
 {
-	struct rtc *d = arg;
-
-	d->irq->line_set(d->line, level);
-}
-
-static const struct goldfish_ops chip_ops = {
-	.now = chip_now,
-	.alarm = chip_alarm,
-	.interrupt = chip_interrupt,
-};
-
-static void timer_fired(void *arg)
-{
-	struct rtc *d = arg;
-
-	goldfish_alarm(&d->chip);
+	switch (offset) {
+	case TIME_LOW:
+		mt_rtc_set(&g->rtc, (uint64_t)g->time_high << 32 | value);
+		mt_rtc_look(&g->rtc);
+		break;
+	case TIME_HIGH:
+		g->time_high = value;
+		break;
+	case ALARM_LOW:
+		mt_rtc_alarm(&g->rtc, (uint64_t)g->alarm_high << 32 | value);
+		break;
+	case ALARM_HIGH:
+		g->alarm_high = value;
+		break;
+	case IRQ_ENABLED:
+		mt_rtc_enable(&g->rtc, value & 1);
+		break;
+	case CLEAR_ALARM:
+		mt_rtc_alarm_stop(&g->rtc);
+		break;
+	case CLEAR_INTERRUPT:
+		mt_rtc_clear(&g->rtc);
+		break;
+	}
 }
 
 static uint32_t region_read(void *self, const struct mt_access *a, uint64_t *value)
 {
-	struct rtc *d = self;
-
-	*value = goldfish_read(&d->chip, (uint32_t)a->offset);
+	*value = get(self, a->offset);
 	return MT_BUS_OK;
 }
 
 static uint32_t region_write(void *self, const struct mt_access *a, uint64_t value)
 {
-	struct rtc *d = self;
-
-	goldfish_write(&d->chip, (uint32_t)a->offset, (uint32_t)value);
+	put(self, a->offset, (uint32_t)value);
 	return MT_BUS_OK;
 }
 
 static int describe(void *self, struct mt_fdt *fdt, const struct mt_fdt_writer *w, struct mt_error *err)
 {
-	struct rtc *d = self;
+	const struct mt_rtc *r = self;
 
 	(void)err;
 	w->begin(fdt, "rtc", "at");
 	w->str(fdt, "compatible", "google,goldfish-rtc");
-	if (d->props->present(d->inst, "irq"))
+	if (r->props->present(r->inst, "irq"))
 		w->irqs(fdt, "irq");
 	w->end(fdt);
 	return 0;
 }
 
+static const struct mt_region_ops region_ops = { .read = region_read, .write = region_write };
+
 static int create(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err)
 {
-	struct rtc *d = calloc(1, sizeof(*d));
-
-	if (!d)
-		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
-	d->inst = inst;
-	d->props = host->get_interface(host, MT_IFACE_PROPS);
-	d->mmio = host->get_interface(host, MT_IFACE_MMIO);
-	d->irq = host->get_interface(host, MT_IFACE_IRQ);
-	d->clock = host->get_interface(host, MT_IFACE_CLOCK);
-	goldfish_init(&d->chip, &chip_ops, d);
-	*self = d;
-	return 0;
+	return mt_rtc_create(host, inst, sizeof(struct goldfish), self, err);
 }
-
-static const struct mt_region_ops region_ops = { .read = region_read, .write = region_write };
 
 static int realize(void *self, struct mt_error *err)
 {
-	static const struct mt_region_desc desc = {
-		.size = sizeof(desc), .name = "rtc", .at_prop = "at", .len_bytes = GOLDFISH_REGION_BYTES,
-		.width_min = 4, .width_max = 4, .ops = &region_ops,
-	};
-	struct rtc *d = self;
-
-	d->line = d->irq->line_get(d->inst, "irq", 0);
-	d->timer = d->clock->timer_create(d->inst, MT_CLOCK_REALTIME, timer_fired, d);
-	if (!d->timer)
-		return mt_error_set(err, MT_ENOMEM, NULL, "no timer");
-	return d->mmio->region_add(d->inst, &desc, err) ? 0 : MT_EINVAL;
+	return mt_rtc_realize(self, &region_ops, err);
 }
 
 static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
 {
-	struct rtc *d = self;
+	struct goldfish *g = self;
 
 	(void)kind, (void)err;
-	if (phase == MT_RESET_HOLD)
-		goldfish_reset(&d->chip);
+	if (phase != MT_RESET_HOLD)
+		return 0;
+	g->time_high = g->alarm_high = 0;
+	mt_rtc_reset(&g->rtc);
 	return 0;
-}
-
-/* The time outside went on meanwhile: an alarm may have come. */
-static void resume(void *self)
-{
-	struct rtc *d = self;
-
-	goldfish_redrive(&d->chip);
 }
 
 static const struct mt_state_field fields[] = {
-	MT_STATE_VAR(struct goldfish, offset_ns, UINT64_MAX),
-	MT_STATE_VAR(struct goldfish, alarm_ns, UINT64_MAX),
+	MT_RTC_STATE_TIMES,
 	MT_STATE_VAR(struct goldfish, time_high, UINT32_MAX),
 	MT_STATE_VAR(struct goldfish, alarm_high, UINT32_MAX),
-	MT_STATE_VAR(struct goldfish, armed, 1),
-	MT_STATE_VAR(struct goldfish, pending, 1),
-	MT_STATE_VAR(struct goldfish, enabled, 1),
+	MT_RTC_STATE_FLAGS,
 };
 static const struct mt_state_table table = MT_STATE_TABLE(struct goldfish, fields);
-
-static int save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
-{
-	struct rtc *d = self;
-
-	(void)err;
-	mt_state_save(out, w, &table, &d->chip);
-	return 0;
-}
-
-static int load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
-		struct mt_error *err)
-{
-	struct rtc *d = self;
-
-	(void)err;
-	return mt_state_load(in, r, &table, version, &d->chip);
-}
-
-static void destroy(void *self)
-{
-	free(self);
-}
+MT_STATE_CLASS_OF(state_class, "goldfish-rtc", 1, 1, table, self)
 
 static const struct mt_device_class device_class = {
 	.create = create,
 	.realize = realize,
 	.reset = reset,
-	.resume = resume,
-	.destroy = destroy,
+	.resume = mt_rtc_resume,
+	.destroy = free,
 };
 
 static const struct mt_fdt_node fdt_node = { .describe = describe };
-
-static const struct mt_state_class state_class = {
-	.schema = "goldfish-rtc", .version = 1, .version_min = 1, .save = save, .load = load,
-};
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
 		       { MT_IFACE_STATE, &state_class },

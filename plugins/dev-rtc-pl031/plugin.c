@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dev-rtc-pl031: attaches the chip to a region, a line, the host's UTC clock and a timer on it. Calls come
- * [vcpu] (registers) and [io] (timer) under the instance lock.
+ * dev-rtc-pl031: the registers of ARM's PrimeCell real-time clock PL031, seconds since 1970 in 32 bits. Their names are
+ * those of ARM DDI 0224, section 3.3. It runs from power on, as one with a battery does: its start bit reads as set
+ * and cannot be cleared. The interrupt comes when the counter is equal to the match register and at no other time: a
+ * match behind the counter waits until it has gone round.
  */
 #define MT_NOTE_NAME     "dev-rtc-pl031"
 #define MT_NOTE_VERSION  MORTISE_VERSION
@@ -20,79 +22,97 @@
 
 #include <mortise/note-emit.h>
 
-#include <mortise/draft/clock.h>
-#include <mortise/draft/device.h>
+#include <inttypes.h>
+#include <lib/rtc.h>
 #include <mortise/draft/fdt.h>
-#include <mortise/draft/irq.h>
-#include <mortise/draft/mmio.h>
-#include <mortise/draft/props.h>
 #include <mortise/draft/state.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <util/entry.h>
-#include <util/error.h>
-#include <util/state.h>
 
-#include "pl031.h"
+#define NS_PER_S UINT64_C(1000000000)
 
-struct rtc {
-	struct mt_inst *inst;
-	const struct mt_props_host *props;
-	const struct mt_mmio_host *mmio;
-	const struct mt_irq_host *irq;
-	const struct mt_clock_host *clock;
-	struct mt_line *line;
-	struct mt_timer *timer;
-	struct pl031 chip;
+#define RTCDR   0x00u
+#define RTCMR   0x04u
+#define RTCLR   0x08u
+#define RTCCR   0x0cu
+#define RTCIMSC 0x10u
+#define RTCRIS  0x14u
+#define RTCMIS  0x18u
+#define RTCICR  0x1cu
+#define ID      0xfe0u
+
+/* RTCPeriphID0..3 and RTCPCellID0..3 */
+static const uint8_t id[8] = { 0x31, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
+
+struct pl031 {
+	struct mt_rtc rtc;
+	uint32_t match, load;      /* as they were written */
 };
 
-static uint64_t chip_now(void *arg)
+/* Counter or match are new. */
+static void alarm_set(struct pl031 *p)
 {
-	struct rtc *d = arg;
+	uint64_t second = mt_rtc_now(&p->rtc) / NS_PER_S;
 
-	return d->clock->now_ns(d->inst, MT_CLOCK_REALTIME);
+	mt_rtc_alarm(&p->rtc, (second + (uint32_t)(p->match - (uint32_t)second)) * NS_PER_S);
 }
 
-static void chip_alarm(void *arg, uint64_t deadline_ns)
+static uint32_t get(const struct pl031 *p, uint64_t offset)
 {
-	struct rtc *d = arg;
-
-	d->clock->timer_arm(d->timer, deadline_ns);
+	switch (offset) {
+	case RTCDR:
+		return (uint32_t)(mt_rtc_now(&p->rtc) / NS_PER_S);
+	case RTCMR:
+		return p->match;
+	case RTCLR:
+		return p->load;
+	case RTCCR:
+		return 1;
+	case RTCIMSC:
+		return p->rtc.enabled;
+	case RTCRIS:
+		return p->rtc.pending;
+	case RTCMIS:
+		return p->rtc.pending & p->rtc.enabled;
+	default:
+		return offset >= ID && !(offset & 3) ? id[(offset - ID) / 4] : 0;
+	}
 }
 
-static void chip_interrupt(void *arg, uint32_t level)
+static void put(struct pl031 *p, uint64_t offset, uint32_t value)
 {
-	struct rtc *d = arg;
-
-	d->irq->line_set(d->line, level);
-}
-
-static const struct pl031_ops chip_ops = {
-	.now = chip_now,
-	.alarm = chip_alarm,
-	.interrupt = chip_interrupt,
-};
-
-static void timer_fired(void *arg)
-{
-	struct rtc *d = arg;
-
-	pl031_alarm(&d->chip);
+	switch (offset) {
+	case RTCMR:
+		p->match = value;
+		alarm_set(p);
+		break;
+	case RTCLR:
+		p->load = value;
+		mt_rtc_set(&p->rtc, value * NS_PER_S);
+		/* the match that has come, and one that was never set, do not come by this */
+		if (p->rtc.armed)
+			alarm_set(p);
+		break;
+	case RTCIMSC:
+		mt_rtc_enable(&p->rtc, value & 1);
+		break;
+	case RTCICR:
+		if (value & 1)
+			mt_rtc_clear(&p->rtc);
+		break;
+	}
 }
 
 static uint32_t region_read(void *self, const struct mt_access *a, uint64_t *value)
 {
-	struct rtc *d = self;
-
-	*value = pl031_read(&d->chip, (uint32_t)a->offset);
+	*value = get(self, a->offset);
 	return MT_BUS_OK;
 }
 
 static uint32_t region_write(void *self, const struct mt_access *a, uint64_t value)
 {
-	struct rtc *d = self;
-
-	pl031_write(&d->chip, (uint32_t)a->offset, (uint32_t)value);
+	put(self, a->offset, (uint32_t)value);
 	return MT_BUS_OK;
 }
 
@@ -101,12 +121,12 @@ static int describe(void *self, struct mt_fdt *fdt, const struct mt_fdt_writer *
 {
 	static const char *const compatible[] = { "arm,pl031", "arm,primecell" };
 	const uint32_t zero = 0, rate_hz = 24000000;
-	struct rtc *d = self;
+	const struct mt_rtc *r = self;
 	uint32_t clock = w->phandle(fdt);
 	char name[32];
 
 	(void)err;
-	snprintf(name, sizeof(name), "clock-%" PRIx64, d->props->get_u64(d->inst, "at"));
+	snprintf(name, sizeof(name), "clock-%" PRIx64, r->props->get_u64(r->inst, "at"));
 	w->begin(fdt, name, NULL);
 	w->str(fdt, "compatible", "fixed-clock");
 	w->u32s(fdt, "#clock-cells", &zero, 1);
@@ -117,110 +137,54 @@ static int describe(void *self, struct mt_fdt *fdt, const struct mt_fdt_writer *
 	w->strs(fdt, "compatible", compatible, 2);
 	w->u32s(fdt, "clocks", &clock, 1);
 	w->str(fdt, "clock-names", "apb_pclk");
-	if (d->props->present(d->inst, "irq"))
+	if (r->props->present(r->inst, "irq"))
 		w->irqs(fdt, "irq");
 	w->end(fdt);
 	return 0;
 }
 
+static const struct mt_region_ops region_ops = { .read = region_read, .write = region_write };
+
 static int create(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err)
 {
-	struct rtc *d = calloc(1, sizeof(*d));
-
-	if (!d)
-		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
-	d->inst = inst;
-	d->props = host->get_interface(host, MT_IFACE_PROPS);
-	d->mmio = host->get_interface(host, MT_IFACE_MMIO);
-	d->irq = host->get_interface(host, MT_IFACE_IRQ);
-	d->clock = host->get_interface(host, MT_IFACE_CLOCK);
-	pl031_init(&d->chip, &chip_ops, d);
-	*self = d;
-	return 0;
+	return mt_rtc_create(host, inst, sizeof(struct pl031), self, err);
 }
-
-static const struct mt_region_ops region_ops = { .read = region_read, .write = region_write };
 
 static int realize(void *self, struct mt_error *err)
 {
-	static const struct mt_region_desc desc = {
-		.size = sizeof(desc), .name = "rtc", .at_prop = "at", .len_bytes = PL031_REGION_BYTES,
-		.width_min = 4, .width_max = 4, .ops = &region_ops,
-	};
-	struct rtc *d = self;
-
-	d->line = d->irq->line_get(d->inst, "irq", 0);
-	d->timer = d->clock->timer_create(d->inst, MT_CLOCK_REALTIME, timer_fired, d);
-	if (!d->timer)
-		return mt_error_set(err, MT_ENOMEM, NULL, "no timer");
-	return d->mmio->region_add(d->inst, &desc, err) ? 0 : MT_EINVAL;
+	return mt_rtc_realize(self, &region_ops, err);
 }
 
 static int reset(void *self, uint32_t kind, uint32_t phase, struct mt_error *err)
 {
-	struct rtc *d = self;
+	struct pl031 *p = self;
 
 	(void)kind, (void)err;
-	if (phase == MT_RESET_HOLD)
-		pl031_reset(&d->chip);
+	if (phase != MT_RESET_HOLD)
+		return 0;
+	p->match = p->load = 0;
+	mt_rtc_reset(&p->rtc);
 	return 0;
-}
-
-/* The time outside went on meanwhile: an alarm may have come. */
-static void resume(void *self)
-{
-	struct rtc *d = self;
-
-	pl031_redrive(&d->chip);
 }
 
 static const struct mt_state_field fields[] = {
-	MT_STATE_VAR(struct pl031, offset_ns, UINT64_MAX),
-	MT_STATE_VAR(struct pl031, alarm_ns, UINT64_MAX),
+	MT_RTC_STATE_TIMES,
 	MT_STATE_VAR(struct pl031, match, UINT32_MAX),
 	MT_STATE_VAR(struct pl031, load, UINT32_MAX),
-	MT_STATE_VAR(struct pl031, armed, 1),
-	MT_STATE_VAR(struct pl031, pending, 1),
-	MT_STATE_VAR(struct pl031, enabled, 1),
+	MT_RTC_STATE_FLAGS,
 };
 static const struct mt_state_table table = MT_STATE_TABLE(struct pl031, fields);
-
-static int save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
-{
-	struct rtc *d = self;
-
-	(void)err;
-	mt_state_save(out, w, &table, &d->chip);
-	return 0;
-}
-
-static int load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
-		struct mt_error *err)
-{
-	struct rtc *d = self;
-
-	(void)err;
-	return mt_state_load(in, r, &table, version, &d->chip);
-}
-
-static void destroy(void *self)
-{
-	free(self);
-}
+MT_STATE_CLASS_OF(state_class, "pl031", 1, 1, table, self)
 
 static const struct mt_device_class device_class = {
 	.create = create,
 	.realize = realize,
 	.reset = reset,
-	.resume = resume,
-	.destroy = destroy,
+	.resume = mt_rtc_resume,
+	.destroy = free,
 };
 
 static const struct mt_fdt_node fdt_node = { .describe = describe };
-
-static const struct mt_state_class state_class = {
-	.schema = "pl031", .version = 1, .version_min = 1, .save = save, .load = load,
-};
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
 		       { MT_IFACE_STATE, &state_class },

@@ -185,24 +185,6 @@ static const struct mt_state_field fields[] = {
 };
 static const struct mt_state_table table = MT_STATE_TABLE(struct button, fields);
 
-static int save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
-{
-	struct virtio_button *d = self;
-
-	(void)err;
-	mt_state_save(out, w, &table, &d->chip);
-	return 0;
-}
-
-static int load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
-		struct mt_error *err)
-{
-	struct virtio_button *d = self;
-
-	(void)err;
-	return mt_state_load(in, r, &table, version, &d->chip);
-}
-
 static const struct mt_virtio_device virtio_device = {
 	.describe = describe,
 	.config_read = config_read,
@@ -222,9 +204,7 @@ static const struct mt_device_class device_class = {
 
 static const struct mt_power_button power_button = { .press = press };
 
-static const struct mt_state_class state_class = {
-	.schema = "virtio-button", .version = 1, .version_min = 1, .save = save, .load = load,
-};
+MT_STATE_CLASS_OF(state_class, "virtio-button", 1, 1, table, &((struct virtio_button *)self)->chip)
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
 		       { MT_IFACE_VIRTIO_DEVICE, &virtio_device },

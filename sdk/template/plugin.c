@@ -137,23 +137,7 @@ static const struct mt_state_field fields[] = {
 };
 static const struct mt_state_table table = MT_STATE_TABLE(struct example, fields);
 
-static int save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err)
-{
-	(void)err;
-	mt_state_save(out, w, &table, self);
-	return 0;
-}
-
-static int load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version,
-		struct mt_error *err)
-{
-	(void)err;
-	return mt_state_load(in, r, &table, version, self);
-}
-
-static const struct mt_state_class state_class = {
-	.schema = "example", .version = 1, .version_min = 1, .save = save, .load = load,
-};
+MT_STATE_CLASS_OF(state_class, "example", 1, 1, table, self)
 
 MT_PLUGIN_OF_ONE_CLASS({ MT_IFACE_DEVICE, &device_class },
 		       { MT_IFACE_STATE, &state_class })

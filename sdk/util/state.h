@@ -216,4 +216,22 @@ static inline int mt_state_load(struct mt_state_in *in, const struct mt_state_re
 	return code;
 }
 
+/* A state class `name` that is one table over `base`, an expression of the instance's `self`. */
+#define MT_STATE_CLASS_OF(name, schema_name, version_now, oldest, table, base) \
+static int name##_save(void *self, struct mt_state_out *out, const struct mt_state_writer *w, struct mt_error *err) \
+{ \
+	(void)err; \
+	mt_state_save(out, w, &(table), base); \
+	return 0; \
+} \
+static int name##_load(void *self, struct mt_state_in *in, const struct mt_state_reader *r, uint32_t version, \
+		       struct mt_error *err) \
+{ \
+	(void)err; \
+	return mt_state_load(in, r, &(table), version, base); \
+} \
+static const struct mt_state_class name = { \
+	.schema = schema_name, .version = version_now, .version_min = oldest, .save = name##_save, .load = name##_load, \
+};
+
 #endif
