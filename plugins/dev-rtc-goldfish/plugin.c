@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dev-rtc-goldfish: the registers of the goldfish clock, nanoseconds since 1970 in two halves. The low half of a pair is
- * the one that acts: reading it latches the high half, writing it sets both.
+ * dev-rtc-goldfish: the registers of the goldfish clock, nanoseconds since 1970 in two halves. The low half of a pair
+ * is the one that acts: reading it latches the high half, writing it sets both.
  */
 #define MT_NOTE_NAME     "dev-rtc-goldfish"
 #define MT_NOTE_VERSION  MORTISE_VERSION

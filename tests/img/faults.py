@@ -5,7 +5,7 @@ fail is there, and the image can be used. Without MORTISE_LONG=1 at every fourth
 import os
 import sys
 
-from img import MORTISE, img, need, run, sound, work_folder
+from img import MORTISE, chosen, img, need, run, sound, work_folder
 
 SIZE = 2 << 20
 KINDS = [
@@ -100,9 +100,7 @@ def each(fmt, options):
 def main():
     need('qemu-img')
     folder = work_folder()
-    for fmt, options in KINDS:
-        if sys.argv[1:] and fmt not in sys.argv[1:]:
-            continue
+    for fmt, options, _forms in chosen(KINDS):
         print(f'{fmt} {options}: {each(fmt, options)} operations', flush=True)
     os.chdir('/')
     folder.cleanup()

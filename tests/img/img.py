@@ -79,6 +79,17 @@ def leftovers():
     return [name for name in os.listdir('.') if '.mortise-' in name]
 
 
+def chosen(kinds):
+    """(format, options, forms of that format) of those that the words of the command line choose, all without."""
+    for fmt, options in kinds:
+        if sys.argv[1:] and fmt not in sys.argv[1:]:
+            continue
+        if not os.path.exists(f'{os.path.dirname(MORTISE)}/plugins/block-{fmt}/.libs/block-{fmt}.so'):
+            print(f'{fmt} {options}: its plugin is not built')
+            continue
+        yield fmt, options, sum(f == fmt for f, _ in kinds)
+
+
 def formats():
     """Those that can be made here and that qemu-img knows too."""
     wanted = ['raw', 'vdi', 'vmdk', 'qcow2']

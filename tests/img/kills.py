@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from img import MORTISE, SEED, img, need, qemu_img, run, sound, work_folder
+from img import MORTISE, SEED, chosen, img, need, qemu_img, run, sound, work_folder
 
 COUNT = 300 if os.environ.get('MORTISE_LONG') else 15     # of a format, over all its forms
 SIZE = 3 << 20
@@ -109,13 +109,8 @@ def one(fmt, options, number):
 def main():
     need('qemu-img')
     folder = work_folder()
-    for fmt, options in KINDS:
-        if sys.argv[1:] and fmt not in sys.argv[1:]:
-            continue
-        if img('create', '-q', '-f', fmt, 'probe.' + fmt, '1M', code=None).returncode:
-            print(f'{fmt}: cannot be made here')
-            continue
-        count = -(-COUNT // sum(f == fmt for f, _ in KINDS))
+    for fmt, options, forms in chosen(KINDS):
+        count = -(-COUNT // forms)
         flushes = 0
         for number in range(count):
             try:

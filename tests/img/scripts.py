@@ -9,7 +9,7 @@ import os
 import random
 import sys
 
-from img import MORTISE, SEED, img, need, qemu_img, run, work_folder
+from img import MORTISE, SEED, chosen, img, need, qemu_img, run, work_folder
 from readers import others
 
 COUNT = 500 if os.environ.get('MORTISE_LONG') else 50    # of a format, over all its forms
@@ -134,14 +134,8 @@ class Script:
 def main():
     need('qemu-img')
     folder = work_folder()
-    for fmt, options in KINDS:
-        if sys.argv[1:] and fmt not in sys.argv[1:]:
-            continue
-        words = ['-o', options] if options else []
-        if img('create', '-q', '-f', fmt, *words, 'probe.' + fmt, '1M', code=None).returncode:
-            print(f'{fmt} {options}: cannot be made here')
-            continue
-        count = -(-COUNT // sum(f == fmt for f, _ in KINDS))
+    for fmt, options, forms in chosen(KINDS):
+        count = -(-COUNT // forms)
         for number in range(count):
             seed = f'{SEED}/{fmt}/{options}/{number}'
             script = Script(random.Random(seed), fmt, options)

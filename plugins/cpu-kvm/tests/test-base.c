@@ -5,7 +5,7 @@
 #include <string.h>
 #include <util/error.h>
 
-#include "shim.h"
+#include "steps.h"
 
 /* A local APIC of the test's. */
 static struct {
@@ -40,7 +40,7 @@ static const struct mt_vector_ops lapic = { sizeof(lapic), 0, acknowledge, prior
 
 static int step;                   /* of a guest's script */
 
-static void up(void)
+static void bound_up(void)
 {
 	bench_new(2);
 	fake_prop(b.f, "irqchip", "user");
@@ -55,26 +55,7 @@ static void up(void)
 static void start(void)
 {
 	shim_start();
-	up();
-}
-
-static void stop(void)
-{
-	bench_down();
-	ck_assert_uint_eq(shim.open_fds, 0);
-	shim_stop();
-}
-
-static int leave(struct shim_vcpu *v)
-{
-	b.cls->kick(b.vcpu[v->index]);
-	return -EINTR;
-}
-
-static void run_to(uint32_t vcpu, uint32_t reason)
-{
-	ck_assert_msg(bench_run(vcpu) == 0, "%s", b.exit.message);
-	ck_assert_uint_eq(b.exit.reason, reason);
+	bound_up();
 }
 
 static uint64_t base_written;
@@ -144,7 +125,7 @@ START_TEST(base_without_a_filter)
 	stop();
 	shim_start();
 	shim.missing[0] = KVM_CAP_X86_MSR_FILTER + 1;
-	up();
+	bound_up();
 	ck_assert(!shim.msr_filter);
 	ck_assert_ptr_nonnull(strstr(fake_log_last(b.f), "only when it comes out for another reason"));
 	step = 0;

@@ -9,19 +9,12 @@
 #include <fake/check-run.h>
 #include <string.h>
 
-#include "shim.h"
+#include "steps.h"
 
 static void start(void)
 {
 	shim_start();
 	bench_new(2);
-}
-
-static void stop(void)
-{
-	bench_down();
-	ck_assert_uint_eq(shim.open_fds, 0);
-	shim_stop();
 }
 
 static void again(void)
@@ -34,11 +27,6 @@ static void counters_at_power_on(void)
 {
 	for (uint32_t i = 0; i < 3; i++)
 		shim.chips.pit.channels[i] = (struct kvm_pit_channel_state){ .mode = 0xff, .gate = i != 2 };
-}
-
-static void up(void)
-{
-	ck_assert_msg(bench_up() == 0, "%s", b.err.message);
 }
 
 static void refused(int code, const char *culprit, const char *words)

@@ -4,7 +4,7 @@
 #include <fake/check-run.h>
 #include <string.h>
 
-#include "shim.h"
+#include "steps.h"
 
 #define PAGE 4096u
 
@@ -23,13 +23,6 @@ static const struct mt_flat_range all_ranges[] = { LOW, HIGH, ROM }, fewer_range
 static struct mt_flat_view all = { 10, 3, sizeof(all_ranges[0]), all_ranges };
 static struct mt_flat_view fewer = { 11, 2, sizeof(fewer_ranges[0]), fewer_ranges };
 
-static int leave(struct shim_vcpu *v)
-{
-	(void)v;
-	b.cls->kick(b.vcpu[0]);
-	return -EINTR;
-}
-
 static void start(void)
 {
 	shim_start();
@@ -43,13 +36,6 @@ static void start(void)
 	memset(ram.dirty_epoch, 0, sizeof(ram.dirty_epoch));
 	shim.guest = leave;
 	ck_assert_int_eq(bench_run_view(0, &all), 0);
-}
-
-static void stop(void)
-{
-	bench_down();
-	ck_assert_uint_eq(shim.open_fds, 0);
-	shim_stop();
 }
 
 /* The slot at this address. */

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <fake/check-run.h>
 
-#include "shim.h"
+#include "steps.h"
 
 static const struct mt_cpu_eventfd *eventfd, *ioapic, *pic;
 
@@ -29,13 +29,6 @@ static int line_take(uint32_t input, int fd, int resample_fd)
 static void start(void)
 {
 	start_with("kernel");
-}
-
-static void stop(void)
-{
-	bench_down();
-	ck_assert_uint_eq(shim.open_fds, 0);
-	shim_stop();
 }
 
 START_TEST(writes)

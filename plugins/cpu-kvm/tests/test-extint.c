@@ -5,7 +5,7 @@
 #include <string.h>
 #include <util/error.h>
 
-#include "shim.h"
+#include "steps.h"
 
 #define EXTINT 0x700u
 #define LOGICAL 4u
@@ -18,12 +18,6 @@ static void word_put(uint32_t vcpu, uint32_t at, uint32_t value)
 static struct kvm_vcpu_events *events_of(uint32_t vcpu)
 {
 	return &shim.vcpus[vcpu].whole->events;
-}
-
-static int leave(struct shim_vcpu *v)
-{
-	b.cls->kick(b.vcpu[v->index]);
-	return -EINTR;
 }
 
 /* Both run with interrupts on, and their local APICs are enabled. */
@@ -42,13 +36,6 @@ static void start(void)
 	}
 	shim.guest = leave;
 	bench_vector = 0x30;
-}
-
-static void stop(void)
-{
-	bench_down();
-	ck_assert_uint_eq(shim.open_fds, 0);
-	shim_stop();
 }
 
 static void message(uint32_t dest, uint32_t how, uint32_t data)

@@ -4,7 +4,7 @@
 #include <fake/check-run.h>
 #include <string.h>
 
-#include "shim.h"
+#include "steps.h"
 
 #define RING_AT   8192u
 #define PERIOD_NS 50000000ull
@@ -61,13 +61,6 @@ static void make(uint32_t vcpus)
 static void start(void)
 {
 	make(1);
-}
-
-static void stop(void)
-{
-	bench_down();
-	ck_assert_uint_eq(shim.open_fds, 0);
-	shim_stop();
 }
 
 static int run_with(int (*guest)(struct shim_vcpu *v), bool with_port)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "shim.h"
+#include "steps.h"
 
 static int step;                   /* of a guest's script */
 
@@ -17,14 +17,7 @@ static void start(void)
 	step = 0;
 }
 
-static void stop(void)
-{
-	bench_down();
-	ck_assert_uint_eq(shim.open_fds, 0);
-	shim_stop();
-}
-
-static int leave(struct shim_vcpu *v)
+static int comes_out(struct shim_vcpu *v)
 {
 	(void)v;
 	return -EINTR;
@@ -367,7 +360,7 @@ END_TEST
 
 START_TEST(kick_before_the_run)
 {
-	shim.guest = leave;
+	shim.guest = comes_out;
 	b.cls->kick(b.vcpu[0]);
 	ck_assert_int_eq(bench_run(0), 0);
 	ck_assert_uint_eq(b.exit.reason, MT_EXIT_KICKED);
@@ -462,7 +455,7 @@ static void run_with(const struct mt_flat_range *ranges, uint32_t count, uint64_
 {
 	struct mt_flat_view view = { generation, count, sizeof(ranges[0]), ranges };
 
-	shim.guest = leave;
+	shim.guest = comes_out;
 	b.cls->kick(b.vcpu[0]);
 	ck_assert_int_eq(bench_run_view(0, &view), 0);
 }
@@ -470,7 +463,7 @@ static void run_with(const struct mt_flat_range *ranges, uint32_t count, uint64_
 START_TEST(slots_are_what_the_view_shows)
 {
 	b.cls->kick(b.vcpu[0]);
-	shim.guest = leave;
+	shim.guest = comes_out;
 	ck_assert_int_eq(bench_run(0), 0);
 	ck_assert_uint_eq(shim.slot_changes, 2);
 	ck_assert_uint_eq(slot_at(0)->memory_size, 0xf0000);
@@ -524,7 +517,7 @@ static void view_many(uint32_t count, uint64_t generation, int expect)
 		r[i] = (struct mt_flat_range){ .gpa = (uint64_t)i << 16, .len_bytes = 4096, .kind = MT_FLAT_RAM,
 					       .hva = bench_ram };
 	b.cls->kick(b.vcpu[0]);
-	shim.guest = leave;
+	shim.guest = comes_out;
 	ck_assert_int_eq(bench_run_view(0, &view) < 0, expect);
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <util/error.h>
 
-#include "shim.h"
+#include "steps.h"
 
 #define LEVEL 0x8000u
 
@@ -60,29 +60,10 @@ static void start(void)
 	ck_assert_int_eq(b.vector->bind(b.vcpu[0], &pic, NULL, &b.err), 0);
 }
 
-static void stop(void)
-{
-	bench_down();
-	ck_assert_uint_eq(shim.open_fds, 0);
-	shim_stop();
-}
-
 static void again(void)
 {
 	stop();
 	start();
-}
-
-static void run_to(uint32_t vcpu, uint32_t reason)
-{
-	ck_assert_msg(bench_run(vcpu) == 0, "%s", b.exit.message);
-	ck_assert_uint_eq(b.exit.reason, reason);
-}
-
-static int leave(struct shim_vcpu *v)
-{
-	b.cls->kick(b.vcpu[v->index]);
-	return -EINTR;
 }
 
 static uint32_t message(uint32_t dest, uint32_t data)

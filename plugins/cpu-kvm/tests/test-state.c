@@ -4,24 +4,12 @@
 #include <fake/check-run.h>
 #include <string.h>
 
-#include "shim.h"
+#include "steps.h"
 
 static void start(void)
 {
 	shim_start();
 	bench_new(1);
-}
-
-static void stop(void)
-{
-	bench_down();
-	ck_assert_uint_eq(shim.open_fds, 0);
-	shim_stop();
-}
-
-static void up(void)
-{
-	ck_assert_msg(bench_up() == 0, "%s", b.err.message);
 }
 
 static void disturb(struct whole *w)

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <util/error.h>
 
-#include "shim.h"
+#include "steps.h"
 
 /* A controller of the test's: the vectors that it has yet to give, the next one first. */
 static struct {
@@ -61,13 +61,6 @@ static void start(void)
 	ck_assert_int_eq(b.vector->bind(b.vcpu[0], &pic, NULL, &b.err), 0);
 }
 
-static void stop(void)
-{
-	bench_down();
-	ck_assert_uint_eq(shim.open_fds, 0);
-	shim_stop();
-}
-
 /* Another machine with these settings; no controller is bound. */
 static void again(uint32_t count, const char *irqchip)
 {
@@ -91,18 +84,6 @@ static void ask(uint32_t vcpu, int32_t first, uint32_t count)
 static void ready(struct shim_vcpu *v, bool is)
 {
 	v->run->ready_for_interrupt_injection = is;
-}
-
-static int leave(struct shim_vcpu *v)
-{
-	b.cls->kick(b.vcpu[v->index]);
-	return -EINTR;
-}
-
-static void run_to(uint32_t vcpu, uint32_t reason)
-{
-	ck_assert_msg(bench_run(vcpu) == 0, "%s", b.exit.message);
-	ck_assert_uint_eq(b.exit.reason, reason);
 }
 
 /* Who may serve */
