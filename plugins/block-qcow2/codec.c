@@ -5,22 +5,58 @@
  */
 #include "qcow2.h"
 
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
+#include <util/spares.h>
 #include <zstd.h>
 
 #include "deflate.h"
 
-#define SPARE      16u
 #define ZSTD_LEVEL 3
 
 struct codec {
 	uint32_t compression;
-	pthread_mutex_t mutex;
-	void *decoders[SPARE], *encoders[SPARE];
-	uint32_t decoder_count, encoder_count;
+	struct mt_spares decoders, encoders;
 };
+
+static void *unzstd_make(void)
+{
+	return ZSTD_createDCtx();
+}
+
+static void unzstd_drop(void *context)
+{
+	ZSTD_freeDCtx(context);
+}
+
+static void *zstd_make(void)
+{
+	return ZSTD_createCCtx();
+}
+
+static void zstd_drop(void *context)
+{
+	ZSTD_freeCCtx(context);
+}
+
+static void *inflate_make(void)
+{
+	return inflater_new();
+}
+
+static void inflate_drop(void *context)
+{
+	inflater_free(context);
+}
+
+static void *deflate_make(void)
+{
+	return deflater_new();
+}
+
+static void deflate_drop(void *context)
+{
+	deflater_free(context);
+}
 
 struct codec *codec_new(uint32_t compression)
 {
@@ -29,66 +65,17 @@ struct codec *codec_new(uint32_t compression)
 	if (!c)
 		return NULL;
 	c->compression = compression;
-	pthread_mutex_init(&c->mutex, NULL);
+	mt_spares_init(&c->decoders, compression ? unzstd_make : inflate_make, compression ? unzstd_drop : inflate_drop);
+	mt_spares_init(&c->encoders, compression ? zstd_make : deflate_make, compression ? zstd_drop : deflate_drop);
 	return c;
-}
-
-/* Contexts */
-
-static void *context_new(const struct codec *c, int decoder)
-{
-	if (c->compression)
-		return decoder ? (void *)ZSTD_createDCtx() : (void *)ZSTD_createCCtx();
-	return decoder ? (void *)inflater_new() : (void *)deflater_new();
-}
-
-static void context_free(const struct codec *c, int decoder, void *context)
-{
-	if (!c->compression && decoder)
-		inflater_free(context);
-	else if (!c->compression)
-		deflater_free(context);
-	else if (decoder)
-		ZSTD_freeDCtx(context);
-	else
-		ZSTD_freeCCtx(context);
-}
-
-static void *context_get(struct codec *c, int decoder)
-{
-	uint32_t *count = decoder ? &c->decoder_count : &c->encoder_count;
-	void *context = NULL;
-
-	pthread_mutex_lock(&c->mutex);
-	if (*count)
-		context = (decoder ? c->decoders : c->encoders)[--*count];
-	pthread_mutex_unlock(&c->mutex);
-	return context ? context : context_new(c, decoder);
-}
-
-static void context_put(struct codec *c, int decoder, void *context)
-{
-	uint32_t *count = decoder ? &c->decoder_count : &c->encoder_count;
-	int kept;
-
-	pthread_mutex_lock(&c->mutex);
-	kept = *count < SPARE;
-	if (kept)
-		(decoder ? c->decoders : c->encoders)[(*count)++] = context;
-	pthread_mutex_unlock(&c->mutex);
-	if (!kept)
-		context_free(c, decoder, context);
 }
 
 void codec_free(struct codec *c)
 {
 	if (!c)
 		return;
-	while (c->decoder_count)
-		context_free(c, 1, c->decoders[--c->decoder_count]);
-	while (c->encoder_count)
-		context_free(c, 0, c->encoders[--c->encoder_count]);
-	pthread_mutex_destroy(&c->mutex);
+	mt_spares_fini(&c->decoders);
+	mt_spares_fini(&c->encoders);
 	free(c);
 }
 
@@ -118,26 +105,26 @@ static int64_t zstd_unit(ZSTD_CCtx *c, const void *in, uint64_t in_bytes, void *
 
 int32_t codec_decode(struct codec *c, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
 {
-	void *context = context_get(c, 1);
+	void *context = mt_spares_get(&c->decoders);
 	int32_t rc;
 
 	if (!context)
 		return MT_ENOMEM;
 	rc = c->compression ? unzstd_unit(context, in, in_bytes, out, out_bytes) :
 	     inflater_run(context, in, in_bytes, out, out_bytes);
-	context_put(c, 1, context);
+	mt_spares_put(&c->decoders, context);
 	return rc;
 }
 
 int64_t codec_encode(struct codec *c, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
 {
-	void *context = context_get(c, 0);
+	void *context = mt_spares_get(&c->encoders);
 	int64_t n;
 
 	if (!context)
 		return MT_ENOMEM;
 	n = c->compression ? zstd_unit(context, in, in_bytes, out, out_bytes) :
 	    deflater_run(context, in, in_bytes, out, out_bytes);
-	context_put(c, 0, context);
+	mt_spares_put(&c->encoders, context);
 	return n >= 0 && (uint64_t)n >= out_bytes ? MT_ENOSPC : n;
 }

@@ -3,10 +3,10 @@
  * Compressed grains: a marker (the grain's first sector, the length) where the header says so, then a zlib stream of
  * RFC 1950. Any thread, in parallel.
  */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <util/endian.h>
+#include <util/spares.h>
 #include <zlib.h>
 #ifdef HAVE_LIBDEFLATE
 #include <libdeflate.h>
@@ -74,67 +74,41 @@ int32_t grain_decode(const struct mt_block_extent *extent, const void *in, void 
 
 /* Compressing */
 
-#define SPARE 16u
 #define LEVEL 6                          /* no longer than zlib's by default, with disks of texts and programs */
 
 struct grain_codec {
-	pthread_mutex_t mutex;
-	void *spare[SPARE];
-	uint32_t count;
+	struct mt_spares compressors;
 };
-
-struct grain_codec *grain_codec_new(void)
-{
-	struct grain_codec *c = calloc(1, sizeof(*c));
-
-	if (c)
-		pthread_mutex_init(&c->mutex, NULL);
-	return c;
-}
 
 #ifdef HAVE_LIBDEFLATE
 
-static void *context_get(struct grain_codec *c)
+static void *compressor_make(void)
 {
-	void *context = NULL;
-
-	pthread_mutex_lock(&c->mutex);
-	if (c->count)
-		context = c->spare[--c->count];
-	pthread_mutex_unlock(&c->mutex);
-	return context ? context : libdeflate_alloc_compressor(LEVEL);
+	return libdeflate_alloc_compressor(LEVEL);
 }
 
-static void context_put(struct grain_codec *c, void *context)
+static void compressor_drop(void *compressor)
 {
-	int kept;
-
-	pthread_mutex_lock(&c->mutex);
-	kept = c->count < SPARE;
-	if (kept)
-		c->spare[c->count++] = context;
-	pthread_mutex_unlock(&c->mutex);
-	if (!kept)
-		libdeflate_free_compressor(context);
+	libdeflate_free_compressor(compressor);
 }
 
 static int64_t deflate_all(struct grain_codec *c, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
 {
-	void *context = context_get(c);
-	size_t n = context ? libdeflate_zlib_compress(context, in, in_bytes, out, out_bytes) : 0;
+	void *compressor = mt_spares_get(&c->compressors);
+	size_t n;
 
-	if (!context)
+	if (!compressor)
 		return MT_ENOMEM;
-	context_put(c, context);
+	n = libdeflate_zlib_compress(compressor, in, in_bytes, out, out_bytes);
+	mt_spares_put(&c->compressors, compressor);
 	return n ? (int64_t)n : MT_ENOSPC;
 }
 
-static void context_free(void *context)
-{
-	libdeflate_free_compressor(context);
-}
-
 #else
+
+/* zlib makes its own with each call. */
+#define compressor_make NULL
+#define compressor_drop NULL
 
 static int64_t deflate_all(struct grain_codec *c, const void *in, uint64_t in_bytes, void *out, uint64_t out_bytes)
 {
@@ -145,20 +119,22 @@ static int64_t deflate_all(struct grain_codec *c, const void *in, uint64_t in_by
 	return rc == Z_OK ? (int64_t)n : rc == Z_MEM_ERROR ? MT_ENOMEM : MT_ENOSPC;
 }
 
-static void context_free(void *context)
-{
-	(void)context;
-}
-
 #endif
+
+struct grain_codec *grain_codec_new(void)
+{
+	struct grain_codec *c = calloc(1, sizeof(*c));
+
+	if (c)
+		mt_spares_init(&c->compressors, compressor_make, compressor_drop);
+	return c;
+}
 
 void grain_codec_free(struct grain_codec *c)
 {
 	if (!c)
 		return;
-	while (c->count)
-		context_free(c->spare[--c->count]);
-	pthread_mutex_destroy(&c->mutex);
+	mt_spares_fini(&c->compressors);
 	free(c);
 }
 
