@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from img import MORTISE, SEED, img, make_source, need, qemu_img, run, same, work_folder
+from img import MORTISE, SEED, img, make_source, need, need_formats, qemu_img, run, same, work_folder
 
 SIZE = 8 << 20
 
@@ -360,9 +360,7 @@ def main():
     need('qemu-img', 'qemu-io', 'qemu-nbd')
     check_options()
     folder = work_folder()
-    if img('create', '-q', '-f', 'qcow2', 'probe.qcow2', '1M', code=None).returncode:
-        print('block-qcow2 is not built')
-        sys.exit(77)
+    need_formats('qcow2')
     make_source('source.raw', SIZE)
     for check in (check_info, check_map_and_measure, check_check, check_compare, check_snapshot, check_resize, check_bitmaps,
                   check_bitmap_command, check_bitmap_copies, check_rebase_and_commit, check_others):

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from img import MORTISE, img, make_source, need, qemu_img, run, same, work_folder
+from img import MORTISE, img, make_source, need, need_formats, qemu_img, run, same, work_folder
 
 SIZE = 24 << 20
 DEVICE = 64 << 20
@@ -56,10 +56,11 @@ def check_write(device):
 
 def main():
     need('qemu-img', 'qemu-io', 'losetup')
-    folder = work_folder()
-    if os.geteuid() or img('create', '-q', '-f', 'qcow2', 'probe.qcow2', '1M', code=None).returncode:
-        print('needs root, and block-qcow2')
+    need_formats('qcow2', 'vdi')
+    if os.geteuid():
+        print('only root makes loop devices')
         sys.exit(77)
+    folder = work_folder()
     make_source('source.raw', SIZE)
     with open('large.raw', 'wb') as f:
         f.write(b'x' * (DEVICE + 512))

@@ -79,18 +79,29 @@ def leftovers():
     return [name for name in os.listdir('.') if '.mortise-' in name]
 
 
+def built(fmt):
+    return os.path.exists(f'{os.path.dirname(MORTISE)}/plugins/block-{fmt}/.libs/block-{fmt}.so')
+
+
+def need_formats(*names):
+    """Skips the test where the plugin of a format is not built."""
+    for name in names:
+        if not built(name):
+            print(f'block-{name} is not built')
+            sys.exit(77)
+
+
 def chosen(kinds):
     """(format, options, forms of that format) of those that the words of the command line choose, all without."""
     for fmt, options in kinds:
         if sys.argv[1:] and fmt not in sys.argv[1:]:
             continue
-        if not os.path.exists(f'{os.path.dirname(MORTISE)}/plugins/block-{fmt}/.libs/block-{fmt}.so'):
+        if not built(fmt):
             print(f'{fmt} {options}: its plugin is not built')
             continue
         yield fmt, options, sum(f == fmt for f, _ in kinds)
 
 
 def formats():
-    """Those that can be made here and that qemu-img knows too."""
-    wanted = ['raw', 'vdi', 'vmdk', 'qcow2']
-    return [f for f in wanted if img('create', '-f', f, 'probe.' + f, '1M', '-q', code=None).returncode == 0]
+    """Those that are built and that qemu-img knows too."""
+    return [f for f in ('raw', 'vdi', 'vmdk', 'qcow2') if built(f)]

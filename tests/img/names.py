@@ -6,7 +6,7 @@ import re
 import struct
 import sys
 
-from img import MORTISE, img, need, qemu_img, run, work_folder
+from img import MORTISE, img, need, need_formats, qemu_img, run, work_folder
 
 CREATE = ('create', '-q', '-u')
 
@@ -172,9 +172,7 @@ def main():
     os.symlink('/etc', 'linked')
     os.mkfifo('pipe')
     os.mkdir('folder')
-    if img('create', '-q', '-f', 'qcow2', 'probe.qcow2', '1M', code=None).returncode:
-        print('block-qcow2 is not built')
-        sys.exit(77)
+    need_formats('qcow2')
     check_backing()
     check_loops()
     check_parts()
