@@ -23,6 +23,7 @@ JOBS = [  # (name, source format, target format, words)
     ("raw to raw", "raw", "raw", []),
     ("raw to vdi", "raw", "vdi", []),
     ("raw to vmdk", "raw", "vmdk", []),
+    ("raw to vmdk, streamOptimized", "raw", "vmdk", ["-o", "subformat=streamOptimized"]),
     ("raw to qcow2", "raw", "qcow2", []),
     ("vdi to raw", "vdi", "raw", []),
     ("vmdk to raw", "vmdk", "raw", []),

@@ -572,7 +572,7 @@ static void add(Suite *suite, const char *name, const TTest *test, int rounds)
 	suite_add_tcase(suite, tc);
 }
 
-/* The long counts take five minutes of a quiet machine with two processors. */
+/* The long counts take some four minutes of a quiet machine with two processors. */
 int main(void)
 {
 	Suite *suite = suite_create("queues");
