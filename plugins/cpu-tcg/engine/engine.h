@@ -81,6 +81,7 @@ struct tcg_vcpu {
 	uint32_t in;                    /* executing; see exec_enter */
 	uint32_t kick;                  /* leave `run` */
 	uint32_t sleeping;              /* in exec_stall: who sets env->poll wakes the thread */
+	uint32_t pausing;               /* in exec_pause: who counts env->roused up wakes the thread */
 	uint32_t leave;                 /* leave `run` after this instruction */
 	uint32_t jump_flush;            /* forget all cached jumps; set by others */
 	const struct mt_flat_view *view;

@@ -70,7 +70,7 @@ enum tcg_exit {
 	TCG_EXIT_POLL,       /* env->poll was set; pc is canonical */
 	TCG_EXIT_EXCEPTION,  /* env->exception is to be taken by the front at env->pc */
 	TCG_EXIT_HALT,       /* wait for interrupt; pc is canonical, behind the instruction */
-	TCG_EXIT_PAUSE,      /* sleep until a poll request, a short while at most; pc is canonical, behind the instruction */
+	TCG_EXIT_PAUSE,      /* sleep until roused, a short while at most; pc is canonical, behind the instruction */
 	TCG_EXIT_STALL,      /* wait until the front is not `stalled` any more; pc is canonical, behind the instruction */
 	TCG_EXIT_LEAVE,      /* back to the kernel soon (MT_BUS_LEAVE, map change); pc is canonical */
 	TCG_EXIT_ERROR,      /* env->error says why */
@@ -86,7 +86,9 @@ struct tcg_env {
 	uint64_t context;                /* key part of (mode, flags, address space), in bits 1..JC_BITS */
 	uint32_t flags;                  /* the front's flags of the current context; block key */
 	uint32_t mmu;                    /* regime of plain loads and stores: 0 .. TLB_MODES-1 */
-	uint32_t pauses;                 /* TCG_EXIT_PAUSE in a row before this one, by the front */
+	uint32_t roused;                 /* atomic: calls of tcg_rouse */
+	uint32_t pauses;                 /* for TCG_EXIT_PAUSE, by the front: how many in a row were before */
+	uint32_t pause_roused;           /* for TCG_EXIT_PAUSE, by the front: it ends when `roused` is not this */
 	/* FP: guest rounding mode as the IR numbers it; flags in RISC-V's order NV DZ OF UF NX = bits 4..0. A host
 	 * may keep flags elsewhere while in translated code and merge them before any IRH_FP_FLAGS helper. */
 	uint32_t frm;

@@ -79,6 +79,14 @@ void tcg_poll_request(struct tcg_env *env)
 		syscall(SYS_futex, &env->poll, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+void tcg_rouse(struct tcg_env *env)
+{
+	__atomic_add_fetch(&env->roused, 1, __ATOMIC_SEQ_CST);
+	tcg_poll_request(env);
+	if (__atomic_load_n(&env->vcpu->pausing, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, &env->roused, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
 /*
  * Waits for another vCPU to write memory, or for a poll request, out. A write cannot be waited for: it is looked
  * for, at once for as long as a lock is usually held, then seldom enough to leave the processor to others.
@@ -92,13 +100,13 @@ static bool stalled(struct tcg_vcpu *v)
 	return !__atomic_load_n(&v->env->poll, __ATOMIC_RELAXED) && v->tcg->front->stalled(v->env);
 }
 
-static void stall_sleep(struct tcg_vcpu *v, long ns)
+/* The flag, then the word (in the system call); who changes the word looks at the flag after. */
+static void sleep_while(uint32_t *word, uint32_t value, uint32_t *flag, long ns)
 {
 	struct timespec limit = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
-	/* the flag, then poll (in the system call); a requester the other way round */
-	__atomic_store_n(&v->sleeping, 1, __ATOMIC_SEQ_CST);
-	syscall(SYS_futex, &v->env->poll, FUTEX_WAIT_PRIVATE, 0, &limit, NULL, 0);
-	__atomic_store_n(&v->sleeping, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(flag, 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &limit, NULL, 0);
+	__atomic_store_n(flag, 0, __ATOMIC_RELAXED);
 }
 
 static void exec_stall(struct tcg_vcpu *v)
@@ -110,24 +118,26 @@ static void exec_stall(struct tcg_vcpu *v)
 		on = stalled(v);
 	}
 	for (long ns = STALL_FIRST_NS; on; ns = ns < STALL_LAST_NS / 2 ? ns * 2 : STALL_LAST_NS) {
-		stall_sleep(v, ns);
+		sleep_while(&v->env->poll, 0, &v->sleeping, ns);
 		on = stalled(v);
 	}
 	exec_enter(v);
 }
 
 /*
- * A pin that rises ends it. What comes in another way waits for as long as a person does not notice, or about as long
- * again as the vCPU has waited: who looks seldom hardly sees another vCPU between two stores that belong together. Yet
- * a pin may rise between its last look and its sleep, and Linux gives up a hart that has not come after a second.
+ * A pin that rises ends it, and nothing that the engine asks of the vCPU: other vCPUs ask whenever they come to new
+ * code, and one that looks then sees them between two stores that belong together. What comes in another way waits for
+ * as long as a person does not notice, or about as long again as the vCPU has waited.
  */
 #define PAUSE_FIRST_NS 20000000L
-#define PAUSE_DOUBLINGS 5u
+#define PAUSE_DOUBLINGS 7u
 
 static void exec_pause(struct tcg_vcpu *v)
 {
+	struct tcg_env *env = v->env;
+	uint32_t doublings = env->pauses < PAUSE_DOUBLINGS ? env->pauses : PAUSE_DOUBLINGS;
 	exec_leave(v);
-	stall_sleep(v, PAUSE_FIRST_NS << (v->env->pauses < PAUSE_DOUBLINGS ? v->env->pauses : PAUSE_DOUBLINGS));
+	sleep_while(&env->roused, env->pause_roused, &v->pausing, PAUSE_FIRST_NS << doublings);
 	exec_enter(v);
 }
 

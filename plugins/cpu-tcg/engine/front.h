@@ -160,6 +160,8 @@ void tcg_flush_page(struct tcg_env *env, uint64_t vaddr);
 void tcg_fence_i(struct tcg_env *env);
 /* [any] makes the vCPU poll soon. */
 void tcg_poll_request(struct tcg_env *env);
+/* [any] what a vCPU waits for has come, a pin or its time: ends a TCG_EXIT_PAUSE, and makes it poll soon. */
+void tcg_rouse(struct tcg_env *env);
 /* After a helper stored through tcg_atomic_ptr: bumps the line, drops translations of what it hit. */
 void tcg_atomic_stored(struct tcg_env *env, uint64_t where, uint32_t width);
 /*

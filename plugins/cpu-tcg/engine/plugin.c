@@ -167,7 +167,7 @@ static void timer_fired(void *arg)
 {
 	struct tcg_vcpu *v = arg;
 	__atomic_store_n(&v->timer_ns, UINT64_MAX, __ATOMIC_RELAXED);
-	tcg_poll_request(v->env);
+	tcg_rouse(v->env);
 }
 
 static void tcg_vcpu_destroy(void *vcpu)
@@ -250,7 +250,7 @@ static void tcg_kick(void *vcpu)
 {
 	struct tcg_vcpu *v = vcpu;
 	__atomic_store_n(&v->kick, 1, __ATOMIC_SEQ_CST);
-	tcg_poll_request(v->env);
+	tcg_rouse(v->env);
 }
 
 /* --- roles --- */

@@ -328,6 +328,12 @@ void tcg_poll_request(struct tcg_env *env)
 	current->polls++;
 }
 
+void tcg_rouse(struct tcg_env *env)
+{
+	env->roused++;
+	tcg_poll_request(env);
+}
+
 uint32_t tcg_line_reserve(struct tcg_env *env, uint64_t phys)
 {
 	return tcg_line_version(env, phys);

@@ -499,6 +499,18 @@ START_TEST(wait_in_vain)
 	f->env->pc = FAKE_RAM;
 	ck_assert_int_eq(rv_fake_insn(f, 0x10500073), TCG_EXIT_PAUSE);
 	ck_assert_uint_eq(f->env->pauses, 1);
+	ck_assert_uint_eq(f->env->pause_roused, f->env->roused);
+	/* a pin that rose since the last look: one more, and the pauses begin anew */
+	rv_pin_set(f->env, RV_MSI, 1);
+	f->env->poll = 0;
+	f->env->pc = FAKE_RAM;
+	ck_assert_int_eq(rv_fake_insn(f, 0x10500073), TCG_EXIT_LOOKUP);
+	for (looks = 0; looks < 1000 && rv_fake_insn(f, 0x10500073) == TCG_EXIT_LOOKUP; looks++)
+		f->env->pc = FAKE_RAM;
+	ck_assert_uint_ge(looks, 10);
+	ck_assert_uint_lt(looks, 1000);
+	ck_assert_uint_eq(f->env->pauses, 0);
+	ck_assert_uint_eq(f->env->pause_roused, f->env->roused);
 	f->s->mstatus |= MSTATUS_MIE;
 	ck_assert(front_riscv.take_interrupt(f->env));
 	f->env->pc = FAKE_RAM;

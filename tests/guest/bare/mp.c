@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two harts and the memory model: message passing, store buffering with fences, interrupts between harts within a
- * bounded time, a hart in wfi woken by CLINT timer, stimecmp and interrupt.
+ * bounded time, a hart in wfi woken by CLINT timer, stimecmp and interrupt, one that waits with an interrupt pending.
  */
 #include "rt.h"
 
@@ -205,6 +205,51 @@ static void wake_other(uint64_t n)
 		hart_wait(1);
 }
 
+/*
+ * A loop around wfi with an interrupt pending, as firmware waits for a hart's start: it looks often at first, then
+ * seldom, however much new code the other hart comes to; one more interrupt ends it at once.
+ */
+#define PAGES 200
+static uint8_t code[PAGES][4096] __attribute__((aligned(4096)));
+static volatile uint64_t looks, left_at;
+
+static void waits_in_vain(uint64_t hart, uint64_t n)
+{
+	csr_write(mie, 8);
+	for (looks = 0; flag.v != n; looks++)
+		__asm__ volatile("wfi");
+	left_at = now();
+	csr_write(mie, 0);
+	ipi(hart, false);
+}
+
+static void seldom(void)
+{
+	uint64_t from, looked;
+
+	flag.v = 0;
+	ipi(1, true);
+	hart_start(1, waits_in_vain, 1);
+	while (looks < 64)
+		;
+	for (from = now(); now() - from < 500000;)
+		;
+	looked = looks;
+	for (uint64_t i = 0; i < PAGES; i++) {
+		put32(code[i], I_LI(A0, i));
+		put32(code[i] + 4, I_RET);
+		fence_i();
+		((code_fn *)(uintptr_t)code[i])(0, 0);
+	}
+	CHECK("new code of another hart is no reason to look", looks - looked < 20, 1);
+	from = now();
+	flag.v = 1;
+	fence();
+	ipi(1, true);
+	hart_wait(1);
+	CHECK("one more interrupt is, below a second", left_at - from < 10000000, 1);
+}
+
 void run(void)
 {
 	wakes();
@@ -215,4 +260,5 @@ void run(void)
 	buffering(COUNT(20000));
 	latency(COUNT(5000));
 	wake_other(COUNT(20000));
+	seldom();
 }

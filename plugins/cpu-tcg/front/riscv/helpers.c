@@ -154,24 +154,28 @@ static uint64_t rvh_mret(struct tcg_env *env, uint64_t insn, uint64_t b, uint64_
  * around it that finds the same interrupt pending each time is put to sleep until a pin rises. OpenSBI 1.1 waits so
  * for a hart's start, its software interrupt still pending from cold boot: that takes a host processor for nothing,
  * and a hart that looks often sees itself marked as to be started before the other one has written where
- * (hart_start of HSM, which sends its message last), and boots a second time.
+ * (hart_start of HSM, which sends its message last), and boots a second time. A pin that rises after the loop's last
+ * look may do so before the WFI: it is counted from the WFI before.
  */
 #define WFI_LOOKS 64u
 
 static uint64_t rvh_wfi(struct tcg_env *env, uint64_t insn, uint64_t next, uint64_t c)
 {
 	struct rv_state *s = rv_state(env);
+	uint32_t roused = __atomic_load_n(&env->roused, __ATOMIC_SEQ_CST);
 	bool pending;
 
 	(void)c;
 	if (s->priv == RV_U || (s->priv == RV_S && (s->mstatus & MSTATUS_TW)))
 		return illegal(env, insn);
 	pending = rv_wakeup_pending(env);
-	s->wfi_awake = pending ? s->wfi_awake + 1 : 0;
+	s->wfi_awake = !pending ? 0 : roused == s->wfi_roused ? s->wfi_awake + 1 : 1;
+	s->wfi_roused = roused;
 	if (pending && s->wfi_awake <= WFI_LOOKS)
 		return 0;
 	env->pc = next;
 	env->pauses = pending ? s->wfi_awake - WFI_LOOKS - 1 : 0;
+	env->pause_roused = roused;
 	tcg_leave(env, pending ? TCG_EXIT_PAUSE : TCG_EXIT_HALT);
 	return 0;
 }

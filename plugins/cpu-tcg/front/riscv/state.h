@@ -142,7 +142,8 @@ struct rv_state {
 	uint32_t pins;          /* atomic: levels of the interrupt pins, at their bits of mip */
 	uint32_t reservation_version;
 	uint32_t reservation_bytes;
-	uint32_t wfi_awake;     /* WFIs since the last trap or halt that found an interrupt pending */
+	uint32_t wfi_awake;     /* WFIs since the last trap, halt or pin that rose that found an interrupt pending */
+	uint32_t wfi_roused;    /* the engine's count at the last WFI */
 	uint64_t mstatus, mip, mie, mideleg, medeleg, mtvec, mepc, mcause, mtval, mscratch;
 	uint64_t mcounteren, mcountinhibit, menvcfg;
 	/* Advanced Interrupt Architecture; sie_own: bits of sie that are no aliases of mie, mvip_own: of mvip and mip */

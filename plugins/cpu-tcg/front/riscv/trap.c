@@ -256,5 +256,5 @@ void rv_pin_set(struct tcg_env *env, uint32_t pin, uint32_t level)
 		return;
 	}
 	__atomic_or_fetch(&s->pins, 1u << pin, __ATOMIC_RELEASE);
-	tcg_poll_request(env);
+	tcg_rouse(env);
 }
