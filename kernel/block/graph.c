@@ -504,6 +504,41 @@ void node_refresh(struct bnode *node)
 		node_refresh(node->above);
 }
 
+struct fact_wanted {
+	const char *name;
+	char *out;
+	uint32_t out_bytes;
+	bool found;
+};
+
+static void fact_look(void *arg, const char *name, uint32_t type, const char *value)
+{
+	struct fact_wanted *wanted = arg;
+
+	(void)type;
+	if (strcmp(name, wanted->name))
+		return;
+	g_strlcpy(wanted->out, value, wanted->out_bytes);
+	wanted->found = true;
+}
+
+static int32_t backing_fact(struct mt_inst *inst, const char *name, char *out, uint32_t out_bytes)
+{
+	struct bnode *node = inst_data_get(inst, &node_key), *below = node ? node->backing : NULL, *disk;
+	struct fact_wanted wanted = { .name = name, .out = out, .out_bytes = out_bytes };
+	const struct mt_block_image *role;
+
+	while (below && (disk = filter_disk(below)))
+		below = disk;
+	role = below && below->inst ? inst_role(below->inst, MT_IFACE_BLOCK_IMAGE) : NULL;
+	if (!role || !role->describe)
+		return MT_ENOENT;
+	node_enter(below);
+	role->describe(below->inst->self, fact_look, &wanted);
+	node_leave(below);
+	return wanted.found ? 0 : MT_ENOENT;
+}
+
 const struct mt_block_node block_node_host = {
 	.child_open = child_open,
 	.child_open_name = child_open_name,
@@ -517,6 +552,7 @@ const struct mt_block_node block_node_host = {
 	.child_discard = child_discard,
 	.retire = retire,
 	.node_changed = node_changed,
+	.backing_fact = backing_fact,
 	.invalidate = invalidate,
 	.map_ready = map_ready,
 };

@@ -261,6 +261,7 @@ static int backing_take(struct mt_block_maker *maker, const char *path, struct m
 struct mt_block_maker *maker_begin(struct machine *m, const struct image_want *want, struct mt_error *err)
 {
 	const struct mt_block_create *role = open_role(m, want->format, MT_IFACE_BLOCK_CREATE, err);
+	struct mt_block_create_want create;
 	struct mt_block_maker *maker;
 	int rc;
 
@@ -270,6 +271,7 @@ struct mt_block_maker *maker_begin(struct machine *m, const struct image_want *w
 				  want->format);
 		return NULL;
 	}
+	create = want->create;
 	maker = g_new0(struct mt_block_maker, 1);
 	maker->folder_fd = -1;
 	maker->cancelled = want->cancelled;
@@ -278,8 +280,9 @@ struct mt_block_maker *maker_begin(struct machine *m, const struct image_want *w
 	rc = place_take(maker, want->path, err);
 	if (rc == 0)
 		rc = backing_take(maker, want->backing_path, err);
+	create.flags = maker->folder ? 0 : MT_BLOCK_CREATE_DEVICE;
 	if (rc == 0)
-		rc = role->create(&maker_host, maker, &want->create, err);
+		rc = role->create(&maker_host, maker, &create, err);
 	if (rc == 0 && want->cancelled && want->cancelled())
 		rc = MT_EGONE;
 	if (rc == MT_EGONE)

@@ -25,6 +25,22 @@ static struct bnode *base_find(struct img *img, const struct image *image, uint3
 	return node;
 }
 
+/* What would fail at the end fails now. */
+static int able(struct img *img, const struct image *image, const struct bnode *base, bool empty)
+{
+	const struct mt_block_image *role = image_role(image, MT_IFACE_BLOCK_IMAGE);
+
+	if (base->info.flags & MT_BLOCK_INFO_READONLY)
+		return fault_set(&img->err, MT_EPERM, NULL, NULL, "%s can only be read", base->origin->path);
+	if (base->info.flags & MT_BLOCK_INFO_STREAM)
+		return fault_set(&img->err, MT_ENOTSUP, NULL, NULL, "%s can only be filled once, by mortise img convert",
+				 base->origin->path);
+	if (empty && (!role || !role->make_empty))
+		return fault_set(&img->err, MT_ENOTSUP, "format", "--drop leaves it as it is", "%s: %s images cannot be emptied",
+				 image->path, image->format);
+	return 0;
+}
+
 static int base_grow(struct img *img, struct image *image, struct bnode *base)
 {
 	struct image below = { .tool = image->tool, .inst = base->inst, .node = base, .path = base->origin->path,
@@ -66,16 +82,17 @@ static int commit(struct img *img, struct image *image)
 {
 	uint32_t depth;
 	struct bnode *base = base_find(img, image, &depth);
+	bool empty = depth == 0 && !cli_flag(img->args, "drop");
 	int rc;
 
 	if (!base)
 		return MT_EINVAL;
-	if (base->info.flags & MT_BLOCK_INFO_READONLY)
-		return fault_set(&img->err, MT_EPERM, NULL, NULL, "%s can only be read", base->origin->path);
-	rc = base_grow(img, image, base);
+	rc = able(img, image, base, empty);
+	if (rc == 0)
+		rc = base_grow(img, image, base);
 	if (rc == 0)
 		rc = commit_copy(img, image, base, depth);
-	if (rc == 0 && depth == 0 && !cli_flag(img->args, "drop"))
+	if (rc == 0 && empty)
 		rc = image_make_empty(image, &img->err);
 	return rc;
 }

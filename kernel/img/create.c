@@ -8,11 +8,10 @@
 
 char *img_backing_path(const char *image_path, const char *backing)
 {
-	char *folder = g_path_get_dirname(image_path), *path;
+	const char *slash = strrchr(image_path, '/');
+	int folder = slash && !g_path_is_absolute(backing) ? (int)(slash - image_path) + 1 : 0;
 
-	path = g_path_is_absolute(backing) ? g_strdup(backing) : g_build_filename(folder, backing, NULL);
-	g_free(folder);
-	return path;
+	return g_strdup_printf("%.*s%s", folder, image_path, backing);
 }
 
 struct image *img_make_backing(struct img *img, const struct img_make *make)

@@ -33,7 +33,37 @@ static void fact_clear(void *data)
 	g_free(fact->value);
 }
 
-static GArray *facts_of(const struct bnode *node)
+/* What a fact of a list is: "extents/0/filename" is the field "filename" of element 0 of "extents". */
+struct item {
+	char list[32];
+	unsigned index;
+	const char *field;
+};
+
+static bool item_of(const struct fact *fact, struct item *item)
+{
+	int end = 0;
+
+	if (sscanf(fact->name, "%31[^/]/%u/%n", item->list, &item->index, &end) != 2 || !end)
+		return false;
+	item->field = fact->name + end;
+	return true;
+}
+
+/* Names of files in a list are as in the image; here they are as others find them. */
+static void item_file(struct fact *fact, const char *image)
+{
+	struct item item;
+	char *whole;
+
+	if (!item_of(fact, &item) || strcmp(item.field, "filename"))
+		return;
+	whole = *fact->value ? img_backing_path(image, fact->value) : g_strdup(image);
+	g_free(fact->value);
+	fact->value = whole;
+}
+
+static GArray *facts_of(const struct bnode *node, const char *image)
 {
 	const struct mt_block_image *role = inst_role(node->inst, MT_IFACE_BLOCK_IMAGE);
 	GArray *facts = g_array_new(FALSE, FALSE, sizeof(struct fact));
@@ -41,6 +71,8 @@ static GArray *facts_of(const struct bnode *node)
 	g_array_set_clear_func(facts, fact_clear);
 	if (role && role->describe)
 		role->describe(node->inst->self, fact_add, facts);
+	for (unsigned i = 0; i < facts->len; i++)
+		item_file(&g_array_index(facts, struct fact, i), image);
 	return facts;
 }
 
@@ -83,14 +115,40 @@ static uint64_t actual_bytes(const struct bnode *node)
 
 /* JSON */
 
-static void json_fact(struct out *out, const struct fact *fact)
+static void json_fact(struct out *out, const char *name, const struct fact *fact)
 {
 	if (fact->type == MT_BLOCK_VALUE_BOOL)
-		out_bool(out, fact->name, !strcmp(fact->value, "true"));
+		out_bool(out, name, !strcmp(fact->value, "true"));
 	else if (fact->type == MT_BLOCK_VALUE_STRING)
-		out_string(out, fact->name, fact->value);
+		out_string(out, name, fact->value);
 	else
-		out_number(out, fact->name, g_ascii_strtoull(fact->value, NULL, 10));
+		out_number(out, name, g_ascii_strtoull(fact->value, NULL, 10));
+}
+
+/* All of a list, whose first fact is number `from`; the number of the first one behind it. */
+static unsigned json_list(struct out *out, const GArray *facts, unsigned from)
+{
+	struct item first, item;
+	unsigned i = from, index = 0;
+
+	item_of(&g_array_index(facts, struct fact, from), &first);
+	out_open(out, first.list, '[');
+	for (; i < facts->len; i++) {
+		const struct fact *fact = &g_array_index(facts, struct fact, i);
+
+		if (!item_of(fact, &item) || strcmp(item.list, first.list))
+			break;
+		if (i == from || item.index != index) {
+			if (i != from)
+				out_close(out, '}');
+			out_open(out, NULL, '{');
+		}
+		index = item.index;
+		json_fact(out, item.field, fact);
+	}
+	out_close(out, '}');
+	out_close(out, ']');
+	return i;
 }
 
 static void json_bitmaps(struct out *out, const struct bnode *node)
@@ -120,6 +178,7 @@ static void json_bitmaps(struct out *out, const struct bnode *node)
 
 static void json_special(struct out *out, const struct bnode *node, const GArray *facts, const char *format)
 {
+	struct item item;
 	bool open = false;
 
 	for (unsigned i = 0; i < facts->len; i++) {
@@ -133,7 +192,10 @@ static void json_special(struct out *out, const struct bnode *node, const GArray
 			out_open(out, "data", '{');
 			open = true;
 		}
-		json_fact(out, fact);
+		if (item_of(fact, &item))
+			i = json_list(out, facts, i) - 1;
+		else
+			json_fact(out, fact->name, fact);
 	}
 	if (open) {
 		json_bitmaps(out, node);
@@ -168,25 +230,26 @@ static void json_snapshots(struct out *out, const struct bnode *node)
 	out_close(out, ']');
 }
 
-static void json_image(struct out *out, const struct bnode *node, const char *format, const GArray *facts)
+static void json_image(struct out *out, const struct bnode *node, const char *image, const char *format,
+		       const GArray *facts)
 {
 	const char *backing = fact_find(facts, MT_BLOCK_FACT_BACKING), *dirty = fact_find(facts, MT_BLOCK_FACT_DIRTY);
 
 	out_open(out, NULL, '{');
 	json_snapshots(out, node);
 	out_number(out, "virtual-size", node->info.disk_bytes);
-	out_string(out, "filename", node_name(node));
+	out_string(out, "filename", image);
 	out_string(out, "format", format);
 	out_number(out, "actual-size", actual_bytes(node));
 	for (unsigned i = 0; i < facts->len; i++) {
 		const struct fact *fact = &g_array_index(facts, struct fact, i);
 
 		if (is_general(fact->name) && strcmp(fact->name, MT_BLOCK_FACT_DIRTY))
-			json_fact(out, fact);
+			json_fact(out, fact->name, fact);
 	}
 	out_bool(out, "dirty-flag", dirty && !strcmp(dirty, "true"));
 	if (backing) {
-		char *full = img_backing_path(node_name(node), backing);
+		char *full = img_backing_path(image, backing);
 
 		out_string(out, "full-backing-filename", full);
 		g_free(full);
@@ -197,24 +260,46 @@ static void json_image(struct out *out, const struct bnode *node, const char *fo
 
 /* For people */
 
+static void text_fact(int indent, const char *name, const char *value)
+{
+	char *words = g_strdelimit(g_strdup(name), "-", ' ');
+
+	printf("%*s%s: ", indent, "", words);
+	table_print_text(value);
+	putchar('\n');
+	g_free(words);
+}
+
+/* One of a list; `last` is the one before it, with an empty name at first. */
+static void text_item(const struct item *item, const char *value, struct item *last)
+{
+	bool same = !strcmp(item->list, last->list);
+
+	if (!same)
+		printf("    %s:\n", item->list);
+	if (!same || item->index != last->index)
+		printf("        [%u]:\n", item->index);
+	text_fact(12, item->field, value);
+	*last = *item;
+}
+
 static void text_special(const GArray *facts)
 {
+	struct item item, last = { "", 0, NULL };
 	bool some = false;
 
 	for (unsigned i = 0; i < facts->len; i++) {
 		const struct fact *fact = &g_array_index(facts, struct fact, i);
-		char *name;
 
 		if (is_general(fact->name))
 			continue;
 		if (!some)
 			puts("Format specific information:");
 		some = true;
-		name = g_strdelimit(g_strdup(fact->name), "-", ' ');
-		printf("    %s: ", name);
-		table_print_text(fact->value);
-		putchar('\n');
-		g_free(name);
+		if (item_of(fact, &item))
+			text_item(&item, fact->value, &last);
+		else
+			text_fact(4, fact->name, fact->value);
 	}
 }
 
@@ -235,7 +320,7 @@ static void text_bitmaps(const struct bnode *node)
 	}
 }
 
-static void text_backing(const struct bnode *node, const GArray *facts)
+static void text_backing(const char *image, const GArray *facts)
 {
 	const char *backing = fact_find(facts, MT_BLOCK_FACT_BACKING);
 	const char *format = fact_find(facts, MT_BLOCK_FACT_BACKING_FMT);
@@ -243,7 +328,7 @@ static void text_backing(const struct bnode *node, const GArray *facts)
 
 	if (!backing)
 		return;
-	full = img_backing_path(node_name(node), backing);
+	full = img_backing_path(image, backing);
 	fputs("backing file: ", stdout);
 	table_print_text(backing);
 	if (strcmp(full, backing)) {
@@ -260,14 +345,14 @@ static void text_backing(const struct bnode *node, const GArray *facts)
 	}
 }
 
-static void text_image(const struct bnode *node, const char *format, const GArray *facts)
+static void text_image(const struct bnode *node, const char *image, const char *format, const GArray *facts)
 {
 	const char *cluster = fact_find(facts, MT_BLOCK_FACT_CLUSTER), *dirty = fact_find(facts, MT_BLOCK_FACT_DIRTY);
 	const char *encrypted = fact_find(facts, MT_BLOCK_FACT_ENCRYPTED);
 	char size[32];
 
 	fputs("image: ", stdout);
-	table_print_text(node_name(node));
+	table_print_text(image);
 	printf("\nfile format: %s\nvirtual size: %s (%" PRIu64 " bytes)\n", format,
 	       out_size(size, node->info.disk_bytes), node->info.disk_bytes);
 	printf("disk size: %s\n", out_size(size, actual_bytes(node)));
@@ -277,7 +362,7 @@ static void text_image(const struct bnode *node, const char *format, const GArra
 		printf("cluster_size: %s\n", cluster);
 	if (dirty && !strcmp(dirty, "true"))
 		puts("cleanly shut down: no");
-	text_backing(node, facts);
+	text_backing(image, facts);
 	if (table_snapshot_count(node)) {
 		puts("Snapshot list:");
 		table_snapshots(node);
@@ -286,30 +371,38 @@ static void text_image(const struct bnode *node, const char *format, const GArra
 	text_bitmaps(node);
 }
 
-static void print(struct out *out, const struct bnode *node, bool json)
+/* `image` is the name by which it was found; that of the disk below is returned, or NULL. */
+static char *print(struct out *out, const struct bnode *node, const char *image, bool json)
 {
 	char *format = open_format_name(node->inst->cls);
-	GArray *facts = facts_of(node);
+	GArray *facts = facts_of(node, image);
+	const char *backing = fact_find(facts, MT_BLOCK_FACT_BACKING);
+	char *below = backing ? img_backing_path(image, backing) : NULL;
 
 	if (json)
-		json_image(out, node, format, facts);
+		json_image(out, node, image, format, facts);
 	else
-		text_image(node, format, facts);
+		text_image(node, image, format, facts);
 	g_array_unref(facts);
 	g_free(format);
+	return below;
 }
 
 static void print_chain(const struct bnode *node, bool json)
 {
 	struct out out = { 0 };
+	char *name = NULL, *below;
 
 	if (json)
 		out_open(&out, NULL, '[');
 	for (bool first = true; node; node = node->backing, first = false) {
 		if (!json && !first)
 			putchar('\n');
-		print(&out, node, json);
+		below = print(&out, node, name ? name : node_name(node), json);
+		g_free(name);
+		name = below;
 	}
+	g_free(name);
 	if (json)
 		out_close(&out, ']');
 }
@@ -332,7 +425,7 @@ static int run(struct img *img)
 	if (chain)
 		print_chain(image->node, json);
 	else
-		print(&out, image->node, json);
+		g_free(print(&out, image->node, node_name(image->node), json));
 	image_close(image);
 	return 0;
 }

@@ -161,6 +161,7 @@ static int rebase(struct rebase *r, const char *name, const char *format, bool b
 	struct img *img = r->img;
 	struct image_options options = img_open_options(img);
 	const char *cache = cli_value(img->args, "cache");
+	const struct mt_block_image *role;
 	int rc = 0;
 
 	options.backing_off = blindly;
@@ -177,6 +178,10 @@ static int rebase(struct rebase *r, const char *name, const char *format, bool b
 					 r->image->format);
 		r->write_flags = MT_BLOCK_ENCODE;
 	}
+	role = image_role(r->image, MT_IFACE_BLOCK_IMAGE);
+	if (!role || !role->backing_set)
+		return fault_set(&img->err, MT_ENOTSUP, "format", NULL, "%s: %s images keep the disk below them",
+				 r->image->path, r->image->format);
 	if (name && !blindly)
 		rc = below_open(r, name, format);
 	if (rc == 0 && !blindly)

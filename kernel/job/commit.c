@@ -101,6 +101,8 @@ static int start(struct job *job, struct mt_error *err)
 
 	if (rc == 0)
 		rc = open_base(job, err);
+	if (rc == 0 && job->base->info.flags & MT_BLOCK_INFO_STREAM)
+		rc = fault_set(err, MT_ENOTSUP, NULL, NULL, "%s: the disk below can only be filled once", job->device);
 	if (rc == 0)
 		rc = grow_base(job, err);
 	if (rc < 0)

@@ -25,6 +25,7 @@ struct vmdk_options {
 	const char *adapter;                 /* ide, lsilogic, buslogic, legacyESX */
 	const char *hardware;                /* version of the virtual hardware, a number */
 	int zero_grains;
+	int device;                          /* to be made on one, whose end does not move */
 };
 
 int create_is_one_file(const struct vmdk_options *o);

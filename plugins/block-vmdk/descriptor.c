@@ -85,6 +85,7 @@ static int kind_of(const char *word, struct vmdk_line *line, struct mt_error *er
 	for (uint32_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(word, kinds[i].word) == 0) {
 			line->kind = kinds[i].kind;
+			line->word = kinds[i].word;
 			return 0;
 		}
 	}
@@ -162,7 +163,7 @@ static char *value_of(char *s, const char *name)
 	return s;
 }
 
-static int parse_cid(const char *value, uint32_t *out)
+int descriptor_cid(const char *value, uint32_t *out)
 {
 	char *end;
 	unsigned long long n = strtoull(value, &end, 16);
@@ -176,13 +177,15 @@ static int parse_setting(struct vmdk_descriptor *d, char *s, const char *text, s
 	char *value;
 
 	if ((value = value_of(s, "CID"))) {
-		if (!parse_cid(value, &d->cid))
+		if (!descriptor_cid(value, &d->cid))
 			return mt_error_set(err, MT_EINVAL, "file", "the VMDK descriptor has no legal CID");
 		d->cid_at = (uint32_t)(value - text);
 		d->cid_digits = (uint32_t)strlen(value);
 	} else if ((value = value_of(s, "parentCID"))) {
-		if (!parse_cid(value, &d->parent_cid))
+		if (!descriptor_cid(value, &d->parent_cid))
 			return mt_error_set(err, MT_EINVAL, "file", "the VMDK descriptor has no legal parentCID");
+		d->parent_cid_at = (uint32_t)(value - text);
+		d->parent_cid_digits = (uint32_t)strlen(value);
 	} else if ((value = value_of(s, "createType"))) {
 		snprintf(d->create_type, sizeof(d->create_type), "%s", value);
 	} else if ((value = value_of(s, "parentFileNameHint"))) {

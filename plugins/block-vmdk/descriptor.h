@@ -18,6 +18,7 @@ enum vmdk_kind { VMDK_FLAT, VMDK_ZERO, VMDK_SPARSE, VMDK_COWD };
 
 struct vmdk_line {
 	enum vmdk_kind kind;
+	const char *word;                    /* for its kind, constant: "FLAT", "VMFS" */
 	int readonly;
 	uint64_t sectors;
 	uint64_t offset_sectors;             /* FLAT: where it begins in the file */
@@ -29,6 +30,7 @@ struct vmdk_descriptor {
 	char *parent_name;                   /* NULL: none in the text */
 	uint32_t cid, parent_cid;
 	uint32_t cid_at, cid_digits;         /* where the digits of the CID stand in the text; 0 of them: nowhere */
+	uint32_t parent_cid_at, parent_cid_digits;
 	struct vmdk_line *lines;
 	uint32_t line_count;
 };
@@ -39,6 +41,8 @@ struct vmdk_descriptor {
  */
 int descriptor_parse(struct vmdk_descriptor *d, const char *text, uint32_t len, struct mt_error *err);
 void descriptor_fini(struct vmdk_descriptor *d);
+/* A CID as the text has it; 0: it is none. */
+int descriptor_cid(const char *text, uint32_t *out);
 /* Whether a file that begins so is a descriptor. */
 int descriptor_looks_so(const uint8_t *head, uint32_t head_bytes);
 

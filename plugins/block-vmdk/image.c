@@ -11,6 +11,34 @@
 
 #include "create.h"
 
+/* As qemu-img tells of extents: one that is the image itself has no word. */
+static void describe_extent(const struct node *n, uint32_t i,
+			    void (*fact)(void *arg, const char *name, uint32_t type, const char *value), void *arg)
+{
+	const struct vmdk_extent *x = &n->vmdk.extents[i];
+	const struct vmdk_line *line = x->child || x->kind == VMDK_ZERO ? &n->text.lines[i] : NULL;
+	char name[48], text[24];
+
+	snprintf(name, sizeof(name), "extents/%u/virtual-size", i);
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)x->len_bytes);
+	fact(arg, name, MT_BLOCK_VALUE_SIZE, text);
+	if (x->kind != VMDK_ZERO) {
+		snprintf(name, sizeof(name), "extents/%u/filename", i);
+		fact(arg, name, MT_BLOCK_VALUE_STRING, line ? line->name : "");
+	}
+	if (x->sparse.grain_bytes) {
+		snprintf(name, sizeof(name), "extents/%u/cluster-size", i);
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)x->sparse.grain_bytes);
+		fact(arg, name, MT_BLOCK_VALUE_SIZE, text);
+	}
+	if (x->sparse.compressed) {
+		snprintf(name, sizeof(name), "extents/%u/compressed", i);
+		fact(arg, name, MT_BLOCK_VALUE_BOOL, "true");
+	}
+	snprintf(name, sizeof(name), "extents/%u/format", i);
+	fact(arg, name, MT_BLOCK_VALUE_STRING, line ? line->word : "");
+}
+
 static void image_describe(void *self, void (*fact)(void *arg, const char *name, uint32_t type, const char *value),
 			   void *arg)
 {
@@ -31,6 +59,8 @@ static void image_describe(void *self, void (*fact)(void *arg, const char *name,
 	fact(arg, "cid", MT_BLOCK_VALUE_INT, text);
 	snprintf(text, sizeof(text), "%u", n->text.parent_cid);
 	fact(arg, "parent-cid", MT_BLOCK_VALUE_INT, text);
+	for (uint32_t i = 0; i < n->vmdk.count; i++)
+		describe_extent(n, i, fact, arg);
 	if (!n->vmdk.parent || !n->text.parent_name)
 		return;
 	fact(arg, MT_BLOCK_FACT_BACKING, MT_BLOCK_VALUE_STRING, n->text.parent_name);
@@ -69,9 +99,59 @@ static int32_t image_check(void *self, uint32_t repair, struct mt_block_check *o
 	return 0;
 }
 
+static int32_t image_amend(void *self, const struct mt_block_value *values, uint32_t count, struct mt_error *err)
+{
+	int32_t rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < count; i++) {
+		uint32_t cid;
+
+		if (strcmp(values[i].name, "parent_cid") == 0)
+			rc = descriptor_cid(values[i].value, &cid) ? cid_set_parent(self, cid, err) :
+			     mt_error_set(err, MT_EINVAL, "parent_cid", "wanted are up to 8 hexadecimal digits");
+	}
+	return rc;
+}
+
+static int32_t empty_all(struct node *n)
+{
+	struct vmdk_pages pages = node_pages(n);
+	struct mt_block_space space;
+	uint64_t begin, len;
+	int32_t rc = 0;
+
+	for (uint64_t at = 0; rc >= 0 && at < n->vmdk.disk_bytes; at = begin + len) {
+		len = vmdk_grain_at(&n->vmdk, at, &begin);
+		rc = len ? vmdk_forget(&n->vmdk, &pages, begin, &space) : MT_ENOTSUP;
+		if (rc == 1 && space.len_bytes)
+			(void)n->host->retire(n->inst, &space);        /* without memory the grain leaks */
+	}
+	return rc < 0 ? rc : 0;
+}
+
+/* The parent has what this one had, and its CID is another since it was written. */
+static int32_t image_make_empty(void *self, struct mt_error *err)
+{
+	struct node *n = self;
+	int32_t rc = 0;
+
+	if (n->readonly || node_stream(n))
+		return mt_error_set(err, MT_EPERM, NULL, "the image can only be read");
+	for (uint32_t i = 0; i < n->vmdk.count; i++) {
+		if (n->vmdk.extents[i].kind != VMDK_SPARSE)
+			return mt_error_set(err, MT_ENOTSUP, "file", "only sparse extents can be emptied");
+	}
+	n->wait = 1;
+	rc = empty_all(n);
+	n->wait = 0;
+	return rc < 0 ? mt_error_set(err, rc, "file", "the grain tables cannot be changed") : cid_follow_parent(n, err);
+}
+
 const struct mt_block_image image_role = {
 	.describe = image_describe,
 	.check = image_check,
+	.amend = image_amend,
+	.make_empty = image_make_empty,
 };
 
 /* Making images */
@@ -86,6 +166,8 @@ static const struct mt_block_option options[] = {
 	{ "compat6", MT_BLOCK_VALUE_BOOL, MT_BLOCK_OPTION_CREATE, "off", NULL, "virtual hardware version 6" },
 	{ "zeroed_grain", MT_BLOCK_VALUE_BOOL, MT_BLOCK_OPTION_CREATE, "off", NULL,
 	  "note grains of zeros in the table (sparse forms)" },
+	{ "parent_cid", MT_BLOCK_VALUE_STRING, MT_BLOCK_OPTION_AMEND, NULL, NULL,
+	  "what CID the disk below has to have (hexadecimal)" },
 	{ NULL, 0, 0, NULL, NULL, NULL },
 };
 
@@ -123,6 +205,7 @@ static struct vmdk_options options_of(const struct mt_block_create_want *want)
 
 	for (uint32_t i = 0; i < want->value_count; i++)
 		option_take(&o, &want->values[i]);
+	o.device = (want->flags & MT_BLOCK_CREATE_DEVICE) != 0;
 	return o;
 }
 
@@ -212,6 +295,9 @@ static int check_form(const struct vmdk_options *o, struct mt_error *err)
 	if ((flat || stream) && (o->parent_name || o->zero_grains))
 		return mt_error_set(err, MT_EINVAL, o->parent_name ? "backing" : "zeroed_grain",
 				    "a %s VMDK disk has all of its data itself", flat ? "flat" : "streamOptimized");
+	if (o->device)
+		return mt_error_set(err, MT_ENOTSUP, "file", "a VMDK disk cannot be made on a block device: what it gets is "
+				    "put at the end of its file");
 	if (create_extents(o) > VMDK_EXTENTS_MAX)
 		return mt_error_set(err, MT_ERANGE, "size", "the disk would have more than %u extents", VMDK_EXTENTS_MAX);
 	return 0;

@@ -10,6 +10,8 @@
 
 #include "vmdk.h"
 
+#define CACHE_BYTES_MIN (16u * VMDK_PAGE)
+
 struct child {
 	struct node *node;
 	uint32_t number;
@@ -40,6 +42,20 @@ struct node {
 
 struct mt_source node_source(struct child *child);
 struct vmdk_pages node_pages(struct node *n);
+/* NULL: the disk is none that is being filled. */
+struct vmdk_sparse *node_stream(const struct node *n);
+
+/* cid.c */
+
+int cid_open(struct node *n, struct mt_error *err);
+void cid_close(struct node *n);
+/* A disk that is written to is another than the one that deltas were made of: a new CID, of as many digits. */
+void cid_stamp(struct node *n);
+/* MT_EINVAL: the disk below is not what this one was made of. */
+int cid_check_parent(const struct node *n, struct mt_error *err);
+/* Exclusive: what CID the parent has to have; the second one: that which it has now. */
+int32_t cid_set_parent(struct node *n, uint32_t cid, struct mt_error *err);
+int32_t cid_follow_parent(struct node *n, struct mt_error *err);
 
 extern const struct mt_block_image image_role;
 extern const struct mt_block_create create_role;

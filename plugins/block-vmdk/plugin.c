@@ -29,7 +29,6 @@
 #include <mortise/note-emit.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <util/checked.h>
 #include <util/disk-state.h>
 #include <util/endian.h>
@@ -38,7 +37,6 @@
 #include <util/minmax.h>
 
 #define CACHE_BYTES     (4u << 20)       /* of tables, over all extents: 32 GiB of disk with the usual grains */
-#define CACHE_BYTES_MIN (16u * VMDK_PAGE)
 #define UNMAP_MAX       256u             /* grains that one call of unmap deals with */
 
 /* Life */
@@ -209,11 +207,10 @@ static int open_backing(struct node *n, struct mt_error *err)
 	}
 	if (rc == 0 && !n->vmdk.parent)
 		return mt_error_set(err, MT_EINVAL, "backing", "this VMDK disk has no parent");
-	return rc == MT_ENOENT ? 0 : rc;
+	return rc == 0 ? cid_check_parent(n, err) : rc == MT_ENOENT ? 0 : rc;
 }
 
-/* NULL: the disk is none that is being filled. */
-static struct vmdk_sparse *stream_of(const struct node *n)
+struct vmdk_sparse *node_stream(const struct node *n)
 {
 	return n->vmdk.extents[0].sparse.stream ? &n->vmdk.extents[0].sparse : NULL;
 }
@@ -250,38 +247,6 @@ static int open_caches(struct node *n, struct mt_error *err)
 	return 0;
 }
 
-/* The pages with the digits of the CID stay, so that the first write need not wait. */
-static int open_cid(struct node *n, struct mt_error *err)
-{
-	uint64_t from = n->text_offset + n->text.cid_at, to = from + n->text.cid_digits;
-
-	if (n->readonly || !n->text.cid_digits || stream_of(n))
-		return 0;              /* a stream never changes what it has, and was another disk to nobody yet */
-	n->text_cache = n->children[0].cache;
-	if (!n->text_cache)
-		n->text_cache = n->cache->create(n->inst, 0, VMDK_PAGE, CACHE_BYTES_MIN, 0, err);
-	if (!n->text_cache)
-		return err && err->code ? err->code : MT_ENOMEM;
-	for (uint32_t i = 0; i < 2; i++) {
-		uint64_t page = from / VMDK_PAGE * VMDK_PAGE + i * VMDK_PAGE;
-
-		if (page >= to)
-			break;
-		if (n->cache->get(n->text_cache, page, MT_BLOCK_PAGE_WAIT, &n->cid_pages[i]) < 0)
-			return mt_error_set(err, MT_EIO, "file", "cannot read the VMDK descriptor");
-	}
-	return 0;
-}
-
-static void cid_close(struct node *n)
-{
-	for (uint32_t i = 0; i < 2; i++) {
-		if (n->cid_pages[i])
-			n->cache->put(n->text_cache, n->cid_pages[i]);
-		n->cid_pages[i] = NULL;
-	}
-}
-
 /* It is filled in a file that holds all of the disk and can grow; else it can only be read. */
 static void find_stream(struct node *n)
 {
@@ -310,7 +275,7 @@ static int node_realize(void *self, struct mt_error *err)
 	find_unit(n);
 	rc = open_caches(n, err);
 	if (rc == 0)
-		rc = open_cid(n, err);
+		rc = cid_open(n, err);
 	if (rc < 0)
 		cid_close(n);
 	return rc;
@@ -366,24 +331,6 @@ struct vmdk_pages node_pages(struct node *n)
 	return (struct vmdk_pages){ page_get, page_put, page_dirty, n };
 }
 
-/* A disk that is written to is another than the one that deltas were made of: a new CID, of as many digits. */
-static void stamp(struct node *n)
-{
-	uint8_t random[8];
-
-	if (n->stamped || !n->cid_pages[0] || getrandom(random, sizeof(random), 0) != sizeof(random))
-		return;
-	n->stamped = 1;
-	for (uint32_t i = 0; i < n->text.cid_digits; i++) {
-		uint64_t at = n->text_offset + n->text.cid_at + i;
-		struct mt_block_page *page = n->cid_pages[at / VMDK_PAGE != n->cid_pages[0]->offset / VMDK_PAGE];
-
-		/* never all f, which says that there is no parent; never 0 */
-		page->data[at % VMDK_PAGE] = (uint8_t)"123456789abcde"[random[i] % 14];
-		n->cache->dirty(n->text_cache, page, (uint32_t)(at % VMDK_PAGE), 1, 0);
-	}
-}
-
 /* Mapping */
 
 static void node_info(void *self, struct mt_block_info *out)
@@ -397,7 +344,7 @@ static void node_info(void *self, struct mt_block_info *out)
 	out->block_bytes = n->info.block_bytes;
 	out->physical_bytes = n->info.physical_bytes;
 	out->unit_bytes = n->unit_bytes;
-	if (stream_of(n))
+	if (node_stream(n))
 		out->flags |= MT_BLOCK_INFO_STREAM;
 	else if (!n->readonly)
 		out->discard_bytes = n->unit_bytes;
@@ -410,14 +357,14 @@ static int32_t node_map(void *self, uint64_t offset, uint64_t len_bytes, uint32_
 	struct vmdk_pages pages = node_pages(n);
 
 	if (purpose == MT_BLOCK_MAP_WRITE)
-		stamp(n);
+		cid_stamp(n);
 	return vmdk_map(&n->vmdk, &pages, offset, len_bytes, extents, max);
 }
 
 /* The end that the file has goes before something is put in its place: without one it is known to be cut off. */
 static int32_t reserve_in_stream(struct node *n, const struct mt_block_want *want, struct mt_block_target *target)
 {
-	struct vmdk_sparse *s = stream_of(n);
+	struct vmdk_sparse *s = node_stream(n);
 	int32_t rc = stream_reserve(&n->vmdk, want, target), cut = 0;
 
 	if (rc == 1 && s->stream->ended)
@@ -439,7 +386,7 @@ static int32_t node_reserve(void *self, const struct mt_block_want *want, struct
 
 	if (n->readonly)
 		return MT_EPERM;
-	if (stream_of(n))
+	if (node_stream(n))
 		return reserve_in_stream(n, want, targets);
 	if (want->encoded_bytes)
 		return MT_ENOTSUP;
@@ -490,7 +437,7 @@ static int64_t node_unmap(void *self, uint64_t offset, uint64_t len_bytes, uint3
 		return MT_EPERM;
 	if (flags & MT_BLOCK_ALLOCATE)
 		return MT_ENOTSUP;
-	stamp(n);
+	cid_stamp(n);
 	for (uint32_t i = 0; i < UNMAP_MAX && done < len_bytes; i++) {
 		rc = unmap_one(n, offset + done, free_data);
 		if (rc < 0)
@@ -544,7 +491,7 @@ static int32_t flush_stream(struct node *n, struct vmdk_sparse *s)
 static int32_t node_flush(void *self)
 {
 	struct node *n = self;
-	struct vmdk_sparse *stream = stream_of(n);
+	struct vmdk_sparse *stream = node_stream(n);
 	int32_t rc = 0;
 
 	if (stream)
@@ -576,7 +523,7 @@ static int64_t node_encode(void *self, uint64_t offset, const void *in, uint64_t
 {
 	struct node *n = self;
 
-	return stream_of(n) ? grain_encode(n->codec, offset, in, in_bytes, out, out_bytes) : MT_ENOTSUP;
+	return node_stream(n) ? grain_encode(n->codec, offset, in, in_bytes, out, out_bytes) : MT_ENOTSUP;
 }
 
 MT_DISK_STATE(state_class, node_info)

@@ -197,6 +197,55 @@ START_TEST(delta)
 }
 END_TEST
 
+static void other_parent(const char *words)
+{
+	struct fake *next = fake_new("block-vmdk");
+	struct mt_error err;
+
+	mt_error_init(&err);
+	fake_block_move(next, f);
+	fake_free(f);
+	f = next;
+	fake_prop(f, "file", "d.vmdk");
+	fake_block_backing(f, parent, 4 << 20);
+	fake_block_backing_fact(f, "cid", "305419896");
+	ck_assert_int_eq(fake_create(f, &err), 0);
+	ck_assert_int_eq(fake_realize(f, &err), words ? MT_EINVAL : 0);
+	ck_assert_msg(!words || strstr(err.message, words), "'%s' does not say '%s'", err.message, words);
+}
+
+/* The parent's CID has to be the one that the delta has; amend changes that, and so does emptying the delta. */
+START_TEST(parent_cid)
+{
+	const struct mt_block_image *image;
+	const struct mt_block_value right = { "parent_cid", "12345678" }, wrong = { "parent_cid", "ffffffff" };
+	uint8_t sector[512] = { 1 };
+	struct mt_error err;
+
+	mt_error_init(&err);
+	ck_assert_int_eq(fake_block_make(f, "backing", 4 << 20, NULL, NULL, &err), 0);
+	parent = calloc(4, 1 << 20);
+	make(4 << 20, "p.vmdk", NULL);
+	image = fake_role(f, MT_IFACE_BLOCK_IMAGE);
+	ck_assert_int_eq(fake_block_write(f, 70000, sector, 512), 0);
+	ck_assert_int_eq(image->amend(fake_self(f), &wrong, 1, &err), MT_EINVAL);
+	ck_assert_int_eq(fake_block_flush(f), 0);
+	other_parent("its CID is 12345678");
+	reopen();
+	image = fake_role(f, MT_IFACE_BLOCK_IMAGE);
+	ck_assert_int_eq(image->amend(fake_self(f), &right, 1, &err), 0);
+	ck_assert_int_eq(fake_block_flush(f), 0);
+	other_parent(NULL);
+	image = fake_role(f, MT_IFACE_BLOCK_IMAGE);
+	ck_assert_uint_eq(check().units_allocated, 1);
+	fake_block_backing_fact(f, "cid", "7");
+	ck_assert_int_eq(image->make_empty(fake_self(f), &err), 0);
+	ck_assert_int_eq(fake_block_flush(f), 0);
+	ck_assert_uint_eq(check().units_allocated, 0);
+	ck_assert_ptr_nonnull(strstr((char *)fake_block_file(f, "d.vmdk", NULL) + 512, "\nparentCID=00000007\n"));
+}
+END_TEST
+
 /* The first write changes the CID, in place; reading does not. */
 START_TEST(cid_changes)
 {
@@ -348,5 +397,5 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("block-vmdk", start, stop, sparse, sparse_with_zeroed_grains, flat, split_sparse, split_flat, power_cuts,
-		  delta, cid_changes, what_is_refused, stream, stream_filled, stream_with_errors);
+		  delta, parent_cid, cid_changes, what_is_refused, stream, stream_filled, stream_with_errors);
 }

@@ -115,6 +115,8 @@ void vmdk_abort(struct vmdk *v, const struct vmdk_pages *pages, uint64_t cookie)
  */
 int32_t vmdk_unmap(struct vmdk *v, const struct vmdk_pages *pages, uint64_t offset, int free_data,
 		   struct mt_block_space *space);
+/* The grain of a sparse extent at `offset` becomes the parent's: 1, *space as above; 0: it was. Or an error. */
+int32_t vmdk_forget(struct vmdk *v, const struct vmdk_pages *pages, uint64_t offset, struct mt_block_space *space);
 void vmdk_release(struct vmdk *v, const struct mt_block_space *space);
 /* The grain that `offset` lies in, as far as the disk has it: where it begins and how long it is. 0: in no grain. */
 uint64_t vmdk_grain_at(const struct vmdk *v, uint64_t offset, uint64_t *begin);

@@ -200,6 +200,14 @@ static int64_t zero_entry(const struct vmdk *v, const struct vmdk_sparse *s)
 	return v->parent ? MT_ENOTSUP : 0;
 }
 
+/* What nobody points to any more when the entry is another one. */
+static void space_of(const struct vmdk_extent *x, uint32_t entry, struct mt_block_space *space)
+{
+	if (is_grain(&x->sparse, entry))
+		*space = (struct mt_block_space){ .offset = (uint64_t)entry * VMDK_SECTOR,
+						  .len_bytes = x->sparse.grain_bytes, .child = x->child };
+}
+
 int32_t vmdk_unmap(struct vmdk *v, const struct vmdk_pages *pages, uint64_t offset, int free_data,
 		   struct mt_block_space *space)
 {
@@ -229,13 +237,30 @@ int32_t vmdk_unmap(struct vmdk *v, const struct vmdk_pages *pages, uint64_t offs
 		rc = MT_ENOTSUP;
 	} else {
 		entry_set(pages, &p, (uint32_t)zero);
-		if (is_grain(s, old))
-			*space = (struct mt_block_space){ .offset = (uint64_t)old * VMDK_SECTOR,
-							  .len_bytes = s->grain_bytes, .child = x->child };
+		space_of(x, old, space);
 		rc = 1;
 	}
 	pages_put(pages, &p);
 	return rc;
+}
+
+int32_t vmdk_forget(struct vmdk *v, const struct vmdk_pages *pages, uint64_t offset, struct mt_block_space *space)
+{
+	struct vmdk_extent *x = vmdk_extent_at(v, offset);
+	struct vmdk_pending p = { .extent = x, .grain = (offset - x->disk_offset) / x->sparse.grain_bytes };
+	int rc = pages_get(pages, &p);
+	uint32_t old;
+
+	space->len_bytes = 0;
+	if (rc < 0)
+		return rc;
+	old = mt_get_le32(p.data + p.at);
+	if (old) {
+		entry_set(pages, &p, 0);
+		space_of(x, old, space);
+	}
+	pages_put(pages, &p);
+	return old != 0;
 }
 
 void vmdk_release(struct vmdk *v, const struct mt_block_space *space)

@@ -48,6 +48,7 @@ struct fake_blocks {
 	uint32_t child_count;
 	const uint8_t *backing;
 	uint64_t backing_bytes;
+	const char *fact_name, *fact_value;  /* of the backing disk */
 	char backing_name[1024];
 	struct mt_block_cache caches[FAKE_CACHES];
 	uint32_t cache_count;

@@ -356,6 +356,24 @@ static void child_discard(struct mt_inst *inst, uint32_t child, uint64_t offset,
 		fake_file_write(child_of(inst, child), offset + at, rubbish, mt_min_u64(sizeof(rubbish), len_bytes - at));
 }
 
+static int32_t backing_fact(struct mt_inst *inst, const char *name, char *out, uint32_t out_bytes)
+{
+	struct fake_blocks *b = fake_blocks(inst->fake);
+
+	if (!b->fact_name || strcmp(name, b->fact_name) != 0)
+		return MT_ENOENT;
+	snprintf(out, out_bytes, "%s", b->fact_value);
+	return 0;
+}
+
+void fake_block_backing_fact(struct fake *f, const char *name, const char *value)
+{
+	struct fake_blocks *b = fake_blocks(f);
+
+	b->fact_name = name;
+	b->fact_value = value;
+}
+
 static void nothing(struct mt_inst *inst)
 {
 	(void)inst;
@@ -376,6 +394,7 @@ const struct mt_block_node fake_block_node = {
 	.child_discard = child_discard,
 	.map_ready = nothing,
 	.node_changed = nothing,
+	.backing_fact = backing_fact,
 };
 
 /* mt_block_cache_host */

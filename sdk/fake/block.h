@@ -24,6 +24,8 @@ void fake_block_move(struct fake *to, struct fake *from);    /* all files; `from
 
 /* The disk below; `bytes` are the test's. Without, backing_open says MT_ENOENT. */
 void fake_block_backing(struct fake *f, const void *bytes, uint64_t len_bytes);
+/* The one fact that it has; the strings are the test's, NULL: none. */
+void fake_block_backing_fact(struct fake *f, const char *name, const char *value);
 const char *fake_block_backing_name(struct fake *f);         /* what the image asked for; NULL: nothing */
 /* Gets of pages say MT_EAGAIN at first, one in `one_in`; 0: never. */
 void fake_block_misses(struct fake *f, uint32_t one_in);

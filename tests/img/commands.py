@@ -50,8 +50,27 @@ def check_info():
             assert a['format-specific']['data'].get(key) == value, f'{path}: {key}: {a["format-specific"]["data"]}'
     mine, judge = ours('info', '-f', 'qcow2', 'top.qcow2')['snapshots'], theirs('info', 'top.qcow2')['snapshots']
     assert [s['name'] for s in mine] == [s['name'] for s in judge] and mine[0]['date-sec'] == judge[0]['date-sec']
-    chain = ours('info', '-f', 'qcow2', '--backing-chain', 'top.qcow2')
-    assert [i['virtual-size'] for i in chain] == [4 << 20] * 2
+    os.mkdir('folder')
+    shutil.copy('base.qcow2', 'folder')
+    shutil.copy('top.qcow2', 'folder')
+    for path in ('top.qcow2', './top.qcow2', 'folder/top.qcow2', os.path.abspath('top.qcow2')):
+        words = ['info', '--backing-chain', '-f', 'qcow2', path]
+        chain, judge = ours(*words), theirs(*words)
+        assert [i['virtual-size'] for i in chain] == [4 << 20] * 2
+        for key in ('filename', 'full-backing-filename'):
+            assert [i.get(key) for i in chain] == [i.get(key) for i in judge], f'{path}: {key}: {chain}'
+
+
+def check_extents():
+    """The files of a VMDK disk."""
+    os.makedirs('forms')
+    for form in ('monolithicSparse', 'monolithicFlat', 'twoGbMaxExtentSparse', 'twoGbMaxExtentFlat', 'streamOptimized'):
+        path = f'forms/{form}.vmdk'
+        img('create', '-q', '-f', 'vmdk', '-o', 'subformat=' + form, path, '5G')
+        a, b = (of('info', '-f', 'vmdk', path)['format-specific'] for of in (ours, theirs))
+        assert a == b, f'{form}: {a} {b}'
+        a, b = (sorted(of('info', '-f', 'vmdk', path).stdout.splitlines()) for of in (img, qemu_img))
+        assert a == b, f'{form}: {a} {b}'
 
 
 def check_map_and_measure():
@@ -360,9 +379,9 @@ def main():
     need('qemu-img', 'qemu-io', 'qemu-nbd')
     check_options()
     folder = work_folder()
-    need_formats('qcow2')
+    need_formats('qcow2', 'vmdk')
     make_source('source.raw', SIZE)
-    for check in (check_info, check_map_and_measure, check_check, check_compare, check_snapshot, check_resize, check_bitmaps,
+    for check in (check_info, check_extents, check_map_and_measure, check_check, check_compare, check_snapshot, check_resize, check_bitmaps,
                   check_bitmap_command, check_bitmap_copies, check_rebase_and_commit, check_others):
         check()
         print(check.__name__)

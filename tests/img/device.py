@@ -41,6 +41,18 @@ def check_convert(device):
         img('convert', *words, code=1)
 
 
+def check_refused(device):
+    """VMDK files grow at their end: said at the start, and the device keeps what it has."""
+    dirty(device)
+    for form in ('monolithicSparse', 'monolithicFlat', 'twoGbMaxExtentSparse', 'twoGbMaxExtentFlat', 'streamOptimized'):
+        vmdk = ['-o', 'subformat=' + form]
+        for words in (['create', '-f', 'vmdk', *vmdk, device, '1M'], ['convert', '-f', 'raw', '-O', 'vmdk', *vmdk, 'source.raw', device]):
+            said = img(*words, code=1).stderr
+            assert 'on a block device' in said, said
+    with open(device, 'rb') as f:
+        assert f.read() == b'\xa5' * DEVICE
+
+
 def check_write(device):
     """What is written in part reads as zero beside it; a disk that becomes longer does, too."""
     for options in ('cluster_size=64k', 'cluster_size=2M', 'extended_l2=on', 'preallocation=metadata'):
@@ -56,7 +68,7 @@ def check_write(device):
 
 def main():
     need('qemu-img', 'qemu-io', 'losetup')
-    need_formats('qcow2', 'vdi')
+    need_formats('qcow2', 'vdi', 'vmdk')
     if os.geteuid():
         print('only root makes loop devices')
         sys.exit(77)
@@ -67,6 +79,7 @@ def main():
     device = attach()
     try:
         check_convert(device)
+        check_refused(device)
         check_write(device)
     finally:
         run('losetup', '-d', device, code=None)

@@ -59,7 +59,10 @@ struct mt_block_create_want {
 	uint64_t disk_bytes;
 	const char *backing, *backing_format;            /* to be stored as they are; NULL: none */
 	const struct mt_block_value *values;             /* options that the user gave, legal by the table */
+	uint32_t flags;                                  /* MT_BLOCK_CREATE_* */
+	uint32_t reserved;
 };
+#define MT_BLOCK_CREATE_DEVICE 1u    /* file 0 is a block device, with a length that stays */
 
 struct mt_block_create {
 	/* [main] The table, constant. */

@@ -30,6 +30,11 @@
 #define MT_BLOCK_FACT_BACKING_FMT "backing-filename-format"  /* STRING */
 /* All others are the format's own ("compat", "lazy-refcounts", ...). */
 
+/*
+ * A list: facts "extents/0/filename", "extents/0/format", "extents/1/filename" are two elements of "extents", in order
+ * and after one another. A "filename" in one is looked for in the image's folder; "" is the image itself.
+ */
+
 #define MT_BLOCK_CHECK_LEAKS 1u      /* repair: give leaked space back */
 #define MT_BLOCK_CHECK_ALL   2u      /* repair: errors too, where that is possible */
 

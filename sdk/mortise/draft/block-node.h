@@ -99,6 +99,11 @@ struct mt_block_node {
 	void (*map_ready)(struct mt_inst *inst);
 	/* [main] or in an exclusive operation: info is to be asked again */
 	void (*node_changed)(struct mt_inst *inst);
+	/*
+	 * [main] in realize, or in an exclusive operation: the fact `name` that describe (block-image.h) tells of the disk
+	 * below, which filters do not hide, cut to `out_bytes` with its NUL. 0; MT_ENOENT: it has none, or is closed.
+	 */
+	int32_t (*backing_fact)(struct mt_inst *inst, const char *name, char *out, uint32_t out_bytes);
 };
 #define MT_BLOCK_PREALLOC_OFF      0u
 #define MT_BLOCK_PREALLOC_METADATA 1u
