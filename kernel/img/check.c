@@ -44,6 +44,7 @@ static struct image *check_open(struct img *img, bool write)
 	const char *cache = cli_value(img->args, "source-cache");
 
 	options.backing_off = true;
+	options.repair = write;
 	if (cache && !img_cache(cache, &options.cache))
 		return NULL;
 	return write ? img_open_write(img, path, format, &options) : img_open_read(img, path, format, &options);

@@ -96,7 +96,7 @@ static GPtrArray *filters_open(struct tool *tool, const char *const *texts, stru
 static struct image *image_new(struct tool *tool, struct mt_inst *inst, const char *path,
 			       const struct image_options *options, GPtrArray *filters, struct mt_error *err)
 {
-	bool write = options->write;
+	bool write = options->write, readonly;
 	struct image *image = g_new0(struct image, 1);
 
 	image->tool = tool;
@@ -106,10 +106,12 @@ static struct image *image_new(struct tool *tool, struct mt_inst *inst, const ch
 	image->path = g_strdup(path);
 	image->format = open_format_name(inst->cls);
 	image->write = write;
-	if (write && image->node->info.flags & MT_BLOCK_INFO_READONLY)
-		fault_set(err, MT_EPERM, "file", NULL, "%s: an image of this kind can only be read", path);
+	readonly = image->node->info.flags & MT_BLOCK_INFO_READONLY;
+	if (write && readonly && !options->repair)
+		fault_set(err, MT_EPERM, "file", "one that is marked as damaged can be repaired: mortise img check -r all",
+			  "%s: this image can only be read", path);
 	else if (!options->facts)
-		image->block = image_handle(image->node, write, err);
+		image->block = image_handle(image->node, write && !readonly, err);
 	if (image->block || (options->facts && !write))
 		return image;
 	image_close(image);

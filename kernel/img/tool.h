@@ -32,6 +32,7 @@ struct image_options {
 	bool backing_off;                /* leave the backing disk closed */
 	bool backing_write;              /* open the whole chain for writing */
 	bool no_discard;
+	bool repair;                     /* with write: also what is only read until it is repaired; `block` only reads */
 	bool facts;                      /* for questions about the image: no data are read, and `block` is NULL */
 	enum file_cache cache;
 	enum file_engine engine;

@@ -16,7 +16,8 @@ TESTS += [f"tests/block/test-{name}" for name in ("filter", "qcow2", "jobs", "sn
 
 
 def run(name, folder):
-    env = dict(os.environ, TEST_BUILDDIR=tsan.TSAN, CK_TIMEOUT_MULTIPLIER="10", TSAN_OPTIONS=tsan.options(folder))
+    env = dict(os.environ, **tsan.PLAIN, TEST_BUILDDIR=tsan.TSAN, CK_TIMEOUT_MULTIPLIER="10",
+               TSAN_OPTIONS=tsan.options(folder))
     env.pop("MORTISE_LONG", None)
     done = subprocess.run([*tsan.FIXED, os.path.join(tsan.TSAN, name)], env=env, cwd=tsan.TSAN, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, check=False)

@@ -19,7 +19,9 @@ def wrapper(folder):
     """The emulator; what the sanitizer finds goes into files."""
     path = os.path.join(folder, "mortise")
     with open(path, "w", encoding="utf-8") as f:
-        f.write(f"#!/bin/sh\nTSAN_OPTIONS='{tsan.options(folder)}' exec {' '.join(tsan.FIXED)} '{tsan.TSAN}/mortise' \"$@\"\n")
+        plain = " ".join(f"{name}={value}" for name, value in tsan.PLAIN.items())
+        f.write(f"#!/bin/sh\nexport {plain} TSAN_OPTIONS='{tsan.options(folder)}'\n"
+                f"exec {' '.join(tsan.FIXED)} '{tsan.TSAN}/mortise' \"$@\"\n")
     os.chmod(path, 0o755)
     return path
 

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """mortise img create and convert: every format from and to every other, judged by qemu-img; what must be refused is."""
+import contextlib
 import os
+import pty
+import re
 import signal
 import subprocess
 import time
@@ -92,6 +95,24 @@ def check_cancel():
         assert not os.path.exists('gone.vmdk') and not leftovers(), os.listdir('.')
 
 
+def check_progress():
+    """On a terminal: one line that is written over, with numbers that grow, to its end; on an error, not to its end."""
+    for out, rate, whole in (('p.qcow2', '16M', True), ('missing/p.qcow2', '16M', False)):
+        ours, theirs = pty.openpty()
+        with subprocess.Popen([MORTISE, 'img', 'convert', '-p', '-r', rate, '-f', 'raw', '-O', 'qcow2', 'source.raw', out],
+                              stdout=theirs, stderr=subprocess.DEVNULL) as process:
+            os.close(theirs)
+            said = b''
+            with contextlib.suppress(OSError):                 # the end of a terminal
+                while piece := os.read(ours, 4096):
+                    said += piece
+        os.close(ours)
+        shares = [float(s) for s in re.findall(r'\((\d+\.\d\d)/100%\)', said.decode())]
+        assert (process.returncode == 0) == whole and shares == sorted(shares), (process.returncode, shares)
+        assert not whole or (len(shares) >= 3 and shares[-1] == 100 and said.count(b'\n') == 1), said
+        assert whole or 100 not in shares, said
+
+
 def begin(target):
     """A conversion that takes minutes, once a file is in its folder, which is locked by then."""
     before = set(leftovers())
@@ -136,6 +157,7 @@ def main():
     check_pipes()
     check_refusals()
     check_old_stays()
+    check_progress()
     check_cancel()
     check_kill()
     check_full()
