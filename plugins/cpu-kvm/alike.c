@@ -166,17 +166,6 @@ int serve_system(struct kvm_vcpu *v, bool failed, struct mt_exit *exit)
 	}
 }
 
-int serve_unknown(struct kvm_vcpu *v, struct mt_exit *exit)
-{
-	char place[160];
-
-	arch_place(v, place, sizeof(place));
-	if (v->run->exit_reason == KVM_EXIT_UNKNOWN)
-		return run_fail(exit, "the CPU left the guest for a reason that KVM does not know (0x%llx): %s",
-				(unsigned long long)v->run->hw.hardware_exit_reason, place);
-	return run_fail(exit, "KVM left the guest for a reason that is not known here (%u): %s", v->run->exit_reason, place);
-}
-
 /* Messages: no controller of these hosts takes any from KVM. */
 
 int arch_messages_take(void *self, const struct mt_message *messages, uint32_t count)

@@ -48,7 +48,5 @@ int counter_tell(struct kvm_vcpu *v, struct counter *c, uint64_t counter_id);
 uint64_t one_reg_shown(const struct kvm_vcpu *v, uint64_t id, bool *fine);
 /* [vcpu] KVM_EXIT_SYSTEM_EVENT: KVM has stopped all vCPUs, which stand until the machine does it. SERVED_*. */
 int serve_system(struct kvm_vcpu *v, bool failed, struct mt_exit *exit);
-/* [vcpu] What nobody knows. SERVED_OUT. */
-int serve_unknown(struct kvm_vcpu *v, struct mt_exit *exit);
 
 #endif

@@ -71,6 +71,7 @@ struct kvm {
 	_Atomic uint64_t generation;   /* of the view that the slots show; written under the lock */
 	struct slot *slots;
 	uint32_t slot_count, slot_max; /* allocated; what KVM can have */
+	uint32_t address_bits;         /* of a guest-physical address; 0: not known */
 	bool logging;                  /* what vCPUs write */
 	struct late *late;             /* late.c */
 	struct arch_vm *arch;
@@ -112,7 +113,10 @@ int vm_refuse(struct mt_error *err, const char *culprit, const char *what, int e
 int vcpu_open(struct kvm_vcpu *v, struct mt_error *err);
 void vcpu_close(struct kvm_vcpu *v);
 
-/* slots.c. [vcpu] Gives KVM the memory of this view unless it has it or a later one. 0 or -errno with *failed. */
+/*
+ * slots.c. [vcpu] Gives KVM the memory of this view unless it has it or a later one. 0 or -errno with *failed:
+ * -ERANGE: it is beyond the addresses of the guest's CPU; -ENOSPC: these are more pieces than KVM can have.
+ */
 int slots_follow(struct kvm *k, const struct mt_flat_view *view, struct slot *failed);
 /* Under k->lock: tells KVM of a slot; 0 bytes take it away. 0 or -errno. */
 int slot_tell(struct kvm *k, uint32_t index, uint64_t len_bytes);
@@ -146,8 +150,14 @@ int vcpu_look(struct kvm_vcpu *v);
 void access_read(struct kvm_vcpu *v, const struct mt_flat_view *view, uint64_t addr, uint8_t *data, uint32_t width);
 void access_write(struct kvm_vcpu *v, const struct mt_flat_view *view, uint64_t addr, const uint8_t *data,
 		  uint32_t width);
-/* [vcpu] fills `exit` with an error; returns SERVED_OUT */
+/* [vcpu] Memory of the guest at this address, and how much of it in one piece; NULL: there is none. */
+const uint8_t *access_memory(struct kvm_vcpu *v, uint64_t gpa, uint64_t *len_bytes);
+/* [vcpu] fills `exit` with an error; returns SERVED_OUT. The second one says where the vCPU is, too. */
 int run_fail(struct mt_exit *exit, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int run_fail_at(struct kvm_vcpu *v, struct mt_exit *exit, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* [vcpu] an exit that nothing here serves */
+int run_fail_unknown(struct kvm_vcpu *v, struct mt_exit *exit);
 
 /* log, as printf */
 void kvm_log(const struct kvm *k, uint32_t level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -101,6 +101,16 @@ void access_write(struct kvm_vcpu *v, const struct mt_flat_view *view, uint64_t 
 	}
 }
 
+const uint8_t *access_memory(struct kvm_vcpu *v, uint64_t gpa, uint64_t *len_bytes)
+{
+	const struct mt_flat_range *r = range_find(v->view, gpa);
+
+	if (!r || !r->hva)
+		return NULL;
+	*len_bytes = r->len_bytes - (gpa - r->gpa);
+	return r->hva + (gpa - r->gpa);
+}
+
 /* Exits */
 
 int run_fail(struct mt_exit *exit, const char *fmt, ...)
@@ -112,6 +122,30 @@ int run_fail(struct mt_exit *exit, const char *fmt, ...)
 	vsnprintf(exit->message, sizeof(exit->message), fmt, ap);
 	va_end(ap);
 	return SERVED_OUT;
+}
+
+int run_fail_at(struct kvm_vcpu *v, struct mt_exit *exit, const char *fmt, ...)
+{
+	char place[192];
+	size_t used;
+	va_list ap;
+
+	exit->reason = MT_EXIT_ERROR;
+	va_start(ap, fmt);
+	vsnprintf(exit->message, sizeof(exit->message), fmt, ap);
+	va_end(ap);
+	arch_place(v, place, sizeof(place));
+	used = strlen(exit->message);
+	snprintf(exit->message + used, sizeof(exit->message) - used, ": %s", place);
+	return SERVED_OUT;
+}
+
+int run_fail_unknown(struct kvm_vcpu *v, struct mt_exit *exit)
+{
+	if (v->run->exit_reason == KVM_EXIT_UNKNOWN)
+		return run_fail_at(v, exit, "the CPU left the guest for a reason that KVM does not know (0x%llx)",
+				   (unsigned long long)v->run->hw.hardware_exit_reason);
+	return run_fail_at(v, exit, "KVM left the guest for a reason that is not known here (%u)", v->run->exit_reason);
 }
 
 static int serve_mmio(struct kvm_vcpu *v, struct mt_exit *exit)
@@ -137,40 +171,20 @@ static int serve_debug(struct kvm_vcpu *v, struct mt_exit *exit)
 	return SERVED_OUT;
 }
 
-/* The bytes, when KVM gives them (KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES). */
-static void failed_bytes(const struct kvm_run *run, char *text, size_t bytes)
-{
-	size_t at = 0;
-
-	snprintf(text, bytes, "bytes unknown");
-	if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION || run->emulation_failure.ndata < 3 ||
-	    !(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
-		return;
-	at += (size_t)snprintf(text, bytes, "bytes");
-	for (uint32_t i = 0; i < run->emulation_failure.insn_size && i < 15; i++)
-		at += (size_t)snprintf(text + at, bytes - at, " %02x", run->emulation_failure.insn_bytes[i]);
-}
-
 static int serve_internal(struct kvm_vcpu *v, struct mt_exit *exit)
 {
-	char place[128], bytes[64];
+	const struct kvm_run *run = v->run;
 
-	arch_place(v, place, sizeof(place));
-	failed_bytes(v->run, bytes, sizeof(bytes));
-	if (v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
-		return run_fail(exit, "KVM cannot emulate an instruction: %s, %s", bytes, place);
-	return run_fail(exit, "internal error %u of KVM (data 0x%llx 0x%llx), %s", v->run->internal.suberror,
-			(unsigned long long)v->run->internal.data[0], (unsigned long long)v->run->internal.data[1],
-			place);
+	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+		return run_fail_at(v, exit, "KVM cannot emulate an instruction");
+	return run_fail_at(v, exit, "internal error %u of KVM (data 0x%llx 0x%llx)", run->internal.suberror,
+			   (unsigned long long)run->internal.data[0], (unsigned long long)run->internal.data[1]);
 }
 
 static int serve_fail_entry(struct kvm_vcpu *v, struct mt_exit *exit)
 {
-	char place[128];
-
-	arch_place(v, place, sizeof(place));
-	return run_fail(exit, "the CPU refuses to enter the guest (reason 0x%llx): its state is not legal, %s",
-			(unsigned long long)v->run->fail_entry.hardware_entry_failure_reason, place);
+	return run_fail_at(v, exit, "the CPU refuses to enter the guest (reason 0x%llx): its state is not legal",
+			   (unsigned long long)v->run->fail_entry.hardware_entry_failure_reason);
 }
 
 static int serve_exit(struct kvm_vcpu *v, struct mt_exit *exit)
@@ -297,14 +311,24 @@ static bool is_called_out(struct kvm_vcpu *v)
 
 /* The loop */
 
+/* KVM_EXIT_MEMORY_FAULT of Linux 6.8, which older headers lack: struct memory_fault of kvm_run. */
+#define EXIT_MEMORY_FAULT 39u
+
+struct memory_fault {
+	uint64_t flags, gpa, size;
+};
+
 static int enter_fail(struct kvm_vcpu *v, struct mt_exit *exit, int code)
 {
-	char place[128];
+	struct memory_fault fault;
 
-	arch_place(v, place, sizeof(place));
+	memcpy(&fault, &v->run->hw, sizeof(fault));
+	if (code == -EFAULT && v->run->exit_reason == EXIT_MEMORY_FAULT)
+		return run_fail_at(v, exit, "KVM cannot reach the guest's memory at 0x%llx (host out of memory?)",
+				   (unsigned long long)fault.gpa);
 	if (code == -EFAULT)
-		return run_fail(exit, "KVM cannot reach memory of the guest (host out of memory?), %s", place);
-	return run_fail(exit, "KVM does not run the guest: %s, %s", strerror(-code), place);
+		return run_fail_at(v, exit, "KVM cannot reach memory of the guest (host out of memory?)");
+	return run_fail_at(v, exit, "KVM does not run the guest: %s", strerror(-code));
 }
 
 static int run_once(struct kvm_vcpu *v, struct mt_exit *exit)
@@ -330,6 +354,19 @@ static int run_once(struct kvm_vcpu *v, struct mt_exit *exit)
 	return SERVED_OUT;
 }
 
+static int slots_fail(const struct kvm *k, struct mt_exit *exit, const struct slot *failed, int code)
+{
+	unsigned long long gpa = failed->gpa, bytes = failed->len_bytes;
+
+	if (code == -ERANGE)
+		return run_fail(exit, "memory of 0x%llx bytes at 0x%llx ends beyond the %u bits of a guest's addresses that this "
+				"host has", bytes, gpa, k->address_bits);
+	if (code == -ENOSPC)
+		return run_fail(exit, "KVM of this host takes %u pieces of memory, and the one at 0x%llx is too many",
+				k->slot_max, gpa);
+	return run_fail(exit, "KVM does not take memory of 0x%llx bytes at 0x%llx: %s", bytes, gpa, strerror(-code));
+}
+
 static int run_prepare(struct kvm_vcpu *v, const struct mt_run_params *params, struct mt_exit *exit)
 {
 	struct slot failed = { 0 };
@@ -340,8 +377,7 @@ static int run_prepare(struct kvm_vcpu *v, const struct mt_run_params *params, s
 		return run_fail(exit, "KVM does not take a mask of signals: %s", strerror(-code));
 	code = slots_follow(v->kvm, params->view, &failed);
 	if (code < 0)
-		return run_fail(exit, "KVM does not take memory of 0x%llx bytes at 0x%llx: %s",
-				(unsigned long long)failed.len_bytes, (unsigned long long)failed.gpa, strerror(-code));
+		return slots_fail(v->kvm, exit, &failed, code);
 	late_follow(v);
 	code = arch_before_run(v, &what);
 	return code < 0 ? run_fail(exit, "KVM does not take %s of the vCPU: %s", what, strerror(-code)) : SERVED_GO_ON;

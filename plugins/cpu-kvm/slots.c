@@ -14,6 +14,8 @@
 #include "kvm.h"
 
 #define SLOTS_STEP 16u
+/* KVM takes 2^31 - 1 pages in a slot (KVM_MEM_MAX_NR_PAGES): what is longer goes into several */
+#define PIECE_BYTES (UINT64_C(1) << 42)
 
 static const struct mt_flat_range *range_at(const struct mt_flat_view *view, uint32_t i)
 {
@@ -23,6 +25,21 @@ static const struct mt_flat_range *range_at(const struct mt_flat_view *view, uin
 static bool is_memory(const struct mt_flat_range *r)
 {
 	return r->kind == MT_FLAT_RAM || r->kind == MT_FLAT_ROM;
+}
+
+/* Piece `n` of a range of memory; false: it has no more. */
+static bool piece_of(const struct mt_flat_range *r, uint64_t n, struct mt_flat_range *piece)
+{
+	uint64_t at = n * PIECE_BYTES;
+
+	if (!is_memory(r) || !r->len_bytes || n > (r->len_bytes - 1) / PIECE_BYTES)
+		return false;
+	*piece = *r;
+	piece->gpa += at;
+	piece->hva += at;
+	piece->ram_offset += at;
+	piece->len_bytes = r->len_bytes - at < PIECE_BYTES ? r->len_bytes - at : PIECE_BYTES;
+	return true;
 }
 
 static uint32_t flags_of(const struct kvm *k, const struct mt_flat_range *r)
@@ -78,9 +95,13 @@ static int slot_free(struct kvm *k)
 
 static int slot_add(struct kvm *k, const struct mt_flat_range *r)
 {
-	int index = slot_free(k), code;
+	int index, code;
 	struct slot *s;
 
+	/* KVM would take some of it, but the guest could not reach it */
+	if (k->address_bits && (r->gpa + (r->len_bytes - 1)) >> k->address_bits)
+		return -ERANGE;
+	index = slot_free(k);
 	if (index < 0)
 		return index;
 	s = &k->slots[index];
@@ -98,11 +119,14 @@ static int slots_drop(struct kvm *k, const struct mt_flat_view *view, struct slo
 	for (uint32_t i = 0; i < k->slot_count; i++)
 		k->slots[i].wanted = false;
 	for (uint32_t i = 0; i < view->count; i++) {
-		const struct mt_flat_range *r = range_at(view, i);
-		struct slot *s = is_memory(r) ? slot_same(k, r) : NULL;
+		struct mt_flat_range piece;
 
-		if (s)
-			s->wanted = true;
+		for (uint64_t n = 0; piece_of(range_at(view, i), n, &piece); n++) {
+			struct slot *s = slot_same(k, &piece);
+
+			if (s)
+				s->wanted = true;
+		}
 	}
 	for (uint32_t i = 0; i < k->slot_count; i++) {
 		struct slot *s = &k->slots[i];
@@ -129,12 +153,15 @@ static int slots_drop(struct kvm *k, const struct mt_flat_view *view, struct slo
 static int slots_add(struct kvm *k, const struct mt_flat_view *view, struct slot *failed)
 {
 	for (uint32_t i = 0; i < view->count; i++) {
-		const struct mt_flat_range *r = range_at(view, i);
-		int code = is_memory(r) && !slot_same(k, r) ? slot_add(k, r) : 0;
+		struct mt_flat_range piece;
 
-		if (code < 0) {
-			*failed = (struct slot){ .gpa = r->gpa, .len_bytes = r->len_bytes };
-			return code;
+		for (uint64_t n = 0; piece_of(range_at(view, i), n, &piece); n++) {
+			int code = slot_same(k, &piece) ? 0 : slot_add(k, &piece);
+
+			if (code < 0) {
+				*failed = (struct slot){ .gpa = piece.gpa, .len_bytes = piece.len_bytes };
+				return code;
+			}
 		}
 	}
 	return 0;

@@ -73,6 +73,7 @@ int arch_vm_init(struct kvm *k, struct mt_error *err)
 	if (!k->arch)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	k->irqchip = true;
+	k->address_bits = 40;          /* of a VM of type 0 (Documentation/virt/kvm/api.rst, 4.2) */
 	k->arch->gic_fd = -1;
 	pthread_mutex_init(&k->arch->time.lock, NULL);
 	code = abilities_check(k, err);

@@ -22,17 +22,14 @@ void arch_place(struct kvm_vcpu *v, char *text, size_t bytes)
 
 int arch_exit(struct kvm_vcpu *v, struct mt_exit *exit)
 {
-	char place[160];
-
 	switch (v->run->exit_reason) {
 	case KVM_EXIT_SYSTEM_EVENT:            /* PSCI's SYSTEM_OFF, SYSTEM_RESET and the like */
 		return serve_system(v, false, exit);
 	case KVM_EXIT_ARM_NISV:
-		arch_place(v, place, sizeof(place));
-		return run_fail(exit, "an access to 0x%llx that the CPU does not describe (syndrome 0x%llx): %s",
-				(unsigned long long)v->run->arm_nisv.fault_ipa,
-				(unsigned long long)v->run->arm_nisv.esr_iss, place);
+		return run_fail_at(v, exit, "an access to 0x%llx that the CPU does not describe (syndrome 0x%llx)",
+				   (unsigned long long)v->run->arm_nisv.fault_ipa,
+				   (unsigned long long)v->run->arm_nisv.esr_iss);
 	default:
-		return serve_unknown(v, exit);
+		return run_fail_unknown(v, exit);
 	}
 }

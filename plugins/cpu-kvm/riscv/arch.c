@@ -21,6 +21,7 @@ int arch_vm_init(struct kvm *k, struct mt_error *err)
 	k->arch = calloc(1, sizeof(*k->arch));
 	if (!k->arch)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
+	k->address_bits = (uint32_t)vm_capability(k, KVM_CAP_VM_GPA_BITS);
 	pthread_mutex_init(&k->arch->time.lock, NULL);
 	if (vm_capability(k, KVM_CAP_ONE_REG) && vm_capability(k, KVM_CAP_MP_STATE))
 		return 0;

@@ -47,12 +47,9 @@ static int serve_csr(struct kvm_vcpu *v, struct mt_exit *exit)
 {
 	struct kvm_run *run = v->run;
 	uint16_t entropy;
-	char place[160];
 
-	if (run->riscv_csr.csr_num != CSR_SEED) {
-		arch_place(v, place, sizeof(place));
-		return run_fail(exit, "KVM has no CSR 0x%lx and asks for it: %s", run->riscv_csr.csr_num, place);
-	}
+	if (run->riscv_csr.csr_num != CSR_SEED)
+		return run_fail_at(v, exit, "KVM has no CSR 0x%lx and asks for it", run->riscv_csr.csr_num);
 	v->unfinished = true;
 	run->riscv_csr.ret_value = getrandom(&entropy, sizeof(entropy), GRND_NONBLOCK) == sizeof(entropy) ?
 				   SEED_ES16 | entropy : SEED_WAIT;
@@ -71,6 +68,6 @@ int arch_exit(struct kvm_vcpu *v, struct mt_exit *exit)
 	case KVM_EXIT_SYSTEM_EVENT:
 		return serve_system(v, run->system_event.ndata && run->system_event.data[0] == SRST_FAILURE, exit);
 	default:
-		return serve_unknown(v, exit);
+		return run_fail_unknown(v, exit);
 	}
 }

@@ -84,7 +84,8 @@ static int supported_cpuid(struct kvm_cpuid2 *c)
 	static const uint32_t eleven[4] = { 0 }, thirteen[4] = { 7, 0x340, 0x340, 0 }, d1[4] = { 1, 0, 0, 0 };
 	static const uint32_t paravirtual[4] = { 0x0102fefb, 0, 0, 0 };
 	static const uint32_t d2[4] = { 256, 576, 0, 0 };
-	static const uint32_t ext[4] = { 0, 0, 0x121, 0x2c100800 }, addr[4] = { 0x3028, 0, 0, 0 };
+	static const uint32_t ext[4] = { 0, 0, 0x121, 0x2c100800 };
+	const uint32_t addr[4] = { shim.mapped_bits << 16 | 0x3000 | (shim.address_bits ? shim.address_bits : 40), 0, 0, 0 };
 
 	c->nent = 0;
 	entry_add(c, 0, 0, zero);

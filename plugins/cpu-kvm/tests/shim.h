@@ -43,6 +43,7 @@ struct shim {
 	unsigned long missing[4];      /* capabilities, plus 1 */
 	bool force_avx2;               /* shows the guest more than it was told */
 	bool tsc_control;
+	uint32_t address_bits, mapped_bits;    /* of guest-physical addresses; 0: 40, and as many */
 	uint32_t readonly_msr;         /* writing it fails */
 	struct kvm_userspace_memory_region slots[SHIM_SLOTS];
 	uint32_t slot_changes;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The run loop of cpu-kvm: every exit reason, kicks, accesses that end late, memory slots that follow views. */
+/* The run loop of cpu-kvm: every exit reason, kicks, accesses that end late. */
 #include <errno.h>
 #include <fake/check-run.h>
 #include <string.h>
@@ -219,6 +219,13 @@ static int exits(struct shim_vcpu *v)
 	return 0;
 }
 
+static int exits_once(struct shim_vcpu *v)
+{
+	if (step++)
+		return b.cls->kick(b.vcpu[0]), -EINTR;
+	return exits(v);
+}
+
 static void emulation(struct kvm_run *run)
 {
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
@@ -262,7 +269,8 @@ static const struct {
 	void (*fill)(struct kvm_run *run);
 	const char *words;
 } errors[] = {
-	{ KVM_EXIT_INTERNAL_ERROR, emulation, "bytes f3 0f b8, rip 0x1234" },
+	{ KVM_EXIT_INTERNAL_ERROR, emulation, "cannot emulate an instruction: rip 0x1234 cs 0xf000 " },
+	{ KVM_EXIT_INTERNAL_ERROR, emulation, ", bytes f3 0f b8" },
 	{ KVM_EXIT_INTERNAL_ERROR, emulation_without_bytes, "bytes unknown" },
 	{ KVM_EXIT_INTERNAL_ERROR, emulation_of_too_many, "cannot emulate" },
 	{ KVM_EXIT_INTERNAL_ERROR, internal_2, "internal error 2 of KVM (data 0xabc" },
@@ -285,6 +293,58 @@ START_TEST(errors_say_what_and_where)
 		ck_assert_int_lt(bench_run(0), 0);
 		ck_assert_uint_eq(b.exit.reason, MT_EXIT_ERROR);
 		ck_assert_msg(strstr(b.exit.message, errors[i].words), "%s", b.exit.message);
+	}
+}
+END_TEST
+
+/* The shim maps pages to those behind them. */
+START_TEST(bytes_come_from_memory)
+{
+	struct whole *w = shim.vcpus[0].whole;
+
+	shim.guest = exits;
+	reason = KVM_EXIT_FAIL_ENTRY;
+	fill = entry_refused;
+	w->sregs.cs.base = 0x10000;
+	w->regs.rip = 0x2ffd;
+	w->regs.r11 = 0x1122334455;
+	memcpy(bench_ram + 0x13ffd, "\x0f\x01\xd9\xcc", 4);
+	ck_assert_int_lt(bench_run(0), 0);
+	/* the next page may be another one */
+	ck_assert_str_eq(b.exit.message + strlen(b.exit.message) - 16, ", bytes 0f 01 d9");
+	ck_assert_uint_eq(fake_log_count(b.f, MT_LOG_INFO), 4);
+	/* ROM; and what is no memory */
+	w->sregs.cs.base = 0xef000;
+	w->regs.rip = 0;
+	bench_ram[0xf0000] = 0x5a;
+	ck_assert_int_lt(bench_run(0), 0);
+	ck_assert_ptr_nonnull(strstr(b.exit.message, ", bytes 5a 00"));
+	w->sregs.cs.base = 0xff000;
+	ck_assert_int_lt(bench_run(0), 0);
+	ck_assert_ptr_nonnull(strstr(b.exit.message, ", bytes unknown"));
+}
+END_TEST
+
+/* Whatever the number: served and gone on, left in order, or told. The access at 0 of those that have one is none. */
+START_TEST(every_reason)
+{
+	static const uint32_t served[] = { KVM_EXIT_INTR, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_SET_TPR, KVM_EXIT_IOAPIC_EOI,
+					   KVM_EXIT_IO, KVM_EXIT_MMIO, KVM_EXIT_X86_WRMSR, KVM_EXIT_DEBUG, KVM_EXIT_HLT };
+
+	for (reason = 0; reason < 64; reason++) {
+		bool goes_on = false;
+
+		for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++)
+			goes_on |= served[i] == reason;
+		fill = NULL;
+		step = 0;
+		memset(shim.vcpus[0].run, 0, sizeof(*shim.vcpus[0].run));
+		shim.guest = exits_once;
+		ck_assert_msg((bench_run(0) == 0) == goes_on, "%u", reason);
+		if (!goes_on)
+			ck_assert_msg(strstr(b.exit.message, ": rip 0x"), "%u: %s", reason, b.exit.message);
+		ck_assert_uint_eq(b.exit.reason, !goes_on ? MT_EXIT_ERROR : reason == KVM_EXIT_HLT ? MT_EXIT_HALT :
+				  reason == KVM_EXIT_DEBUG ? MT_EXIT_DEBUG : MT_EXIT_KICKED);
 	}
 }
 END_TEST
@@ -353,6 +413,22 @@ START_TEST(entries_that_fail)
 		ck_assert_int_lt(bench_run(0), 0);
 		ck_assert_msg(strstr(b.exit.message, all[i].words), "%s", b.exit.message);
 	}
+}
+END_TEST
+
+/* As Linux 6.8 and later tell it (Documentation/virt/kvm/api.rst, KVM_EXIT_MEMORY_FAULT): flags, address, length. */
+static int memory_fault(struct shim_vcpu *v)
+{
+	v->run->exit_reason = 39;
+	memcpy(&v->run->hw, (uint64_t[]){ 0, 0x7654000, 4096 }, 24);
+	return -EFAULT;
+}
+
+START_TEST(memory_that_cannot_be_reached)
+{
+	shim.guest = memory_fault;
+	ck_assert_int_lt(bench_run(0), 0);
+	ck_assert_ptr_nonnull(strstr(b.exit.message, "memory at 0x7654000"));
 }
 END_TEST
 
@@ -441,113 +517,6 @@ START_TEST(kicks_from_another_thread)
 }
 END_TEST
 
-/* Memory */
-
-static const struct kvm_userspace_memory_region *slot_at(uint64_t gpa)
-{
-	for (uint32_t i = 0; i < SHIM_SLOTS; i++)
-		if (shim.slots[i].memory_size && shim.slots[i].guest_phys_addr == gpa)
-			return &shim.slots[i];
-	return NULL;
-}
-
-static void run_with(const struct mt_flat_range *ranges, uint32_t count, uint64_t generation)
-{
-	struct mt_flat_view view = { generation, count, sizeof(ranges[0]), ranges };
-
-	shim.guest = comes_out;
-	b.cls->kick(b.vcpu[0]);
-	ck_assert_int_eq(bench_run_view(0, &view), 0);
-}
-
-START_TEST(slots_are_what_the_view_shows)
-{
-	b.cls->kick(b.vcpu[0]);
-	shim.guest = comes_out;
-	ck_assert_int_eq(bench_run(0), 0);
-	ck_assert_uint_eq(shim.slot_changes, 2);
-	ck_assert_uint_eq(slot_at(0)->memory_size, 0xf0000);
-	ck_assert_uint_eq(slot_at(0)->flags, 0);
-	ck_assert_uint_eq(slot_at(0)->userspace_addr, (uintptr_t)bench_ram);
-	ck_assert_uint_eq(slot_at(0xf0000)->flags, KVM_MEM_READONLY);
-	ck_assert_ptr_null(slot_at(0x10000000));
-	/* again: nothing to tell */
-	b.cls->kick(b.vcpu[0]);
-	ck_assert_int_eq(bench_run(0), 0);
-	ck_assert_uint_eq(shim.slot_changes, 2);
-}
-END_TEST
-
-START_TEST(slots_follow_views)
-{
-	struct mt_flat_range r[] = {
-		{ .gpa = 0, .len_bytes = 0x10000, .kind = MT_FLAT_RAM, .hva = bench_ram },
-		{ .gpa = 0x20000, .len_bytes = 0x10000, .kind = MT_FLAT_RAM, .hva = bench_ram + 0x20000 },
-	};
-	uint32_t before;
-
-	run_with(r, 2, 10);
-	before = shim.slot_changes;
-	/* the second one moves: the first one is not touched */
-	r[1].gpa = 0x28000;
-	run_with(r, 2, 11);
-	ck_assert_uint_eq(shim.slot_changes, before + 2);
-	ck_assert_ptr_null(slot_at(0x20000));
-	ck_assert_ptr_nonnull(slot_at(0x28000));
-	/* it becomes read-only */
-	r[1].kind = MT_FLAT_ROM;
-	run_with(r, 2, 12);
-	ck_assert_uint_eq(slot_at(0x28000)->flags, KVM_MEM_READONLY);
-	/* a vCPU with an older view changes nothing */
-	before = shim.slot_changes;
-	run_with(r, 1, 11);
-	ck_assert_uint_eq(shim.slot_changes, before);
-	run_with(r, 0, 13);
-	ck_assert_ptr_null(slot_at(0));
-	ck_assert_ptr_null(slot_at(0x28000));
-}
-END_TEST
-
-static void view_many(uint32_t count, uint64_t generation, int expect)
-{
-	static struct mt_flat_range r[SHIM_SLOTS + 1];
-	struct mt_flat_view view = { generation, count, sizeof(r[0]), r };
-
-	for (uint32_t i = 0; i < count; i++)
-		r[i] = (struct mt_flat_range){ .gpa = (uint64_t)i << 16, .len_bytes = 4096, .kind = MT_FLAT_RAM,
-					       .hva = bench_ram };
-	b.cls->kick(b.vcpu[0]);
-	shim.guest = comes_out;
-	ck_assert_int_eq(bench_run_view(0, &view) < 0, expect);
-}
-
-START_TEST(too_many_slots)
-{
-	view_many(SHIM_SLOTS, 2, 0);
-	view_many(SHIM_SLOTS + 1, 3, 1);
-	ck_assert_ptr_nonnull(strstr(b.exit.message, "at 0x400000"));
-	/* it is tried again, and goes on when it fits */
-	view_many(3, 4, 0);
-	ck_assert_ptr_null(slot_at(0x30000));
-}
-END_TEST
-
-START_TEST(slot_that_kvm_refuses)
-{
-	struct mt_flat_range r = { .gpa = 0x7000, .len_bytes = 0x1000, .kind = MT_FLAT_RAM, .hva = bench_ram };
-
-	shim.fail_request = KVM_SET_USER_MEMORY_REGION;
-	shim.fail_error = -ENOMEM;
-	ck_assert_int_lt(bench_run(0), 0);
-	ck_assert_ptr_nonnull(strstr(b.exit.message, "memory of 0xf0000 bytes at 0x0: Cannot allocate memory"));
-	run_with(&r, 1, 7);
-	shim.fail_request = KVM_SET_USER_MEMORY_REGION;
-	struct mt_flat_view none = { 8, 0, sizeof(r), &r };
-	ck_assert_int_lt(bench_run_view(0, &none), 0);
-	ck_assert_ptr_nonnull(strstr(b.exit.message, "at 0x7000"));
-}
-END_TEST
-
 START_TEST(triple_fault_as_reset)
 {
 	uint32_t request = 0;
@@ -570,8 +539,8 @@ int main(void)
 {
 	CHECK_RUN("kvm-run", start, stop, mmio_read, mmio_write_that_leaves, mmio_of_strange_shapes,
 		  mmio_that_fails_reads_ones, mmio_too_long, ports, port_data_outside_of_the_page,
-		  errors_say_what_and_where, registers_that_cannot_be_had, exits_without_meaning, halt, entries_that_fail,
+		  errors_say_what_and_where, bytes_come_from_memory, every_reason, registers_that_cannot_be_had,
+		  memory_that_cannot_be_reached, exits_without_meaning, halt, entries_that_fail,
 		  kick_before_the_run, interruption_that_is_no_kick, kicks_from_another_thread,
-		  slots_are_what_the_view_shows, slots_follow_views, too_many_slots, slot_that_kvm_refuses,
 		  triple_fault_as_reset);
 }

@@ -228,6 +228,19 @@ static void platform_bits(struct kvm *k, struct cpuid *c)
 		give(c, feature_find("apic"), false);
 }
 
+/*
+ * Leaf 0x80000008: of addresses, and of those that nested paging can map when that is less (AMD APM volume 3, appendix
+ * E.4.7, "GuestPhysAddrSize", which KVM uses for Intel's CPUs too).
+ */
+static uint32_t address_bits(struct cpuid *c)
+{
+	const struct kvm_cpuid_entry2 *e = entry_find(c, 0x80000008, 0);
+	uint32_t bits = e ? e->eax & 0xff : 36, mapped = e ? e->eax >> 16 & 0xff : 0;
+
+	bits = mapped && mapped < bits ? mapped : bits;
+	return bits >= 32 && bits <= 52 ? bits : 0;
+}
+
 int cpuid_choose(struct kvm *k, struct mt_error *err)
 {
 	struct cpuid *c = &k->arch->cpuid, *host;
@@ -237,6 +250,7 @@ int cpuid_choose(struct kvm *k, struct mt_error *err)
 	code = kvm_ops.ioctl(k->sys_fd, KVM_GET_SUPPORTED_CPUID, (uintptr_t)c);
 	if (code < 0 || c->nent > CPUID_MAX)
 		return vm_refuse(err, "model", "learn what CPUs it can show", code < 0 ? code : -EIO);
+	k->address_bits = address_bits(c);
 	platform_bits(k, c);
 	host = malloc(sizeof(*host));
 	if (!host)

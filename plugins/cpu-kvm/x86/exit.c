@@ -5,18 +5,84 @@
 
 #include "x86.h"
 
+#define CODE_BYTES 15u             /* the longest instruction */
+
+/* Of the instruction that KVM could not emulate, when it tells. */
+static uint32_t bytes_told(const struct kvm_run *run, uint8_t *code)
+{
+	uint32_t count = run->emulation_failure.insn_size;
+
+	if (run->exit_reason != KVM_EXIT_INTERNAL_ERROR || run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION ||
+	    run->emulation_failure.ndata < 3 ||
+	    !(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
+		return 0;
+	count = count < CODE_BYTES ? count : CODE_BYTES;
+	memcpy(code, run->emulation_failure.insn_bytes, count);
+	return count;
+}
+
+/* What stands at rip, up to the end of its page. */
+static uint32_t bytes_there(struct kvm_vcpu *v, uint8_t *code)
+{
+	struct kvm_translation t = { .linear_address = v->arch->sregs.cs.base + v->arch->regs.rip };
+	uint64_t page = 4096 - (t.linear_address & 4095), there = 0;
+	const uint8_t *memory = NULL;
+	uint32_t count;
+
+	if (vcpu_ioctl(v, KVM_TRANSLATE, &t) >= 0 && t.valid)
+		memory = access_memory(v, t.physical_address, &there);
+	there = there < page ? there : page;
+	count = there < CODE_BYTES ? (uint32_t)there : CODE_BYTES;
+	if (memory)
+		memcpy(code, memory, count);
+	return memory ? count : 0;
+}
+
+static void put_bytes(struct kvm_vcpu *v, char *text, size_t bytes)
+{
+	uint8_t code[CODE_BYTES];
+	uint32_t count = bytes_told(v->run, code);
+	size_t at = (size_t)snprintf(text, bytes, ", bytes");
+
+	count = count ? count : bytes_there(v, code);
+	for (uint32_t i = 0; i < count && at < bytes; i++)
+		at += (size_t)snprintf(text + at, bytes - at, " %02x", code[i]);
+	if (!count && at < bytes)
+		snprintf(text + at, bytes - at, " unknown");
+}
+
+/* The registers that a message has no room for. */
+static void log_registers(const struct kvm_vcpu *v)
+{
+	const struct kvm_regs *r = &v->arch->regs;
+	const struct kvm_sregs *s = &v->arch->sregs;
+
+	kvm_log(v->kvm, MT_LOG_INFO, "vcpu%u: rax 0x%llx rbx 0x%llx rcx 0x%llx rdx 0x%llx rsi 0x%llx rdi 0x%llx rbp 0x%llx "
+		"rsp 0x%llx", v->index, r->rax, r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp, r->rsp);
+	kvm_log(v->kvm, MT_LOG_INFO, "vcpu%u: r8 0x%llx r9 0x%llx r10 0x%llx r11 0x%llx r12 0x%llx r13 0x%llx r14 0x%llx "
+		"r15 0x%llx", v->index, r->r8, r->r9, r->r10, r->r11, r->r12, r->r13, r->r14, r->r15);
+	kvm_log(v->kvm, MT_LOG_INFO, "vcpu%u: rip 0x%llx rflags 0x%llx cr0 0x%llx cr2 0x%llx cr3 0x%llx cr4 0x%llx efer "
+		"0x%llx", v->index, r->rip, r->rflags, s->cr0, s->cr2, s->cr3, s->cr4, s->efer);
+	kvm_log(v->kvm, MT_LOG_INFO, "vcpu%u: cs 0x%x base 0x%llx ss 0x%x ds 0x%x es 0x%x tr 0x%x gdt 0x%llx idt 0x%llx",
+		v->index, s->cs.selector, s->cs.base, s->ss.selector, s->ds.selector, s->es.selector, s->tr.selector,
+		s->gdt.base, s->idt.base);
+}
+
 void arch_place(struct kvm_vcpu *v, char *text, size_t bytes)
 {
 	struct arch_vcpu *a = v->arch;
+	size_t used;
 
 	a->known = false;
-	if (regs_know(v) < 0)
+	if (regs_know(v) < 0) {
 		snprintf(text, bytes, "registers unknown");
-	else
-		snprintf(text, bytes, "rip 0x%llx cs 0x%x rsp 0x%llx rax 0x%llx cr0 0x%llx cr3 0x%llx",
-			 (unsigned long long)a->regs.rip, a->sregs.cs.selector, (unsigned long long)a->regs.rsp,
-			 (unsigned long long)a->regs.rax, (unsigned long long)a->sregs.cr0,
-			 (unsigned long long)a->sregs.cr3);
+		return;
+	}
+	snprintf(text, bytes, "rip 0x%llx cs 0x%x rsp 0x%llx rax 0x%llx cr0 0x%llx cr3 0x%llx", a->regs.rip,
+		 a->sregs.cs.selector, a->regs.rsp, a->regs.rax, a->sregs.cr0, a->sregs.cr3);
+	used = strlen(text);
+	put_bytes(v, text + used, bytes - used);
+	log_registers(v);
 }
 
 /* `in` and `out`, and their string forms, which come many at a time. */
@@ -41,11 +107,11 @@ static int serve_port(struct kvm_vcpu *v, struct mt_exit *exit)
 
 static int serve_shutdown(struct kvm_vcpu *v, struct mt_exit *exit)
 {
-	char place[160];
+	char place[192];
 
-	arch_place(v, place, sizeof(place));
 	if (!v->kvm->arch->reset_on_triple_fault)
-		return run_fail(exit, "triple fault: %s", place);
+		return run_fail_at(v, exit, "triple fault");
+	arch_place(v, place, sizeof(place));
 	kvm_log(v->kvm, MT_LOG_INFO, "vcpu%u: triple fault, the machine is reset: %s", v->index, place);
 	v->kvm->loop->machine_request(v->kvm->inst, MT_REQUEST_RESET, 0);
 	exit->reason = MT_EXIT_HALT;   /* until the reset */
@@ -64,8 +130,6 @@ static int serve_halt(struct kvm_vcpu *v, struct mt_exit *exit)
 
 int arch_exit(struct kvm_vcpu *v, struct mt_exit *exit)
 {
-	char place[160];
-
 	switch (v->run->exit_reason) {
 	case KVM_EXIT_IO:
 		return serve_port(v, exit);
@@ -80,13 +144,7 @@ int arch_exit(struct kvm_vcpu *v, struct mt_exit *exit)
 		return vector_msr(v);
 	case KVM_EXIT_SHUTDOWN:
 		return serve_shutdown(v, exit);
-	case KVM_EXIT_UNKNOWN:
-		arch_place(v, place, sizeof(place));
-		return run_fail(exit, "the CPU left the guest for a reason that KVM does not know (0x%llx): %s",
-				(unsigned long long)v->run->hw.hardware_exit_reason, place);
 	default:
-		arch_place(v, place, sizeof(place));
-		return run_fail(exit, "KVM left the guest for a reason that is not known here (%u): %s",
-				v->run->exit_reason, place);
+		return run_fail_unknown(v, exit);
 	}
 }

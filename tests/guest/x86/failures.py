@@ -15,6 +15,7 @@ NOBODY = 65534
 with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
     # no processor has both
     LACKED = "tbm" if "avx512f" in cpuinfo.read() else "avx512f"
+HIGH = b"[memory high]\nat = 0x100000000\nsize = 64M\n"
 HIDDEN = "mount -t tmpfs none /dev"
 NO_KVM = "mount --bind /dev/null /dev/kvm"
 # what, words before the command, settings, exit status, what it must say
@@ -23,6 +24,8 @@ REFUSALS = [
     ("an unknown feature", [], ["cpu.features=sse17"], 2, "there is no feature 'sse17'"),
     ("a feature too much", [], [f"cpu.features={LACKED}"], 3, f"KVM of this host has no '{LACKED}', which the file asks for"),
     ("no address space", ["prlimit", f"--as={256 << 20}"], ["ram.size=1G"], 1, "cannot map 1073741824 bytes for 'ram'"),
+    ("memory that no address reaches", [], ["high.at=0x100000000000000"], 1,
+     "memory of 0x4000000 bytes at 0x100000000000000 ends beyond the "),
     ("RAM too small", [], ["ram.size=64K"], 2, "the machine has no RAM of 2 MiB"),
     ("a missing module", [], ["cpu.plugin=cpu-none"], 3, "plugin 'cpu-none' is not in"),
     ("no /dev/kvm", ["unshare", "--mount", "sh", "-c", HIDDEN + ' && exec "$@"', "-"], [], 3,
@@ -48,14 +51,16 @@ def test(folder):
     x86.need_kvm()
     emulator = copied(folder)
     elf = x86.build(folder, "cpu")
-    path = os.path.join(folder, "bare.ini")
-    with open(path, "wb") as f:
-        f.write(x86.files_of()["bare.ini"])
+    bare = x86.files_of()["bare.ini"]
+    for name, data in ("bare", bare), ("high", bare + HIGH):
+        with open(os.path.join(folder, name + ".ini"), "wb") as f:
+            f.write(data)
     for what, before, settings, status, words in REFUSALS:
         if before and (os.getuid() != 0 or not shutil.which(before[0])):
             m.step(f"{what}: left out ({before[0]} as root)")
             continue
-        command = [*before, emulator, "run", "--quiet", "--plugin-path", folder, path]
+        command = [*before, emulator, "run", "--quiet", "--plugin-path", folder,
+                   os.path.join(folder, "high.ini" if settings[:1] and settings[0].startswith("high.") else "bare.ini")]
         for setting in x86.settings_of(elf, 1, settings):
             command += ["-s", setting]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -48,6 +48,8 @@ static int capability(unsigned long n)
 	for (uint32_t i = 0; i < 4; i++)
 		if (shim.missing[i] == n + 1)
 			return 0;
+	if (n == KVM_CAP_VM_GPA_BITS)
+		return 41;
 	return n == KVM_CAP_MAX_VCPUS ? shim.max_vcpus : n == KVM_CAP_NR_MEMSLOTS ? (int)SHIM_SLOTS : 1;
 }
 
