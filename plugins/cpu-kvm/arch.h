@@ -23,8 +23,8 @@ int arch_enter(struct kvm_vcpu *v, struct mt_exit *exit);
 void arch_left(struct kvm_vcpu *v);
 /* [vcpu] Whatever run.c does not know. SERVED_*. */
 int arch_exit(struct kvm_vcpu *v, struct mt_exit *exit);
-/* [vcpu] KVM_EXIT_DEBUG: fills v->stop. */
-void arch_debug_exit(struct kvm_vcpu *v);
+/* [vcpu] KVM_EXIT_DEBUG: 1 with v->stop filled; 0: it was the guest's own, and has been given back; or -errno. */
+int arch_debug_exit(struct kvm_vcpu *v);
 /* [vcpu] Where the vCPU is, with some registers, for messages. */
 void arch_place(struct kvm_vcpu *v, char *text, size_t bytes);
 

@@ -165,8 +165,13 @@ static int serve_mmio(struct kvm_vcpu *v, struct mt_exit *exit)
 
 static int serve_debug(struct kvm_vcpu *v, struct mt_exit *exit)
 {
+	int code = arch_debug_exit(v);
+
+	if (code < 0)
+		return run_fail(exit, "KVM does not take a debug exception of the guest's own: %s", strerror(-code));
+	if (!code)
+		return SERVED_GO_ON;
 	v->stopped = true;
-	arch_debug_exit(v);
 	exit->reason = MT_EXIT_DEBUG;
 	return SERVED_OUT;
 }

@@ -193,8 +193,9 @@ void arch_left(struct kvm_vcpu *v)
 }
 
 /* Nobody asks KVM for one: there are no points, and no steps. */
-void arch_debug_exit(struct kvm_vcpu *v)
+int arch_debug_exit(struct kvm_vcpu *v)
 {
 	v->stop = (struct mt_debug_stop){ .size = sizeof(v->stop), .cause = MT_DEBUG_STOP_BREAK };
 	one_reg_get(v, ARM_PC, (uint64_t *)&v->stop.pc);
+	return 1;
 }

@@ -14,7 +14,7 @@ struct shim shim;
 
 static struct whole *first_state(uint32_t index)
 {
-	struct whole *w = calloc(1, sizeof(*w) + sizeof(struct kvm_xsave));
+	struct whole *w = calloc(1, sizeof(*w) + shim.xsave_bytes);
 
 	w->regs.rip = 0xfff0;
 	w->regs.rflags = 2;
@@ -41,6 +41,7 @@ void shim_start(void)
 {
 	memset(&shim, 0, sizeof(shim));
 	shim.version = 12;
+	shim.xsave_bytes = sizeof(struct kvm_xsave);
 	shim.max_vcpus = SHIM_VCPUS;
 }
 
@@ -116,7 +117,9 @@ static int capability(unsigned long n)
 	case KVM_CAP_COALESCED_MMIO:
 		return 2;              /* the page of a vCPU's where the ring is */
 	case KVM_CAP_XSAVE2:
-		return 4096;
+		return (int)shim.xsave_bytes;
+	case KVM_CAP_SYNC_REGS:
+		return KVM_SYNC_X86_VALID_FIELDS;
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return KVM_GUESTDBG_BLOCKIRQ;
 	default:
@@ -432,6 +435,10 @@ static int run_vcpu(struct shim_vcpu *v)
 	v->run->exit_reason = KVM_EXIT_UNKNOWN;
 	code = shim.guest ? shim.guest(v) : -EINTR;
 	v->run->apic_base = v->whole->sregs.apic_base;
+	if (v->run->kvm_valid_regs & KVM_SYNC_X86_REGS)
+		v->run->s.regs.regs = v->whole->regs;
+	if (v->run->kvm_valid_regs & KVM_SYNC_X86_SREGS)
+		v->run->s.regs.sregs = v->whole->sregs;
 	return code;
 }
 
@@ -443,7 +450,8 @@ static void *part_of(struct shim_vcpu *v, unsigned long request, size_t *bytes, 
 		{ KVM_GET_REGS, KVM_SET_REGS, &w->regs, sizeof(w->regs) },
 		{ KVM_GET_SREGS, KVM_SET_SREGS, &w->sregs, sizeof(w->sregs) },
 		{ KVM_GET_XCRS, KVM_SET_XCRS, &w->xcrs, sizeof(w->xcrs) },
-		{ KVM_GET_XSAVE, KVM_SET_XSAVE, w->xsave, 4096 },
+		/* the old call has no room for more */
+		{ shim.xsave_bytes > 4096 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, KVM_SET_XSAVE, w->xsave, shim.xsave_bytes },
 		{ KVM_GET_MP_STATE, KVM_SET_MP_STATE, &w->mp, sizeof(w->mp) },
 		{ KVM_GET_LAPIC, KVM_SET_LAPIC, &w->lapic, sizeof(w->lapic) },
 		{ KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, &w->debug, sizeof(w->debug) },

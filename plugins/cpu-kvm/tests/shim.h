@@ -19,7 +19,7 @@ struct shim_vcpu {
 	uint32_t index;
 	bool open;
 	struct kvm_run *run;
-	struct whole *whole;           /* what KVM has of it; xsave of 4096 bytes */
+	struct whole *whole;           /* what KVM has of it; xsave of shim.xsave_bytes */
 	struct kvm_guest_debug debug;
 	uint64_t signal_mask;
 	uint32_t pauses;               /* that KVM was told of */
@@ -43,6 +43,7 @@ struct shim {
 	unsigned long missing[4];      /* capabilities, plus 1 */
 	bool force_avx2;               /* shows the guest more than it was told */
 	bool tsc_control;
+	uint32_t xsave_bytes;          /* 4096 */
 	uint32_t address_bits, mapped_bits;    /* of guest-physical addresses; 0: 40, and as many */
 	uint32_t readonly_msr;         /* writing it fails */
 	struct kvm_userspace_memory_region slots[SHIM_SLOTS];

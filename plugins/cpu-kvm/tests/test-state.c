@@ -203,9 +203,80 @@ START_TEST(state_of_another_cpu)
 }
 END_TEST
 
+/* A CPU with more state than the old call has room for, as of AMX: all of it goes round, but not to one with less. */
+START_TEST(state_of_a_large_cpu)
+{
+	struct fake_state *s, *small;
+
+	up();
+	small = bench_saved(0);
+	bench_down();
+	shim.xsave_bytes = 11008;
+	bench_new(1);
+	up();
+	memset(shim.vcpus[0].whole->xsave + 576, 0x77, 11008 - 576);
+	s = bench_saved(0);
+	ck_assert_uint_eq(fake_state_count(s, fake_state_find(s, "xsave")), 11008);
+	memset(shim.vcpus[0].whole->xsave, 0, 11008);
+	ck_assert_int_eq(bench_loaded(0, s), 0);
+	ck_assert_uint_eq(shim.vcpus[0].whole->xsave[576], 0x77);
+	ck_assert_uint_eq(shim.vcpus[0].whole->xsave[11007], 0x77);
+	/* a smaller one's: what that had not is at its beginning */
+	ck_assert_int_eq(bench_loaded(0, small), 0);
+	ck_assert_uint_eq(shim.vcpus[0].whole->xsave[24], 0x80);
+	ck_assert_uint_eq(shim.vcpus[0].whole->xsave[11007], 0);
+	/* at a reset too */
+	shim.vcpus[0].whole->xsave[11007] = 3;
+	b.cls->vcpu_reset(b.vcpu[0], MT_RESET_WARM);
+	ck_assert_uint_eq(shim.vcpus[0].whole->xsave[11007], 0);
+	bench_down();
+	shim.xsave_bytes = 4096;
+	bench_new(1);
+	up();
+	ck_assert_int_lt(bench_loaded(0, s), 0);
+	ck_assert_ptr_nonnull(strstr(fake_state_refused(s), "the CPU of this host cannot have"));
+	fake_state_free(s);
+	fake_state_free(small);
+}
+END_TEST
+
+/* Whichever call fails, it is told, and the same machine saves and loads after that. */
+START_TEST(every_call_of_a_snapshot_fails)
+{
+	static const int errors[] = { ENOMEM, EINVAL, EIO, EFAULT };
+	uint32_t failed[2] = { 0 };
+
+	up();
+	ck_assert_int_eq(shim_run_and_leave(0), 0);
+	for (uint32_t i = 0; i < 2 * 4 * 16; i++) {
+		bool load = i & 1;
+		struct fake_state *s = bench_saved(0), *again = fake_state_new();
+		int code;
+
+		ck_assert_int_eq(bench_loaded(0, s), 0);
+		ck_assert_int_eq(shim_run_and_leave(0), 0);
+		shim.fail_at = shim.calls + 1 + i / 8;
+		shim.fail_error = -errors[i / 2 % 4];
+		shim.failed = 0;
+		b.err.message[0] = 0;
+		code = load ? bench_loaded(0, s) :
+			      b.state->save(b.vcpu[0], fake_state_out(again), &fake_state_writer, &b.err);
+		ck_assert_msg((code < 0) == (shim.failed != 0), "%u: 0x%lx", i, shim.failed);
+		ck_assert(code == 0 || b.err.message[0]);
+		failed[load] += code < 0;
+		shim.fail_at = 0;
+		fake_state_free(s);
+		fake_state_free(again);
+	}
+	ck_assert_uint_ge(failed[0], 4 * 9);
+	ck_assert_uint_ge(failed[1], 4 * 9);
+}
+END_TEST
+
 int main(void)
 {
 	CHECK_RUN("kvm-state", start, stop, state_goes_round, what_is_shared_waits_for_memory,
 		  the_clock_stands_while_it_is_saved, a_clock_that_kvm_does_not_give, a_pause_is_told, state_is_not_trusted,
-		  state_of_another_cpu);
+		  state_of_another_cpu, state_of_a_large_cpu,
+		  every_call_of_a_snapshot_fails);
 }

@@ -39,9 +39,8 @@ static void machine_new(const char *irqchip)
 	fake_prop(b.f, "irqchip", irqchip);
 }
 
-static void every_call(const char *irqchip)
+static void every_call(const char *irqchip, int error)
 {
-	static const int errors[] = { EPERM, ENOMEM, EINVAL, ENOSPC, EIO };
 	uint32_t total;
 
 	machine_new(irqchip);
@@ -51,7 +50,7 @@ static void every_call(const char *irqchip)
 	for (uint32_t n = 1; n <= total; n++) {
 		machine_new(irqchip);
 		shim.fail_at = n;
-		shim.fail_error = -errors[n % 5];
+		shim.fail_error = -error;
 		int code = bench_up();
 		/* a reset that fails is told by the first run; CPUID that cannot be read back is not compared */
 		if (code == 0 && shim.failed != KVM_GET_CPUID2 && shim.failed != KVM_GET_TSC_KHZ)
@@ -62,8 +61,13 @@ static void every_call(const char *irqchip)
 
 START_TEST(every_call_fails)
 {
-	every_call("kernel");
-	every_call("split");
+	static const int errors[] = { EPERM, ENOMEM, EINVAL, ENOSPC, EIO, EFAULT, ENXIO, EBUSY, E2BIG, ENOTTY };
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		every_call("kernel", errors[i]);
+		every_call("split", errors[i]);
+		every_call("user", errors[i]);
+	}
 }
 END_TEST
 
@@ -460,6 +464,79 @@ START_TEST(steps)
 }
 END_TEST
 
+/* One that no point explains: by TF, with a point that is met by nothing. */
+static int guests_own(struct shim_vcpu *v)
+{
+	if (v->entries > 1)
+		return b.cls->kick(b.vcpu[0]), -EINTR;
+	v->run->exit_reason = KVM_EXIT_DEBUG;
+	v->run->debug.arch.exception = 1;
+	v->run->debug.arch.dr6 = 0xffff0ff0 | 1u << 14 | 1u << 2;
+	return 0;
+}
+
+START_TEST(exceptions_of_the_guests_own)
+{
+	struct mt_debug_stop stop = { .size = sizeof(stop) };
+	struct shim_vcpu *v = &shim.vcpus[0];
+
+	up();
+	ck_assert_int_eq(b.debug->point_add(b.self, MT_DEBUG_EXECUTE, 0x1000, 0), 0);
+	shim.guest = guests_own;
+	ck_assert_int_eq(bench_run(0), 0);
+	ck_assert_uint_eq(b.exit.reason, MT_EXIT_KICKED);
+	ck_assert_int_eq(b.debug->stop(b.vcpu[0], &stop), MT_ENOENT);
+	ck_assert_uint_eq(v->debug.control, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB);
+	ck_assert_uint_eq(v->debug.arch.debugreg[0], 0x1000);
+	ck_assert_uint_eq(v->whole->debug.dr6, 0xffff4ff0);
+	/* it is given once */
+	v->debug.control = 0;
+	ck_assert_int_eq(shim_run_and_leave(0), 0);
+	ck_assert_uint_eq(v->debug.control, 0);
+	/* of a step, it is what the step is for */
+	v->entries = 0;
+	shim.guest = guests_own;
+	ck_assert_int_eq(b.debug->set_mode(b.vcpu[0], MT_DEBUG_STEP), 0);
+	ck_assert_int_eq(bench_run(0), 0);
+	ck_assert_uint_eq(b.exit.reason, MT_EXIT_DEBUG);
+	v->entries = 0;
+	shim.fail_request = KVM_SET_DEBUGREGS;
+	shim.fail_error = -EINVAL;
+	ck_assert_int_lt(bench_run(0), 0);
+	ck_assert_ptr_nonnull(strstr(b.exit.message, "guest's own: Invalid argument"));
+}
+END_TEST
+
+/* Where KVM gives registers with an exit no call asks for them at a stop; elsewhere two do. */
+START_TEST(registers_come_with_a_stop)
+{
+	for (uint32_t lacks = 0; lacks < 2; lacks++) {
+		uint32_t calls;
+
+		again();
+		shim.missing[0] = lacks ? KVM_CAP_SYNC_REGS + 1 : 0;
+		up();
+		shim.guest = leave;
+		ck_assert_int_eq(bench_run(0), 0);
+		ck_assert_uint_eq(shim.vcpus[0].run->kvm_valid_regs, 0);
+		ck_assert_int_eq(b.debug->set_mode(b.vcpu[0], MT_DEBUG_STEP), 0);
+		shim.guest = debug_exit;
+		shim.vcpus[0].whole->regs.rip = 0x2345;
+		shim.vcpus[0].whole->sregs.cr3 = 0x6000;
+		ck_assert_int_eq(bench_run(0), 0);
+		calls = shim.calls;
+		ck_assert_uint_eq(reg_get(0, "rip"), 0x2345);
+		ck_assert_uint_eq(reg_get(0, "cr3"), 0x6000);
+		ck_assert_uint_eq(shim.calls, calls + 2 * lacks);
+		/* what is written goes to KVM, and the next stop shows what it made of it */
+		reg_set(0, "rip", 0x3000);
+		ck_assert_int_eq(bench_run(0), 0);
+		ck_assert_uint_eq(reg_get(0, "rip"), 0x3000);
+		ck_assert_uint_eq(shim.vcpus[0].run->kvm_valid_regs, 0);
+	}
+}
+END_TEST
+
 START_TEST(addresses_and_description)
 {
 	uint64_t gpa = 0, len = 0, bytes;
@@ -488,5 +565,5 @@ int main(void)
 		  each_vcpu_has_its_number,
 		  without_controllers_no_apic, registers, every_register_keeps_what_it_is_given,
 		  registers_that_kvm_refuses, reset_is_power_on, msr_that_cannot_be_written,
-		  points, steps, addresses_and_description);
+		  points, steps, exceptions_of_the_guests_own, registers_come_with_a_stop, addresses_and_description);
 }

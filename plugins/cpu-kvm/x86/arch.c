@@ -31,6 +31,8 @@ static int msrs_learn(struct kvm *k, struct mt_error *err)
 	return 0;
 }
 
+#define SYNCED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)
+
 static int abilities_learn(struct kvm *k, struct mt_error *err)
 {
 	struct arch_vm *a = k->arch;
@@ -40,6 +42,7 @@ static int abilities_learn(struct kvm *k, struct mt_error *err)
 	a->xcrs = vm_capability(k, KVM_CAP_XCRS);
 	a->times.has_clock = vm_capability(k, KVM_CAP_ADJUST_CLOCK);
 	a->debugregs = vm_capability(k, KVM_CAP_DEBUGREGS);
+	a->sync_regs = (vm_capability(k, KVM_CAP_SYNC_REGS) & SYNCED) == SYNCED;
 	a->debug_flags = (uint32_t)vm_capability(k, KVM_CAP_SET_GUEST_DEBUG2);
 	if (a->xsave_bytes > XSAVE_MAX || !vm_capability(k, KVM_CAP_XSAVE) || !vm_capability(k, KVM_CAP_VCPU_EVENTS))
 		return mt_error_set(err, MT_EHOST, "plugin", "KVM of this host does not give away the state of its vCPUs");
@@ -177,7 +180,7 @@ int changes_tell(struct kvm_vcpu *v, const char **what)
 		code = vector_events(v, what);
 	if (code >= 0 && (a->debug_changed || a->points_told != v->kvm->arch->points_version)) {
 		*what = "points and steps";
-		code = debug_tell(v);
+		code = debug_tell(v, false);
 	}
 	if (code < 0)
 		return code;

@@ -4,13 +4,19 @@
  * vCPU runs. Nothing is written into guest memory.
  *
  * While a vCPU steps, points of execution are off: the one that it stands at would stop it before the step.
+ *
+ * As long as there are points or steps, KVM comes out for each debug exception, also for those that the guest makes
+ * itself: by TF, by INT1, by general detection. What no point and no step explains is the guest's, and is given back.
+ * Its own debug registers do nothing meanwhile: the CPU has the debugger's points in them.
  */
 #include <string.h>
 
 #include "x86.h"
 
 #define POINTS 4u
+#define DR6_DETECT (1ull << 13)
 #define DR6_STEP (1ull << 14)
+#define VECTOR_DEBUG 1u
 
 /* DR7's type and length of a point (Intel SDM volume 3, "Debug Control Register"). */
 static uint64_t control_of(const struct point *p, uint32_t index)
@@ -22,8 +28,13 @@ static uint64_t control_of(const struct point *p, uint32_t index)
 	return 2ull << (index * 2) | (type | length << 2) << (16 + index * 4);
 }
 
+static bool is_on(const struct kvm_vcpu *v, const struct point *p)
+{
+	return p->kind && !(v->arch->debug_mode & MT_DEBUG_STEP && p->kind == MT_DEBUG_EXECUTE);
+}
+
 /* Not an atomic step with `run`: the vCPU stands. */
-int debug_tell(struct kvm_vcpu *v)
+int debug_tell(struct kvm_vcpu *v, bool guests_own)
 {
 	const struct arch_vm *vm = v->kvm->arch;
 	struct kvm_guest_debug request = { 0 };
@@ -33,7 +44,7 @@ int debug_tell(struct kvm_vcpu *v)
 	for (uint32_t i = 0; i < POINTS; i++) {
 		const struct point *p = &vm->points[i];
 
-		if (!p->kind || (step && p->kind == MT_DEBUG_EXECUTE))
+		if (!is_on(v, p))
 			continue;
 		request.arch.debugreg[i] = p->vaddr;
 		control |= control_of(p, i);
@@ -44,16 +55,62 @@ int debug_tell(struct kvm_vcpu *v)
 		request.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
 	if (step && v->arch->debug_mode & MT_DEBUG_MASK_IRQS)
 		request.control |= vm->debug_flags & KVM_GUESTDBG_BLOCKIRQ;
+	/* a debugger reads registers at each stop, and nobody at other exits: they come without a call then */
+	v->run->kvm_valid_regs = request.control && vm->sync_regs ? KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS : 0;
+	if (guests_own)
+		request.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_INJECT_DB;
 	request.arch.debugreg[7] = control ? control | 0x600 : 0;       /* bit 10 is always 1; exact */
 	return vcpu_ioctl(v, KVM_SET_GUEST_DEBUG, &request);
 }
 
-void arch_debug_exit(struct kvm_vcpu *v)
+/* KVM leaves DR6 to whoever gives the exception: bits of what it was stay, as in a CPU's. */
+static int give_back(struct kvm_vcpu *v, uint64_t dr6)
+{
+	struct kvm_debugregs regs;
+	int code = v->kvm->arch->debugregs ? vcpu_ioctl(v, KVM_GET_DEBUGREGS, &regs) : 0;
+
+	if (code >= 0 && v->kvm->arch->debugregs) {
+		regs.dr6 |= dr6 & (DR6_STEP | DR6_DETECT);
+		code = vcpu_ioctl(v, KVM_SET_DEBUGREGS, &regs);
+	}
+	if (code >= 0)
+		code = debug_tell(v, true);
+	/* the exception comes before any interrupt that the exit said could be taken */
+	v->arch->stale = true;
+	return code < 0 ? code : 0;
+}
+
+static bool is_guests_own(const struct kvm_vcpu *v)
+{
+	const struct kvm_debug_exit_arch *e = &v->run->debug.arch;
+	const struct arch_vm *vm = v->kvm->arch;
+
+	if (e->exception != VECTOR_DEBUG || v->arch->debug_mode & MT_DEBUG_STEP)
+		return false;
+	for (uint32_t i = 0; i < POINTS; i++)
+		if (e->dr6 >> i & 1 && is_on(v, &vm->points[i]))
+			return false;
+	return true;
+}
+
+static void registers_keep(struct kvm_vcpu *v)
+{
+	if (!v->run->kvm_valid_regs)
+		return;
+	v->arch->regs = v->run->s.regs.regs;
+	v->arch->sregs = v->run->s.regs.sregs;
+	v->arch->known = true;
+}
+
+int arch_debug_exit(struct kvm_vcpu *v)
 {
 	const struct kvm_debug_exit_arch *e = &v->run->debug.arch;
 	const struct arch_vm *vm = v->kvm->arch;
 	struct mt_debug_stop *stop = &v->stop;
 
+	if (is_guests_own(v))
+		return give_back(v, e->dr6);
+	registers_keep(v);
 	*stop = (struct mt_debug_stop){ .size = sizeof(*stop), .cause = MT_DEBUG_STOP_BREAK, .pc = e->pc };
 	if (e->dr6 & DR6_STEP)
 		stop->cause = MT_DEBUG_STOP_STEP;
@@ -70,6 +127,7 @@ void arch_debug_exit(struct kvm_vcpu *v)
 		v->arch->debug_mode = 0;
 		v->arch->debug_changed = true;
 	}
+	return 1;
 }
 
 /* Points */

@@ -84,6 +84,7 @@ struct arch_vm {
 	uint32_t xsave_bytes;
 	bool xcrs, debugregs;
 	uint32_t debug_flags;          /* KVM_GUESTDBG_* that the host has */
+	bool sync_regs;                /* registers come with an exit */
 	bool reset_on_triple_fault;
 	struct msr_list msrs;
 	struct cpuid cpuid;            /* of every vCPU, but for its own number */
@@ -238,7 +239,7 @@ int extint_serve(struct kvm_vcpu *v, const char **what);
 int regs_know(struct kvm_vcpu *v);
 uint64_t regs_description(void *self, char *text, uint64_t text_bytes);
 
-/* debug.c */
-int debug_tell(struct kvm_vcpu *v);
+/* debug.c: gives KVM points and steps, and a debug exception to the guest. 0 or -errno. */
+int debug_tell(struct kvm_vcpu *v, bool guests_own);
 
 #endif
