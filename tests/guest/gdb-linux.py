@@ -4,16 +4,15 @@
 address where it copies in a loop, which is stepped into and over; registers of each hart, virtual addresses, a watched
 variable of the kernel; the guest then goes on as if nothing had been."""
 import os
-import re
 import shutil
 import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 import console  # noqa: E402
+import debugger  # noqa: E402
 import machines as m  # noqa: E402
 
-GDB = "gdb-multiarch"
 LOOP = "fallback_scalar_usercopy"     # of copies from and to programs
 CALL = r"(__riscv_sys_sethostname|__se_sys_sethostname|sys_sethostname)"
 
@@ -38,8 +37,7 @@ def symbol_file(folder, name, address):
 
 
 def test(folder):
-    if not shutil.which(GDB):
-        raise m.Skip(f"{GDB} is missing (Debian: gdb-multiarch)")
+    debugger.need()
     path = os.path.join(folder, "gdb")
     machine = m.linux("", harts=2)
     m.need_emulator()
@@ -86,20 +84,10 @@ def test(folder):
             ("delete", r""),
             ("detach", r"detached"),
         ]
-        script = os.path.join(folder, "script")
-        with open(script, "w", encoding="utf-8") as f:
-            f.write("set pagination off\nset confirm off\nset width 0\n"
-                    f"symbol-file {symbol_file(folder, name, call)}\ntarget remote {path}\n")
-            for i, (word, _) in enumerate(words):
-                f.write(f"echo @{i}@\\n\npython\ntry:\n  gdb.execute({word!r})\nexcept gdb.error as e:\n  print(e)\nend\n")
+        first = [f"symbol-file {symbol_file(folder, name, call)}", f"target remote {path}"]
         # its sleep is over when the debugger has let it go on
         m.shell(guest, "(sleep 2; hostname other) & echo it's' coming", rb"its coming")
-        done = subprocess.run([GDB, "-q", "-nx", "-batch", "-x", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=m.BOOT_SECONDS, check=False)
-        text = done.stdout.decode(errors="replace")
-        for i, (word, wanted) in enumerate(words):
-            said = re.search(rf"^@{i}@$((?:.|\n)*?)(?=^@{i + 1}@$|\Z)", text, re.M)
-            m.check(said and re.search(wanted, said[1], re.M), f"'{word}' got no {wanted!r}; GDB said:\n{text[-6000:]}")
+        debugger.talk(folder, first, words, m.BOOT_SECONDS)
         m.shell(guest, "hostname", rb"other")
         guest.type(b"poweroff\n")
         m.ends_with(guest, 0)

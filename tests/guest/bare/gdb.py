@@ -11,10 +11,10 @@ import subprocess
 import time
 
 import run
+import debugger
 import machines as m
 
 HARTS = 3
-GDB = "gdb-multiarch"
 
 # What GDB is told, and what it must then print: in order, gaps are fine.
 SESSION = [
@@ -111,23 +111,14 @@ def finished(machine, what):
 
 def session(folder, elf, backend):
     path = os.path.join(folder, "gdb-" + backend)
-    script = os.path.join(folder, "script")
-    with open(script, "w", encoding="utf-8") as f:
-        f.write("set pagination off\nset confirm off\nset width 0\n"
-                f"set tcp connect-timeout {run.SECONDS}\ntarget remote {path}\n")
-        for i, (word, _) in enumerate(SESSION):
-            # in batch mode an error would end it
-            f.write(f"echo @{i}@\\n\npython\ntry:\n  gdb.execute({word!r})\nexcept gdb.error as e:\n  print(e)\nend\n")
     machine = start(elf, backend, path, "--wait")
     wait_for(path)
-    done = subprocess.run([GDB, "-q", "-nx", "-batch", "-x", script, elf], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=4 * run.SECONDS, check=False)
-    text = done.stdout.decode(errors="replace")
-    for i, (word, wanted) in enumerate(SESSION):
-        said = re.search(rf"^@{i}@$((?:.|\n)*?)(?=^@{i + 1}@$|\Z)", text, re.M)
-        if not said or not re.search(wanted, said[1], re.M):
-            machine.kill()
-            raise m.console.Failure(f"{backend}: '{word}' got no {wanted!r}; GDB said:\n{text[-6000:]}")
+    try:
+        debugger.talk(folder, [f"file {elf}", f"set tcp connect-timeout {run.SECONDS}", f"target remote {path}"], SESSION,
+                      4 * run.SECONDS, backend)
+    except m.console.Failure:
+        machine.kill()
+        raise
     out = finished(machine, f"gdb on {backend}")
     m.check("watched 7 atomic 3 seen 7" in out, f"{backend}: another result:\n{out}")
 
@@ -242,8 +233,7 @@ def test(folder):
     hostile(folder, elf)
     m.step("interrupts")
     interrupts(folder, build(folder, "FOREVER"))
-    if not shutil.which(GDB):
-        raise m.Skip(f"{GDB} is missing (Debian: gdb-multiarch); what needs no GDB was tried")
+    debugger.need("; what needs no GDB was tried")
     for backend in backends:
         m.step(f"gdb on {backend}")
         session(folder, elf, backend)

@@ -49,6 +49,27 @@ echo "status $?"
 cat first; echo "--- second"; cat second
 echo "=== end 0"
 """
+# packets of a debugger, each one sent when there are so many stops, which are told behind what the program says
+DEBUG = """echo "=== begin debug"
+ip addr add 127.0.0.1/8 dev lo 2>/dev/null; ip link set lo up
+mkfifo packets
+run -q board.ini -s boot.kernel=/w/{0} -s monitor.socket=off --wait --gdb tcp:127.0.0.1:4711 > debug-said 2>&1 &
+machine=$!
+until netstat -ltn | grep -q :4711 || ! kill -0 $machine; do usleep 50000; done
+nc 127.0.0.1 4711 < packets > stops &
+exec 4> packets
+stops() {{ until [ $(tr '$' '\\n' < stops | grep -c '^T05') -ge $1 ] || ! kill -0 $machine; do usleep 50000; done; }}
+{1}
+# a stop too many, or the end
+stops 3
+kill $machine 2>/dev/null
+wait $machine
+status=$?
+exec 4>&-
+cat debug-said; echo "--- stops"; tr '$' '\\n' < stops
+echo
+echo "=== end $status"
+"""
 # with KVM's interrupt controllers, and with those of devices
 SNAPSHOTS = [("snapshot", ["ticks"], "-s cpu.irqchip=kernel"), ("snapshot-pic", ["ticks", "PIC"], "-s cpu.irqchip=user")]
 LINUX = """echo "=== begin %s"
@@ -166,6 +187,21 @@ def program_part(name, board, elf, vcpus, settings):
             f'[ ! -f {x86.SAID} ] || cat {x86.SAID}; rm -f {x86.SAID}\necho "=== end $status"\n')
 
 
+def packet(text):
+    return f"printf '%s' '+${text}#{sum(text.encode()) & 255:02x}' >&4"
+
+
+def debug_part(path):
+    """
+    Steps, and points that nothing meets while the program steps through itself: those that something meets are not seen
+    here, for the translator below does not look at debug registers of a guest in a guest.
+    """
+    names = subprocess.run(["nm", path], stdout=subprocess.PIPE, check=True).stdout.decode()
+    untouched = re.search(r"([0-9a-f]+) . untouched\n", names)[1].lstrip("0")
+    words = [f"Z1,{untouched},1", f"Z2,{untouched},8", "s", 1, "s", 2, "c"]
+    return DEBUG.format(os.path.basename(path), "\n".join(f"stops {w}" if isinstance(w, int) else packet(w) for w in words))
+
+
 def parts_of(folder):
     """({part: its script}, the files of the programs that they run)"""
     files, parts = {}, {}
@@ -179,6 +215,7 @@ def parts_of(folder):
         parts[f"program-{i}"] = program_part(f"program-{i}", board, built(name, *defines), vcpus, settings)
     for name, program, settings in SNAPSHOTS:
         parts[name] = SNAPSHOT.format(name, built(*program), settings)
+    parts["debug"] = debug_part(os.path.join(folder, built("debug")))
     parts["live"] = LIVE.format(built("pages", "PAUSE=500000"))
     parts.update({words[0]: LINUX % words for words in LINUXES})
     parts.update({words[0]: ACPI % words for words in ACPIS})
@@ -272,6 +309,9 @@ def test(folder):
         x86.judge(" ".join([name, str(vcpus), *defines, *settings]), *said, status, pattern)
     for name, _program, _settings in SNAPSHOTS:
         snapshot_judge(name, output_of(text, name)[0])
+    x86.judge("a debugger's steps and the program's own", *output_of(text, "debug"), 0,
+              r"steps of its own: ok\nwatched 0x2\ndone\n(.*\n)*--- stops\n(?!(.*\n)*T05(.*\n)*T05(.*\n)*T05)"
+              r"(.*\n)*T05(.*\n)*T05(.*\n)*W00")
     live_judge(output_of(text, "live")[0])
     for name, irqchip, _words in LINUXES:
         timer = "" if irqchip == "kernel" else r" *0: +\d\d+ +XT-PIC +timer\n"

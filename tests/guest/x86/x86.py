@@ -204,10 +204,14 @@ def need_kvm():
                                      errno.EACCES: "no permission"}.get(reason.errno, reason.strerror)) from None
 
 
-def need_native_ring0():
+def ring0_is_native():
     """A host that is a guest itself, without nested virtualization, may run only ring 3: the rest is interpreted, in part."""
+    return not os.path.isdir("/sys/module/kvm_pvm")
+
+
+def need_native_ring0():
     need_kvm()
-    if os.path.isdir("/sys/module/kvm_pvm"):
+    if not ring0_is_native():
         raise m.Skip("/dev/kvm: ring 0 is interpreted on this host (kvm_pvm)")
 
 
