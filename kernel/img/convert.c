@@ -25,14 +25,6 @@ struct job {
 	struct copy copy;
 };
 
-/* "NAME", "ID" or qemu-img's "snapshot.id=ID", "snapshot.name=NAME". */
-static const char *snapshot_word(const char *text)
-{
-	if (g_str_has_prefix(text, "snapshot.id="))
-		return text + strlen("snapshot.id=");
-	return g_str_has_prefix(text, "snapshot.name=") ? text + strlen("snapshot.name=") : text;
-}
-
 static int source_open(struct job *job, const char *path)
 {
 	struct img *img = job->img;
@@ -46,7 +38,7 @@ static int source_open(struct job *job, const char *path)
 	if (!part.image)
 		return img_fault(img), MT_EINVAL;
 	g_ptr_array_add(job->sources, part.image);
-	if (snapshot && image_snapshot(part.image, IMAGE_SNAPSHOT_SHOW, snapshot_word(snapshot), &img->err) < 0)
+	if (snapshot && img_snapshot_show(part.image, snapshot, &img->err) < 0)
 		return img_fault(img), MT_EINVAL;
 	if (img_chain_has(part.image, job->out_path))
 		return img_fail("%s would be written while it is read: name another output", job->out_path), MT_EINVAL;
@@ -165,6 +157,8 @@ static int copy_settle(struct job *job)
 		return MT_EINVAL;
 	if (copy->sparse_bytes % 512)
 		return img_fail("--sparse-size: wanted is a multiple of 512"), MT_EINVAL;
+	if (!threads)
+		return img_fail("--coroutines: there has to be one"), MT_EINVAL;
 	copy->threads = (uint32_t)threads;
 	return 0;
 }

@@ -82,6 +82,7 @@ struct mt_block_maker *img_make_begin(struct img *img, const struct img_make *gi
 
 static int create(struct img *img, GArray *values, const char *format)
 {
+	bool twice = cli_operand(img->args, 1) && img_value_find(values, "size");
 	char *size = img_general_take(values, "size", cli_operand(img->args, 1));
 	char *backing = img_general_take(values, "backing_file", cli_value(img->args, "backing"));
 	char *backing_format = img_general_take(values, "backing_fmt", cli_value(img->args, "backing-format"));
@@ -91,7 +92,9 @@ static int create(struct img *img, GArray *values, const char *format)
 	struct mt_block_maker *maker = NULL;
 	int code;
 
-	if (size && !img_size(size, &make.disk_bytes))
+	if (twice)
+		code = img_fail("the size stands there twice");
+	else if (size && !img_size(size, &make.disk_bytes))
 		code = img_fail("'%s' is no size; wanted: a number of bytes, or one with K, M, G, T, P or E", size);
 	else if (!(maker = img_make_begin(img, &make)) || maker_finish(maker, &img->err) < 0)
 		code = img_fault(img);

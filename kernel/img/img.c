@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* mortise img: finds the command and gives it a tool. */
+#include <config.h>
+
 #include "kernel/img/img.h"
 
 #include <signal.h>
@@ -202,6 +204,10 @@ static int run_raw(int argc, char **argv)
 
 	if (word && (!strcmp(word, "--help") || !strcmp(word, "-h"))) {
 		help();
+		return CLI_OK;
+	}
+	if (word && (!strcmp(word, "--version") || !strcmp(word, "-V"))) {
+		puts("mortise img " PACKAGE_VERSION);
 		return CLI_OK;
 	}
 	for (int i = 0; word && commands[i]; i++) {

@@ -84,6 +84,9 @@ bool img_prealloc(const char *word, uint32_t *prealloc);
 
 /* open.c */
 
+/* From now on the disk is that snapshot: a name, an id, or "snapshot.id=ID,snapshot.name=NAME", or one of both. */
+int img_snapshot_show(struct image *image, const char *text, struct mt_error *err);
+
 /* How a command opens an image: by -U and --allow-backing of the command line, and what it sets beyond. */
 struct image_options img_open_options(const struct img *img);
 /*

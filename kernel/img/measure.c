@@ -118,7 +118,7 @@ static struct image *source_open(struct img *img)
 	struct image *image;
 
 	image = img_open_read(img, cli_operand(img->args, 0), cli_value(img->args, "format"), &options);
-	if (image && snapshot && image_snapshot(image, IMAGE_SNAPSHOT_SHOW, snapshot, &img->err) < 0) {
+	if (image && snapshot && img_snapshot_show(image, snapshot, &img->err) < 0) {
 		image_close(image);
 		return NULL;
 	}

@@ -93,6 +93,29 @@ struct image *img_open_read(struct img *img, const char *path, const char *forma
 	return image;
 }
 
+int img_snapshot_show(struct image *image, const char *text, struct mt_error *err)
+{
+	char **fields = g_strsplit(text, ",", -1);
+	const char *wanted_id = NULL, *name = NULL;
+	struct mt_block_snapshot s;
+	bool known = true, found = false;
+
+	for (char **field = fields; *field; field++) {
+		if (g_str_has_prefix(*field, "snapshot.id="))
+			wanted_id = *field + strlen("snapshot.id=");
+		else if (g_str_has_prefix(*field, "snapshot.name="))
+			name = *field + strlen("snapshot.name=");
+		else
+			known = false;
+	}
+	for (uint32_t i = 0; known && !found && i < image_snapshot_count(image); i++) {
+		found = image_snapshot_get(image, i, &s) == 0 && (!wanted_id || !strcmp(s.id, wanted_id)) &&
+			(!name || !strcmp(s.name, name));
+	}
+	g_strfreev(fields);
+	return image_snapshot(image, IMAGE_SNAPSHOT_SHOW, found ? s.id : text, err);
+}
+
 struct image *img_open_write(struct img *img, const char *path, const char *format, const struct image_options *options)
 {
 	struct image_options chosen = *options;

@@ -154,18 +154,6 @@ static struct image_options image_options_of(const struct img *img)
 	return options;
 }
 
-/* "NAME", or "snapshot.id=ID" or "snapshot.name=NAME" as QEMU has it. */
-static bool snapshot_show(struct nbd *nbd, const char *which)
-{
-	static const char *const keys[] = { "snapshot.id=", "snapshot.name=" };
-
-	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
-		if (g_str_has_prefix(which, keys[i]))
-			which += strlen(keys[i]);
-	}
-	return image_snapshot(nbd->image, IMAGE_SNAPSHOT_SHOW, which, &nbd->img.err) >= 0;
-}
-
 static bool image_ready(struct nbd *nbd)
 {
 	struct img *img = &nbd->img;
@@ -179,7 +167,7 @@ static bool image_ready(struct nbd *nbd)
 	nbd->export.readonly = cli_flag(img->args, "read-only") || snapshot;
 	nbd->image = nbd->export.readonly ? img_open_read(img, path, format, &options) :
 		     img_open_write(img, path, format, &options);
-	if (!nbd->image || (snapshot && !snapshot_show(nbd, snapshot)))
+	if (!nbd->image || (snapshot && img_snapshot_show(nbd->image, snapshot, &nbd->img.err) < 0))
 		return img_fault(img) == 0;
 	if (offset > image_bytes(nbd->image))
 		return img_fail("--offset: the disk has %" PRIu64 " bytes only", image_bytes(nbd->image)) == 0;

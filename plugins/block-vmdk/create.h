@@ -14,6 +14,7 @@ extern const char *const vmdk_form_names[VMDK_FORMS];
 
 #define VMDK_SPLIT_BYTES   (2047ull << 20)   /* of an extent of the forms that are split */
 #define VMDK_GRAIN_DEFAULT 65536u
+#define VMDK_SPARSE_MAX    (128ull << 40)    /* tables of 512 such grains, as many of them as are read */
 #define VMDK_TEXT_ROOM     (20u * 512)       /* for the descriptor in a monolithic sparse file */
 
 struct vmdk_options {

@@ -295,6 +295,9 @@ static int check_form(const struct vmdk_options *o, struct mt_error *err)
 	if ((flat || stream) && (o->parent_name || o->zero_grains))
 		return mt_error_set(err, MT_EINVAL, o->parent_name ? "backing" : "zeroed_grain",
 				    "a %s VMDK disk has all of its data itself", flat ? "flat" : "streamOptimized");
+	if (!flat && create_extent_bytes(o, 0) > VMDK_SPARSE_MAX)
+		return mt_error_set(err, MT_ERANGE, "size", "a sparse VMDK disk has at most %llu TiB",
+				    VMDK_SPARSE_MAX >> 40);
 	if (o->device)
 		return mt_error_set(err, MT_ENOTSUP, "file", "a VMDK disk cannot be made on a block device: what it gets is "
 				    "put at the end of its file");

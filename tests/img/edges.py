@@ -65,6 +65,31 @@ def check_empty():
     qemu_io('e.qcow2', 'write -P 7 0 4M', 'read -P 7 0 4M')
 
 
+def check_limits():
+    """The largest disks: those that QEMU makes of qcow2, and what is too large is said at once and leaves nothing."""
+    for options in ('cluster_size=64k', 'cluster_size=2M', 'cluster_size=512', 'extended_l2=on', 'refcount_bits=64'):
+        for size in ('128G', '256G', '1T', '2P', '8P', '2E', '7E', str((1 << 63) - 1), str((1 << 63) - 512), '8E'):
+            words = ['create', '-q', '-f', 'qcow2', '-o', options, 'large.qcow2', size]
+            codes = []
+            for made, other in ((qemu_img, img), (img, qemu_img)):
+                codes.append(made(*words, code=None).returncode)
+                if codes[-1] == 0:
+                    told = [json.loads(of('info', '--output=json', '-f', 'qcow2', 'large.qcow2').stdout)['virtual-size']
+                            for of in (made, other)]
+                    assert told[0] == told[1], f'{words}: {told}'
+                    os.unlink('large.qcow2')
+            assert codes[0] == codes[1], f'{words}: {codes}'
+    for fmt, options, largest in (('vdi', 'static=off', 32 << 40), ('vdi', 'block_size=256M', 8 << 50),
+                                  ('vmdk', 'subformat=monolithicSparse', 128 << 40), ('vmdk', 'subformat=streamOptimized', 128 << 40)):
+        img('create', '-q', '-f', fmt, '-o', options, 'large', largest)
+        for of in (img, qemu_img)[:1 if '256M' in options else 2]:
+            assert json.loads(of('info', '--output=json', '-f', fmt, 'large').stdout)['virtual-size'] == largest
+        os.unlink('large')
+        for size in (largest + 512, 4 << 60, (1 << 63) - 512):
+            said = img('create', '-q', '-f', fmt, '-o', options, 'large', size, code=1).stderr
+            assert ('too large' in said or 'at most' in said) and not os.path.exists('large'), said
+
+
 def check_measure():
     for preallocation in ('off', 'metadata', 'falloc', 'full'):
         words = ['measure', '--output=json', '-O', 'qcow2', '-o', 'preallocation=' + preallocation, '-f', 'raw', 'holes.raw']
@@ -132,6 +157,27 @@ def check_cancel():
             assert not leftovers() and not os.path.exists('old.img'), os.listdir('.')
 
 
+def check_words():
+    """Snapshots by id, by name, and by both; what is said twice or cannot be; the version."""
+    qemu_img('create', '-q', '-f', 'qcow2', 'w.qcow2', '1M')
+    for value, name in ((1, '2'), (2, '1'), (3, 'x')):
+        qemu_io('w.qcow2', f'write -P {value} 0 1M')
+        qemu_img('snapshot', '-c', name, 'w.qcow2')
+    for word, value in (('snapshot.id=1', 1), ('snapshot.name=1', 2), ('snapshot.id=2,snapshot.name=1', 2), ('x', 3),
+                        ('snapshot.name=x,snapshot.id=3', 3), ('snapshot.id=1,snapshot.name=1', None), ('snapshot.name=3', None),
+                        ('snapshot.other=1', None)):
+        for of in (img, qemu_img):
+            done = of('convert', '-f', 'qcow2', '-l', word, '-O', 'raw', 'w.qcow2', 'w.raw', code=1 if value is None else 0)
+            assert value is None or open('w.raw', 'rb').read() == bytes([value]) * (1 << 20), (of, word)
+            assert value is not None or done.stderr, (of, word)
+    for of in (img, qemu_img):
+        of('convert', '-m', '0', '-f', 'qcow2', '-O', 'raw', 'w.qcow2', 'no.raw', code=1)
+        of('create', '-f', 'qcow2', '-o', 'size=1M', 'no.qcow2', '1M', code=1)
+        of('create', '-q', '-f', 'qcow2', '-o', 'size=1M', 'size.qcow2')
+        assert 'version' in of('--version').stdout or 'mortise img 0' in of('-V').stdout
+    assert not os.path.exists('no.raw') and not os.path.exists('no.qcow2')
+
+
 def check_names():
     """A line stays a line, whatever a file is called."""
     name = 'two\nlines: here'
@@ -167,11 +213,11 @@ def check_letters():
 
 def main():
     need('qemu-img', 'qemu-io', 'bash')
-    need_formats('qcow2')
+    need_formats('qcow2', 'vdi', 'vmdk')
     folder = work_folder()
     make_source('source.raw', SIZE)
-    for check in (check_backing_option, check_rebase, check_empty, check_bitmaps, check_rate, check_measure,
-                  check_cancel, check_names, check_output, check_letters):
+    for check in (check_backing_option, check_rebase, check_empty, check_bitmaps, check_rate, check_limits, check_measure,
+                  check_cancel, check_words, check_names, check_output, check_letters):
         check()
         print(check.__name__)
     assert not leftovers()
