@@ -42,14 +42,25 @@ static void make(uint64_t disk_bytes, const char *backing, const char *const *va
 	open_disk();
 }
 
-static void reopen(void)
+/* A new one with the same files; the old one is closed already. */
+static void renew(void)
 {
 	struct fake *next = fake_new("block-vmdk");
 
-	((const struct mt_device_class *)fake_role(f, MT_IFACE_DEVICE))->unrealize(fake_self(f));
 	fake_block_move(next, f);
 	fake_free(f);
 	f = next;
+}
+
+static void close_disk(void)
+{
+	((const struct mt_device_class *)fake_role(f, MT_IFACE_DEVICE))->unrealize(fake_self(f));
+}
+
+static void reopen(void)
+{
+	close_disk();
+	renew();
 	open_disk();
 }
 
@@ -199,13 +210,11 @@ END_TEST
 
 static void other_parent(const char *words)
 {
-	struct fake *next = fake_new("block-vmdk");
 	struct mt_error err;
 
 	mt_error_init(&err);
-	fake_block_move(next, f);
-	fake_free(f);
-	f = next;
+	close_disk();
+	renew();
 	fake_prop(f, "file", "d.vmdk");
 	fake_block_backing(f, parent, 4 << 20);
 	fake_block_backing_fact(f, "cid", "305419896");
@@ -231,7 +240,8 @@ START_TEST(parent_cid)
 	ck_assert_int_eq(image->amend(fake_self(f), &wrong, 1, &err), MT_EINVAL);
 	ck_assert_int_eq(fake_block_flush(f), 0);
 	other_parent("its CID is 12345678");
-	reopen();
+	renew();
+	open_disk();
 	image = fake_role(f, MT_IFACE_BLOCK_IMAGE);
 	ck_assert_int_eq(image->amend(fake_self(f), &right, 1, &err), 0);
 	ck_assert_int_eq(fake_block_flush(f), 0);
