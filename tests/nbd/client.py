@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from nbd import MORTISE, SEED, TIMEOUT, Server, content, make_disk, need, run, work_folder
+from nbd import MORTISE, SEED, TIMEOUT, Server, content, make_certificates, make_disk, need, run, work_folder
 
 SIZE = 16 << 20
 
@@ -129,6 +129,42 @@ def check_tls():
         img('info', s.uri.replace('nbds', 'nbd'), code=1)
 
 
+def check_certificates():
+    """A server is believed when its certificate is of the authority, for its name and of today; a client when it has one."""
+    if not shutil.which('certtool'):
+        print('certtool is not installed: certificates are left out')
+        return
+    for folder, words in (('pki', {}), ('other', {}), ('elsewhere', {'host': 'other.example'}),
+                          ('old', {'more': 'activation_date = "2020-01-01 00:00:00"\nexpiration_date = "2020-02-01 00:00:00"\n'})):
+        make_certificates(folder, **words)
+    for folder, parts in (('stranger', ('pki/ca-cert.pem', 'other/client-cert.pem', 'other/client-key.pem')), ('none', ('pki/ca-cert.pem',))):
+        os.mkdir(folder)
+        for part in parts:
+            shutil.copy(part, folder)
+
+    def compare(port, folder, host='localhost', scheme='nbds', code=0):
+        where = f'{scheme}://{host}:{port}/' + (f'?tls-certificates={os.path.abspath(folder)}' if folder else '')
+        done = img('compare', '-f', 'raw', '-F', 'raw', where, 'a.raw', code=code)
+        assert code == 0 or 'error' in done.stderr, done
+
+    def server(folder):
+        return Server('-f', 'raw', '-r', '-t', '-e', 0, '-p', 0, '--object', f'tls-creds-x509,id=t,dir={folder}', '--tls-creds', 't',
+                      'a.raw')
+
+    with server('pki') as s:
+        port = s.uri.rstrip('/').rpartition(':')[2]
+        compare(port, 'pki')
+        compare(port, 'pki', host='127.0.0.1', code=2)              # not what the certificate is for
+        for folder in ('other', 'stranger', 'none', 'nothing', None):
+            compare(port, folder, code=2)
+        compare(port, None, scheme='nbd', code=2)
+        compare(port, 'pki')
+    for folder in ('elsewhere', 'old'):
+        with server(folder) as s:
+            port = s.uri.rstrip('/').rpartition(':')[2]
+            compare(port, folder, code=2)
+
+
 def check_refusals():
     """What cannot be reached or is no server is an error with words; a name in an image is no URI."""
     assert 'No such file' in img('info', uri('nothing'), code=1).stderr
@@ -182,7 +218,8 @@ def main():
     if run(MORTISE, 'describe', 'block-nbd', code=None).returncode:
         print('block-nbd is not built')
         sys.exit(77)
-    for check in (check_peers, check_random, check_reconnect, check_tls, check_refusals, check_nonsense):
+    for check in (check_peers, check_random, check_reconnect, check_tls, check_certificates, check_refusals,
+                  check_nonsense):
         print(check.__name__, flush=True)
         check()
     os.chdir('/')

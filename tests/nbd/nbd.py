@@ -103,6 +103,25 @@ def io(uri, *commands, code=0, options=()):
     return run(*argv, code=code).stdout
 
 
+def make_certificates(folder, host='localhost', more=''):
+    """An authority, and one key for both ends, which each end has its own certificate of."""
+    os.mkdir(folder)
+    for name in ('ca-key', 'server-key'):
+        run('certtool', '-p', '--outfile', f'{folder}/{name}.pem')
+    shutil.copy(f'{folder}/server-key.pem', f'{folder}/client-key.pem')
+    for name, text in (('ca', 'cn = "authority"\nca\ncert_signing_key\n'),
+                       ('server', f'cn = "{host}"\ndns_name = "{host}"\ntls_www_server\nsigning_key\n{more}'),
+                       ('client', 'cn = "client"\ntls_www_client\nsigning_key\n')):
+        with open('template', 'w', encoding='ascii') as f:
+            f.write(text)
+        argv = ['--load-privkey', f'{folder}/{name}-key.pem', '--template', 'template', '--outfile', f'{folder}/{name}-cert.pem']
+        if name == 'ca':
+            run('certtool', '-s', *argv)
+        else:
+            run('certtool', '-c', *argv, '--load-ca-certificate', f'{folder}/ca-cert.pem',
+                '--load-ca-privkey', f'{folder}/ca-key.pem')
+
+
 def make_disk(path, size, rng=None):
     """A sparse raw disk with scattered data."""
     rng = rng or random.Random(SEED)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from nbd import MORTISE, SEED, TIMEOUT, Client, Server, content, io, make_disk, need, run, work_folder
+from nbd import MORTISE, SEED, TIMEOUT, Client, Server, content, io, make_certificates, make_disk, need, run, work_folder
 
 SIZE = 16 << 20
 QEMU_MAP = ('qemu-img', 'map', '--output=json', '-f')
@@ -150,25 +150,6 @@ def check_depth():
         assert {e['type'] for e in told} == {0, 1, 2}, told
 
 
-def make_certificates():
-    """An authority, and one key for both ends, which each end has its own certificate of."""
-    os.mkdir('pki')
-    for name in ('ca-key', 'server-key'):
-        run('certtool', '-p', '--outfile', f'pki/{name}.pem')
-    shutil.copy('pki/server-key.pem', 'pki/client-key.pem')
-    for name, text in (('ca', 'cn = "authority"\nca\ncert_signing_key\n'),
-                       ('server', 'cn = "localhost"\ndns_name = "localhost"\ntls_www_server\nsigning_key\n'),
-                       ('client', 'cn = "client"\ntls_www_client\nsigning_key\n')):
-        with open('template', 'w') as f:
-            f.write(text)
-        argv = ['--load-privkey', f'pki/{name}-key.pem', '--template', 'template', '--outfile', f'pki/{name}-cert.pem']
-        if name == 'ca':
-            run('certtool', '-s', *argv)
-        else:
-            run('certtool', '-c', *argv, '--load-ca-certificate', 'pki/ca-cert.pem',
-                '--load-ca-privkey', 'pki/ca-key.pem')
-
-
 def check_tls():
     """Pre-shared keys and certificates; without them there is no way in."""
     if not shutil.which('psktool') or not shutil.which('certtool'):
@@ -187,7 +168,7 @@ def check_tls():
         with open('psk/other.psk', 'w') as f:
             f.write('joe:' + '00' * 32 + '\n')
         run('nbdinfo', f'{s.uri}&tls-psk-file=psk/other.psk'.replace('nbds+unix:///', 'nbds+unix://joe@/'), code=1)
-    make_certificates()
+    make_certificates('pki')
     key = ('--object', 'tls-creds-x509,id=t,dir=pki', '--tls-creds', 't')
     client = ['--image-opts', '--object', 'tls-creds-x509,id=c,dir=pki,endpoint=client']
     with Server('-f', 'raw', '-r', '-t', '-p', 0, *key, 'a.raw') as s:
