@@ -180,8 +180,11 @@ static int serve_internal(struct kvm_vcpu *v, struct mt_exit *exit)
 {
 	const struct kvm_run *run = v->run;
 
-	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
+		kvm_log(v->kvm, MT_LOG_INFO, "vcpu%u: KVM interprets what the CPU does not run by itself, on some virtual "
+			"hosts all but ring 3, and does not know all instructions: mortise-cpu-kvm(7), LIMITS", v->index);
 		return run_fail_at(v, exit, "KVM cannot emulate an instruction");
+	}
 	return run_fail_at(v, exit, "internal error %u of KVM (data 0x%llx 0x%llx)", run->internal.suberror,
 			   (unsigned long long)run->internal.data[0], (unsigned long long)run->internal.data[1]);
 }

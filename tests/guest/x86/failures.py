@@ -15,7 +15,6 @@ NOBODY = 65534
 with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
     # no processor has both
     LACKED = "tbm" if "avx512f" in cpuinfo.read() else "avx512f"
-HIGH = b"[memory high]\nat = 0x100000000\nsize = 64M\n"
 HIDDEN = "mount -t tmpfs none /dev"
 NO_KVM = "mount --bind /dev/null /dev/kvm"
 # what, words before the command, settings, exit status, what it must say
@@ -52,7 +51,7 @@ def test(folder):
     emulator = copied(folder)
     elf = x86.build(folder, "cpu")
     bare = x86.files_of()["bare.ini"]
-    for name, data in ("bare", bare), ("high", bare + HIGH):
+    for name, data in ("bare", bare), ("high", bare + x86.HIGH.encode()):
         with open(os.path.join(folder, name + ".ini"), "wb") as f:
             f.write(data)
     for what, before, settings, status, words in REFUSALS:

@@ -12,11 +12,12 @@ SECONDS = 120
 
 
 def boot(folder, irqchip):
-    words = [m.EMULATOR, "run", "--quiet", os.path.join(folder, "board.ini")]
+    words = [m.EMULATOR, "run", "--quiet", os.path.join(folder, "tall.ini")]
     for setting in [f"boot.kernel={nested.guest('vmlinuz')}", "boot.initrd=" + os.path.join(folder, "initrd"), "ram.size=256M",
                     "boot.append=console=ttyS0 panic=-1 quiet", f"cpu.irqchip={irqchip}", "cpu.count=2"]:
         words += ["-s", setting]
     with m.console.Console(words) as machine:
+        machine.expect(rb"inner 100000000-103ffffff : System RAM\r", SECONDS)
         machine.expect(rb"inner 0000:00:01\.0 0x1af4 0x1042 ", SECONDS)
         machine.expect(rb"inner cpus 2\r", SECONDS)
         machine.expect(rb" 9: .*IO-APIC +9-fasteoi +acpi\r", SECONDS)

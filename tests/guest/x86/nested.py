@@ -79,10 +79,10 @@ echo "=== end $?"
 """
 # by the 8259A and the 8254 alone, without ACPI and so without PCI, whose inputs only ACPI's tables tell
 LINUXES = [("linux-kernel", "kernel", "noapic"), ("linux-split", "split", "noapic"), ("linux-user", "user", "nolapic")]
-# two CPUs, everything by the tables; the button is pressed when the guest says that it waits
+# two CPUs, memory above 4 GiB too, everything by the tables; the button is pressed when the guest says that it waits
 ACPI = """echo "=== begin %s"
 rm -f acpi-said
-run -q board.ini -s cpu.irqchip=%s -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/tables.gz -s ram.size=256M -s cpu.count=2 \\
+run -q tall.ini -s cpu.irqchip=%s -s boot.kernel=/w/vmlinuz -s boot.initrd=/w/tables.gz -s ram.size=256M -s cpu.count=2 \\
   -s 'boot.append=console=ttyS0 panic=-1 mitigations=off quiet' > acpi-said 2>&1 &
 machine=$!
 until grep -qs 'inner waits' acpi-said || ! kill -0 $machine; do usleep 100000; done
@@ -136,6 +136,7 @@ echo "=== end $status"
 TABLES = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
+echo "inner $(grep ^100000000- /proc/iomem)"
 for d in /sys/bus/pci/devices/*; do echo "inner $(basename $d) $(cat $d/vendor $d/device $d/irq | tr '\\n' ' ')"; done
 echo "inner cpus $(grep -c ^processor /proc/cpuinfo)"
 grep -E 'acpi|ttyS0|rtc|timer' /proc/interrupts
@@ -318,7 +319,7 @@ def test(folder):
         x86.judge(name, *output_of(text, name), 1, r"inner x86_64 1\n" + timer + r"(.*\n)*.*triple fault")
     for name, _words in ACPIS:
         x86.judge(name, *output_of(text, name), 0,
-                  r"inner 0000:00:01.0 0x1af4 0x1042 17 *\n(.*\n)*inner cpus 2\n"
+                  r"inner 100000000-103ffffff : System RAM\n(.*\n)*inner 0000:00:01.0 0x1af4 0x1042 17 *\n(.*\n)*inner cpus 2\n"
                   r"(.*\n)* *9: .*IO-APIC +9-fasteoi +acpi\n(.*\n)*inner heard it\n")
     for name, _irqchip in MESSAGES_BY:
         messages_judge(name, *output_of(text, name))

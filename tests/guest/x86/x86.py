@@ -115,6 +115,11 @@ socket = ctl
 """
 WITHOUT_PCI = BARE.replace("char = con0", "irq = ioapic:4\nchar = con0") + CHIPS
 BOARD = WITHOUT_PCI + PCI + POWER
+# behind the addresses of PCI
+HIGH = """[memory high]
+at = 0x100000000
+size = 64M
+"""
 IRQCHIPS = ["kernel", "split", "user"]
 # kicks by eventfds, which KVM is to take over: it says so with --verbose
 BY_THREAD = ["slot1.kicks=thread", "slot2.kicks=thread"]
@@ -240,7 +245,7 @@ def build_sector(folder):
 
 def files_of():
     """What lies in the folder of the machine files, {name: bytes}."""
-    return {"bare.ini": BARE.encode(), "board.ini": BOARD.encode(), "disk": b"\x5a" * DISK_BYTES}
+    return {"bare.ini": BARE.encode(), "board.ini": BOARD.encode(), "tall.ini": (BOARD + HIGH).encode(), "disk": b"\x5a" * DISK_BYTES}
 
 
 def words_of(settings):
