@@ -19,6 +19,7 @@ file = "{0}/raw.img"
 plugin = dev-virtio-blk
 bus = slot1
 block = raw
+serial = MORTISE-0001
 [block cow]
 plugin = block-qcow2
 file = "{0}/disk.qcow2"
@@ -69,6 +70,16 @@ def grown(guest, device, disk, mib):
     m.step(f"{device}: {mib} MiB")
 
 
+def topology(guest):
+    """What the guest is told of the disks: serial number, blocks, the unit of a qcow2 image for discards, and what is read only."""
+    m.shell(guest, "echo $(cat /sys/block/vda/serial)", b"MORTISE-0001")
+    for disk, values in (("vda", rb"512 (\d+) \2 0 [1-9]\d*"), ("vdb", rb"512 (\d+) \2 0 65536"), ("vdc", rb"512 (\d+) \2 0 0")):
+        m.shell(guest, f"cd /sys/block/{disk}/queue; echo {disk}: $(cat logical_block_size physical_block_size minimum_io_size "
+                f"optimal_io_size discard_granularity); cd /", disk.encode() + b": " + values)
+    m.shell(guest, "cat /sys/block/vda/ro /sys/block/vdc/ro | tr -d '\\n'; echo", b"01")
+    m.step("serial number and topology")
+
+
 def end_of(path, mib):
     with open(path, "rb") as f:
         f.seek(mib * MIB - 4096)
@@ -84,6 +95,7 @@ def test(folder):
     pattern = b"mortise " * 512
     with m.linux("quiet", memory="256M", more=MORE.format(folder)).start(folder) as guest:
         guest.expect(m.PROMPT, m.BOOT_SECONDS)
+        topology(guest)
         m.shell(guest, "yes 'mortise ' | tr -d '\\n' | head -c 4096 > /pattern; echo; wc -c < /pattern", rb"4096")
         m.shell(guest, "for d in vda vdb nvme0n1; do (while dd if=/dev/zero of=/dev/$d bs=64k count=16 oflag=direct 2>/dev/null; do "
                 "echo $d >> /busy; done) & done; until [ \"$(sort -u /busy | wc -l)\" = 3 ]; do sleep 0.1; done; echo all-busy",
