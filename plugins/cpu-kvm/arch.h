@@ -5,6 +5,8 @@
 
 #include "kvm.h"
 
+/* What KVM_CREATE_VM is given; sys_fd is open. */
+unsigned long arch_vm_type(struct kvm *k);
 /* Before the first vCPU: interrupt controllers, CPU model. The VM is open. `arch_vm_fini` follows in any case. */
 int arch_vm_init(struct kvm *k, struct mt_error *err);
 void arch_vm_fini(struct kvm *k);

@@ -139,12 +139,13 @@ static int capabilities_check(struct kvm *k, struct mt_error *err)
 }
 
 /* A signal may come while the kernel makes it. */
-static int vm_create(const struct kvm *k)
+static int vm_create(struct kvm *k)
 {
+	unsigned long type = arch_vm_type(k);
 	int fd;
 
 	do
-		fd = kvm_ops.ioctl(k->sys_fd, KVM_CREATE_VM, 0);
+		fd = kvm_ops.ioctl(k->sys_fd, KVM_CREATE_VM, type);
 	while (fd == -EINTR);
 	return fd;
 }

@@ -65,6 +65,18 @@ static void accesses_come_out(struct kvm *k)
 		vm_ioctl(k, KVM_ENABLE_CAP, &cap);
 }
 
+/* Guest-physical addresses have 40 bits unless a VM asks for others (Documentation/virt/kvm/api.rst, 4.2). */
+#define ADDRESS_BITS 40u
+
+/* A CPU that has fewer does not have the default; more would only make walks of its tables longer. */
+unsigned long arch_vm_type(struct kvm *k)
+{
+	int most = kvm_ops.ioctl(k->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+
+	k->address_bits = most >= 32 && most < (int)ADDRESS_BITS ? (uint32_t)most : ADDRESS_BITS;
+	return k->address_bits < ADDRESS_BITS ? KVM_VM_TYPE_ARM_IPA_SIZE(k->address_bits) : 0;
+}
+
 int arch_vm_init(struct kvm *k, struct mt_error *err)
 {
 	int code;
@@ -73,7 +85,6 @@ int arch_vm_init(struct kvm *k, struct mt_error *err)
 	if (!k->arch)
 		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
 	k->irqchip = true;
-	k->address_bits = 40;          /* of a VM of type 0 (Documentation/virt/kvm/api.rst, 4.2) */
 	k->arch->gic_fd = -1;
 	pthread_mutex_init(&k->arch->time.lock, NULL);
 	code = abilities_check(k, err);

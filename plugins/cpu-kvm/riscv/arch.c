@@ -16,6 +16,12 @@ const void *arch_role(const char *class_name, const char *id)
 
 /* The VM */
 
+unsigned long arch_vm_type(struct kvm *k)
+{
+	(void)k;
+	return 0;
+}
+
 int arch_vm_init(struct kvm *k, struct mt_error *err)
 {
 	k->arch = calloc(1, sizeof(*k->arch));

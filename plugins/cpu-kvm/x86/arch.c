@@ -53,6 +53,12 @@ static int abilities_learn(struct kvm *k, struct mt_error *err)
 	return 0;
 }
 
+unsigned long arch_vm_type(struct kvm *k)
+{
+	(void)k;
+	return 0;
+}
+
 int arch_vm_init(struct kvm *k, struct mt_error *err)
 {
 	int code;

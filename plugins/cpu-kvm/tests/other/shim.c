@@ -17,6 +17,7 @@ void shim_start(void)
 {
 	memset(&shim, 0, sizeof(shim));
 	shim.max_vcpus = SHIM_VCPUS;
+	shim.address_bits = 41;
 }
 
 void shim_stop(void)
@@ -48,17 +49,20 @@ static int capability(unsigned long n)
 	for (uint32_t i = 0; i < 4; i++)
 		if (shim.missing[i] == n + 1)
 			return 0;
-	if (n == KVM_CAP_VM_GPA_BITS)
-		return 41;
+	if (n == KVM_CAP_VM_GPA_BITS || n == KVM_CAP_ARM_VM_IPA_SIZE)
+		return shim.address_bits;
 	return n == KVM_CAP_MAX_VCPUS ? shim.max_vcpus : n == KVM_CAP_NR_MEMSLOTS ? (int)SHIM_SLOTS : 1;
 }
 
 static int sys_call(unsigned long request, uintptr_t arg)
 {
 	switch (request) {
+	case KVM_CHECK_EXTENSION:
+		return capability(arg);
 	case KVM_GET_API_VERSION:
 		return 12;
 	case KVM_CREATE_VM:
+		shim.vm_type = arg;
 		shim.open_fds++;
 		return VM_FD;
 	case KVM_GET_VCPU_MMAP_SIZE:

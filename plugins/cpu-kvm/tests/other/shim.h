@@ -41,6 +41,8 @@ struct shim {
 	unsigned long missing[4];      /* capabilities, plus 1 */
 	bool no_list;                  /* as Linux before KVM_GET_REG_LIST */
 	int max_vcpus;
+	int address_bits;              /* that a VM can have */
+	unsigned long vm_type;         /* that it was made with */
 	struct kvm_userspace_memory_region slots[SHIM_SLOTS];
 	struct shim_vcpu vcpus[SHIM_VCPUS];
 	uint32_t open_fds;

@@ -28,6 +28,24 @@ static inline int run_and_leave(uint32_t vcpu)
 	return bench_run(vcpu);
 }
 
+/* Memory up to the last address runs, and a page more is refused. */
+static inline void memory_ends_at(uint32_t bits)
+{
+	struct mt_flat_range r = { .gpa = (UINT64_C(1) << bits) - 4096, .len_bytes = 4096, .kind = MT_FLAT_RAM,
+				   .hva = bench_ram };
+	struct mt_flat_view view = { 10, 1, sizeof(r), &r };
+	char words[32];
+
+	shim.guest = leave;
+	b.cls->kick(b.vcpu[0]);
+	ck_assert_int_eq(bench_run_view(0, &view), 0);
+	r.len_bytes += 4096;
+	view.generation++;
+	ck_assert_int_lt(bench_run_view(0, &view), 0);
+	snprintf(words, sizeof(words), "beyond the %u bits", bits);
+	ck_assert_has(b.exit.message, words);
+}
+
 static inline struct fake_state *saved(uint32_t vcpu)
 {
 	struct fake_state *s = fake_state_new();

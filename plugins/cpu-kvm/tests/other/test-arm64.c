@@ -37,6 +37,21 @@ START_TEST(every_call_fails)
 }
 END_TEST
 
+/* As many as by default, which is what 0 stands for; and a CPU that has fewer. */
+START_TEST(memory_beyond_the_addresses)
+{
+	up();
+	ck_assert_uint_eq(shim.vm_type, 0);
+	memory_ends_at(40);
+	stop();
+	start();
+	shim.address_bits = 36;
+	up();
+	ck_assert_uint_eq(shim.vm_type, 36);
+	memory_ends_at(36);
+}
+END_TEST
+
 START_TEST(vcpus_as_they_are_made)
 {
 	up();
@@ -352,7 +367,7 @@ END_TEST
 int main(void)
 {
 	static const struct plain_test tests[] = {
-		TEST(every_call_fails), TEST(vcpus_as_they_are_made), TEST(scalable_vectors),
+		TEST(every_call_fails), TEST(memory_beyond_the_addresses), TEST(vcpus_as_they_are_made), TEST(scalable_vectors),
 		TEST(half_of_pointer_authentication), TEST(hosts_that_lack_something), TEST(registers_by_name),
 		TEST(reset_is_power_on), TEST(reset_that_fails_is_told_by_the_run), TEST(accesses),
 		TEST(ends_of_the_machine), TEST(errors_say_what_and_where), TEST(state_goes_round),

@@ -100,6 +100,13 @@ START_TEST(every_call_fails)
 }
 END_TEST
 
+START_TEST(memory_beyond_the_addresses)
+{
+	up();
+	memory_ends_at(41);
+}
+END_TEST
+
 START_TEST(kernel_that_lists_no_registers)
 {
 	shim.no_list = true;
@@ -590,7 +597,8 @@ END_TEST
 int main(void)
 {
 	static const struct plain_test tests[] = {
-		TEST(every_call_fails), TEST(kernel_that_lists_no_registers), TEST(capabilities_that_are_missing),
+		TEST(every_call_fails), TEST(memory_beyond_the_addresses), TEST(kernel_that_lists_no_registers),
+		TEST(capabilities_that_are_missing),
 		TEST(counter_of_another_rate), TEST(too_many_harts), TEST(registers_by_name), TEST(names_are_there_once),
 		TEST(reset_is_power_on), TEST(reset_that_fails_is_told_by_the_run), TEST(the_pin), TEST(the_pin_after_a_reset),
 		TEST(a_pin_that_kvm_did_not_take), TEST(accesses), TEST(sbi_calls_that_kvm_does_not_serve), TEST(entropy),
