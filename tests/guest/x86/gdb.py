@@ -62,9 +62,7 @@ def test(folder):
     x86.need_compiler()
     x86.need_kvm()
     debugger.need()
-    for name, data in x86.files_of().items():
-        with open(os.path.join(folder, name), "wb") as f:
-            f.write(data)
+    x86.write_files(folder)
     elf = x86.build(folder, "debug")
     for irqchip in x86.IRQCHIPS:
         session(folder, elf, irqchip)

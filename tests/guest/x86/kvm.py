@@ -130,9 +130,7 @@ def test(folder):
     x86.need_plugins()
     x86.need_compiler()
     x86.need_kvm()
-    for name, data in x86.files_of().items():
-        with open(os.path.join(folder, name), "wb") as f:
-            f.write(data)
+    x86.write_files(folder)
     for board, name, defines, vcpus, settings, status, pattern in x86.PROGRAMS:
         elf = x86.build(folder, name, *defines)
         words = [m.EMULATOR, "run", *x86.words_of(settings), os.path.join(folder, board + ".ini")]

@@ -31,9 +31,7 @@ def boot(folder, irqchip):
 def test(folder):
     x86.need_plugins()
     x86.need_native_ring0()
-    for name, data in x86.files_of().items():
-        with open(os.path.join(folder, name), "wb") as f:
-            f.write(data)
+    x86.write_files(folder)
     with open(os.path.join(folder, "initrd"), "wb") as f:
         f.write(nested.archive({"init": (0o755, nested.TABLES.encode()),
                                 "bin/busybox": (0o755, nested.read(nested.guest("busybox")))}))

@@ -248,6 +248,12 @@ def files_of():
     return {"bare.ini": BARE.encode(), "board.ini": BOARD.encode(), "tall.ini": (BOARD + HIGH).encode(), "disk": b"\x5a" * DISK_BYTES}
 
 
+def write_files(folder):
+    for name, data in files_of().items():
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(data)
+
+
 def words_of(settings):
     """Words of `mortise run`."""
     return ["--verbose" if settings[-2:] == BY_THREAD else "--quiet"]
