@@ -4,7 +4,7 @@
 
 # MORTISE_COMPILER_OPTIONS: --enable-{werror,asan,ubsan,tsan,fuzz,debug}, into MORTISE_CFLAGS, MORTISE_LDFLAGS, MORTISE_DEFS
 AC_DEFUN([MORTISE_COMPILER_OPTIONS], [
-MORTISE_CFLAGS="-std=gnu11 -Wall -Wextra"
+MORTISE_CFLAGS="-std=gnu11 -Wall -Wextra -Wformat-security"
 MORTISE_LDFLAGS=
 MORTISE_DEFS=
 mortise_options=

@@ -77,16 +77,13 @@ static int parent_cid(const struct node *n, uint32_t *cid)
 
 int cid_check_parent(const struct node *n, struct mt_error *err)
 {
-	char hint[128];
 	uint32_t cid;
 
 	if (!parent_cid(n, &cid) || cid == n->text.parent_cid)
 		return 0;
-	snprintf(hint, sizeof(hint), "if it is the right one all the same: mortise img amend -f vmdk -o parent_cid=%08" PRIx32,
-		 cid);
 	mt_error_set(err, MT_EINVAL, "backing", "the disk below was written to since this delta disk was made, or is another "
 		     "one: its CID is %08" PRIx32 ", and wanted is %08" PRIx32, cid, n->text.parent_cid);
-	mt_error_hint(err, hint);
+	mt_error_hint(err, "if it is the right one all the same: mortise img amend -f vmdk -o parent_cid=%08" PRIx32, cid);
 	return MT_EINVAL;
 }
 

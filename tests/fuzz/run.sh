@@ -47,6 +47,8 @@ corpus() {
   esac
 }
 max_len() { case $1 in block-*) echo 131072 ;; nbd) echo 8192 ;; *) echo 1024 ;; esac; }
+# MiB that the program may take: a hostile image or client gets no more
+memory() { case $1 in block-* | nbd) echo 256 ;; *) echo 1024 ;; esac; }
 
 engine() { # target, arguments
   t=$1
@@ -59,7 +61,7 @@ engine() { # target, arguments
 fuzz_one() {
   mkdir -p "$build/$1.corpus" "$build/$1.found"
   if engine "$1" "$build/$1.corpus" "$(corpus "$1")" -max_total_time="$seconds" -timeout="${FUZZ_TIMEOUT:-1}" \
-    -rss_limit_mb=1024 -malloc_limit_mb=256 -max_len="$(max_len "$1")" -detect_leaks=0 -artifact_prefix="$build/$1.found/" \
+    -rss_limit_mb="$(memory "$1")" -malloc_limit_mb=256 -max_len="$(max_len "$1")" -detect_leaks=0 -artifact_prefix="$build/$1.found/" \
     > "$build/$1.log"; then
     echo "$1: $(grep -E 'DONE|cov:' "$build/$1.log" | tail -n 1)"
   else
