@@ -98,7 +98,7 @@ int img_snapshot_show(struct image *image, const char *text, struct mt_error *er
 	char **fields = g_strsplit(text, ",", -1);
 	const char *wanted_id = NULL, *name = NULL;
 	struct mt_block_snapshot s;
-	bool known = true, found = false;
+	bool known = *text != 0, found = false;
 
 	for (char **field = fields; *field; field++) {
 		if (g_str_has_prefix(*field, "snapshot.id="))

@@ -165,7 +165,7 @@ def check_words():
         qemu_img('snapshot', '-c', name, 'w.qcow2')
     for word, value in (('snapshot.id=1', 1), ('snapshot.name=1', 2), ('snapshot.id=2,snapshot.name=1', 2), ('x', 3),
                         ('snapshot.name=x,snapshot.id=3', 3), ('snapshot.id=1,snapshot.name=1', None), ('snapshot.name=3', None),
-                        ('snapshot.other=1', None)):
+                        ('snapshot.other=1', None), ('', None)):
         for of in (img, qemu_img):
             done = of('convert', '-f', 'qcow2', '-l', word, '-O', 'raw', 'w.qcow2', 'w.raw', code=1 if value is None else 0)
             assert value is None or open('w.raw', 'rb').read() == bytes([value]) * (1 << 20), (of, word)
