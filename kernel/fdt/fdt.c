@@ -398,7 +398,6 @@ static void write_cpus(struct mt_fdt *f)
 	node_begin(f, "cpus");
 	put_u32(f, "#address-cells", 1);
 	put_u32(f, "#size-cells", 0);
-	put_u32(f, "timebase-frequency", (uint32_t)clock_host.timebase_hz(f->machine->cpu));
 	describe(f, f->machine->cpu, MT_IFACE_FDT_NODE);
 	g_hash_table_remove(f->paths, f->machine->cpu);   /* it is not below /soc */
 	node_end(f);

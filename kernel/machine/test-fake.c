@@ -363,6 +363,7 @@ static int cpu_describe(void *self, struct mt_fdt *fdt, const struct mt_fdt_writ
 	struct fake_cpu *cpu = self;
 
 	(void)err;
+	w->u32s(fdt, "fake,count", &cpu->count, 1);
 	for (uint32_t i = 0; i < cpu->count; i++) {
 		char name[16];
 		uint32_t intc = w->vcpu_intc_phandle(fdt, i), self_phandle = w->vcpu_phandle(fdt, i);

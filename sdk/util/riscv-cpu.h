@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A RISC-V hart's node in the device tree, as accelerators write it below /cpus: Linux binding riscv/cpus.yaml. */
+/* What accelerators of RISC-V write into the device tree's /cpus: Linux binding riscv/cpus.yaml. */
 #ifndef MTSDK_RISCV_CPU_H
 #define MTSDK_RISCV_CPU_H
 
@@ -19,6 +19,17 @@ static inline void mt_riscv_block_write(struct mt_fdt *fdt, const struct mt_fdt_
 {
 	if (bytes)
 		w->u32s(fdt, name, &bytes, 1);
+}
+
+/*
+ * [main] in describe, before the harts: the rate of `time`, for all of them. Linux for RISC-V reads it in /cpus and
+ * nowhere else (riscv/cpus.yaml). The kernel does not write it: other CPUs have a register that says it.
+ */
+static inline void mt_riscv_timebase_write(struct mt_fdt *fdt, const struct mt_fdt_writer *w, uint64_t timebase_hz)
+{
+	uint32_t hz = (uint32_t)timebase_hz;
+
+	w->u32s(fdt, "timebase-frequency", &hz, 1);
 }
 
 /* [main] in describe. Both spellings of the instruction set: the string of old, and the list since Linux 6.7. */

@@ -56,6 +56,9 @@ expect 3 "the package mortise-plugin-dev-other may have it" "$mortise" check $pl
 # what the accelerator's file brings on hosts of another kind
 expect 2 "cpu-tcg may have it on hosts that run such machines" "$mortise" check virt-riscv64 -s machine.arch=other \
   -s plic.plugin=dev-other
+# where Linux for RISC-V reads the rate of its counter
+expect 0 "timebase-frequency = <0x16e3600>;" "$mortise" check --dts virt-riscv64 -s boot.firmware= \
+  -s machine.timebase=24000000
 expect 3 "test-bad.so: magic: not an ELF file" "$mortise" check $plugins $machines tiny -s plic.plugin=test-bad
 expect 2 "has no property" "$mortise" run $plugins $machines tiny -s cpu.cuont=3
 expect 0 "plic:7" "$mortise" check $plugins $machines --map "$top/tests/ini/good/full.ini" -s eth0.irq=plic:7

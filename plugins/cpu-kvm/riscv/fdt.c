@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The cpu nodes of the device tree. The kernel has opened /cpus. [main]. */
+/* The cpu nodes of the device tree, and the rate of their counter. The kernel has opened /cpus. [main]. */
 #include <util/error.h>
 #include <util/riscv-cpu.h>
 
@@ -32,6 +32,7 @@ static int describe(void *self, struct mt_fdt *fdt, const struct mt_fdt_writer *
 	cpu.mmu = mmu_of(isa->satp_mode);
 	cpu.cbom_bytes = (uint32_t)isa->cbom_bytes;
 	cpu.cboz_bytes = (uint32_t)isa->cboz_bytes;
+	mt_riscv_timebase_write(fdt, w, k->clock->timebase_hz(k->inst));
 	for (uint32_t hart = 0; hart < k->vcpu_count; hart++)
 		mt_riscv_cpu_write(fdt, w, hart, &cpu);
 	return 0;

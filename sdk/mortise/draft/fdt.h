@@ -50,8 +50,9 @@ struct mt_fdt_writer {
 
 struct mt_fdt_node {
 	/*
-	 * [main] devices: nodes go under /soc; accelerators: under /cpus (opened by the kernel), those of
-	 * MT_IFACE_FDT_SYSTEM under /soc
+	 * [main] devices: nodes go under /soc; accelerators: under /cpus, those of MT_IFACE_FDT_SYSTEM under /soc. The
+	 * kernel has opened /cpus and written its cells: what the instruction set wants there besides (RISC-V: the
+	 * rate of the counter) comes before the first node.
 	 */
 	int (*describe)(void *self, struct mt_fdt *fdt, const struct mt_fdt_writer *w, struct mt_error *err);
 };

@@ -572,6 +572,7 @@ START_TEST(device_tree)
 	up();
 	tree[0] = 0;
 	ck_assert_int_eq(node->describe(b.self, NULL, &tree_writer, &b.err), 0);
+	ck_assert(!strncmp(tree, "timebase-frequency=10000000\nnode=cpu@0\n", 39));
 	ck_assert_has(tree, "riscv,isa=rv64imafdc_zicbom_zicboz_zicsr\n");
 	ck_assert_has(tree, "riscv,isa-extensions=zicboz\n");
 	ck_assert_has(tree, "mmu-type=riscv,sv48\n");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The cpu nodes of the device tree. The kernel has opened /cpus. */
+/* The cpu nodes of the device tree, and the rate of their counter. The kernel has opened /cpus. */
 #include <util/riscv-cpu.h>
 
 #include "state.h"
@@ -21,6 +21,7 @@ int rv_fdt(struct tcg_front_config *config, uint32_t vcpu_count, struct mt_fdt *
 	for (uint32_t ext = 0; ext < RV_EXTS; ext++)
 		if (config->exts >> ext & 1)
 			names[cpu.extension_count++] = rv_isa_name((enum rv_ext)ext);
+	mt_riscv_timebase_write(fdt, w, config->services.clock->timebase_hz(config->services.inst));
 	for (uint32_t hart = 0; hart < vcpu_count; hart++)
 		mt_riscv_cpu_write(fdt, w, hart, &cpu);
 	return 0;
