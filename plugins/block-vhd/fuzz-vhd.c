@@ -42,7 +42,7 @@ static void sum_put(const struct bytes *b, uint64_t at, uint32_t len, uint32_t s
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes b = { malloc(size + 1), size };
-	struct vhd_pages pages = { page_get, page_put, &b };
+	struct mt_source_pages pages = { page_get, page_put, &b };
 	struct mt_source source = mt_source_memory(b.data, size);
 	struct mt_block_extent extents[4];
 	struct vhd v;

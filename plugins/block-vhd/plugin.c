@@ -29,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/block-reader.h>
 #include <util/disk-state.h>
 #include <util/entry.h>
 #include <util/error.h>
@@ -36,72 +37,29 @@
 
 #include "vhd.h"
 
-#define CACHE_BYTES (1u << 20)
-
 struct node {
-	struct mt_inst *inst;
-	const struct mt_block_node *host;
-	const struct mt_block_cache_host *cache;
-	struct mt_block_child_info child;
-	struct mt_block_cache *bitmaps;
+	struct mt_block_reader reader;
 	struct vhd vhd;
 };
 
 static int node_create(const struct mt_host *host, struct mt_inst *inst, void **self, struct mt_error *err)
 {
-	struct node *n = calloc(1, sizeof(*n));
-
-	if (!n)
-		return mt_error_set(err, MT_ENOMEM, NULL, "out of memory");
-	n->inst = inst;
-	n->host = host->get_interface(host, MT_IFACE_BLOCK_NODE);
-	n->cache = host->get_interface(host, MT_IFACE_BLOCK_CACHE);
-	*self = n;
-	return 0;
-}
-
-static int32_t source_read(void *arg, uint64_t offset, void *buf, uint64_t len_bytes)
-{
-	struct node *n = arg;
-
-	return n->host->child_read(n->inst, 0, offset, buf, len_bytes);
-}
-
-static int open_backing(struct node *n, struct mt_error *err)
-{
-	struct mt_block_child_info info = { .size = sizeof(info) };
-	int diff = n->vhd.type == VHD_DIFF;
-	int rc = n->host->backing_open(n->inst, diff && n->vhd.parent_name[0] ? n->vhd.parent_name : NULL, "vpc", &info,
-				       err);
-
-	if (rc == MT_ENOENT && diff) {
-		mt_error_set(err, MT_ENOENT, "backing", "this is a differencing image, and its parent is not named");
-		mt_error_hint(err, "name the parent's section with backing =");
-		return MT_ENOENT;
-	}
-	if (rc == 0 && !diff)
-		return mt_error_set(err, MT_EINVAL, "backing", "this VHD image has no parent");
-	return rc == MT_ENOENT ? 0 : rc;
+	return mt_block_reader_create(host, inst, sizeof(struct node), self, err);
 }
 
 static int node_realize(void *self, struct mt_error *err)
 {
 	struct node *n = self;
-	struct mt_source source = { source_read, n, 0 };
-	int rc;
+	struct mt_source source;
+	int rc = mt_block_reader_open(&n->reader, &source, err);
 
-	n->child.size = sizeof(n->child);
-	rc = n->host->child_open(n->inst, "file", &n->child, err);
-	if (rc < 0)
-		return rc;
-	source.len_bytes = n->child.child_bytes;
-	rc = vhd_load(&n->vhd, &source, err);
 	if (rc == 0)
-		rc = open_backing(n, err);
-	if (rc < 0 || n->vhd.type == VHD_FIXED)
-		return rc;
-	n->bitmaps = n->cache->create(n->inst, 0, VHD_PAGE, CACHE_BYTES, 0, err);
-	return n->bitmaps ? 0 : err && err->code ? err->code : MT_ENOMEM;
+		rc = vhd_load(&n->vhd, &source, err);
+	if (rc == 0)
+		rc = mt_block_reader_parent(&n->reader, "VHD", n->vhd.type == VHD_DIFF, n->vhd.parent_name, "vpc", err);
+	if (rc == 0 && n->vhd.type != VHD_FIXED)
+		rc = mt_block_reader_cache(&n->reader, VHD_PAGE, err);
+	return rc;
 }
 
 static void node_destroy(void *self)
@@ -116,38 +74,16 @@ static void node_info(void *self, struct mt_block_info *out)
 {
 	const struct node *n = self;
 
-	out->flags = (n->child.flags & MT_BLOCK_INFO_VOLATILE) | MT_BLOCK_INFO_READONLY;
+	mt_block_reader_info(&n->reader, out);
 	out->disk_bytes = n->vhd.disk_bytes;
-	out->block_bytes = n->child.block_bytes;
-	out->physical_bytes = n->child.physical_bytes;
 	out->unit_bytes = n->vhd.block_bytes;
-}
-
-static int32_t page_get(void *arg, uint64_t offset, void **page, const uint8_t **data)
-{
-	struct node *n = arg;
-	struct mt_block_page *got;
-	int32_t rc = n->cache->get(n->bitmaps, offset, 0, &got);
-
-	if (rc < 0)
-		return rc;
-	*page = got;
-	*data = got->data;
-	return 0;
-}
-
-static void page_put(void *arg, void *page)
-{
-	struct node *n = arg;
-
-	n->cache->put(n->bitmaps, page);
 }
 
 static int32_t node_map(void *self, uint64_t offset, uint64_t len_bytes, uint32_t purpose,
 			struct mt_block_extent *extents, uint32_t max)
 {
 	struct node *n = self;
-	struct vhd_pages pages = { page_get, page_put, n };
+	struct mt_source_pages pages = mt_block_reader_pages(&n->reader);
 
 	(void)purpose;
 	return vhd_map(&n->vhd, &pages, offset, len_bytes, extents, max);

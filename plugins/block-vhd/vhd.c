@@ -203,7 +203,7 @@ static uint32_t absent(const struct vhd *v)
 }
 
 /* Sectors whose bits stand in one page; the most significant bit of a byte is the first. */
-static int32_t walk_bits(struct walk *w, const struct vhd_pages *pages, uint64_t block_at, int *more)
+static int32_t walk_bits(struct walk *w, const struct mt_source_pages *pages, uint64_t block_at, int *more)
 {
 	const struct vhd *v = w->v;
 	uint32_t sector = (uint32_t)(w->offset % v->block_bytes / 512), sectors = v->block_bytes / 512;
@@ -227,7 +227,7 @@ static int32_t walk_bits(struct walk *w, const struct vhd_pages *pages, uint64_t
 	return 0;
 }
 
-int32_t vhd_map(const struct vhd *v, const struct vhd_pages *pages, uint64_t offset, uint64_t len_bytes,
+int32_t vhd_map(const struct vhd *v, const struct mt_source_pages *pages, uint64_t offset, uint64_t len_bytes,
 		struct mt_block_extent *out, uint32_t max)
 {
 	struct walk w = { .v = v, .out = out, .max = max, .offset = offset };

@@ -30,19 +30,11 @@ struct vhd {
 	char parent_name[VHD_NAME_MAX];      /* relative to the image where it has such a name; "": none */
 };
 
-/* Pages of VHD_PAGE bytes. */
-struct vhd_pages {
-	/* 0, MT_EAGAIN, or another error */
-	int32_t (*get)(void *arg, uint64_t offset, void **page, const uint8_t **data);
-	void (*put)(void *arg, void *page);
-	void *arg;
-};
-
 /* `v` is to be given to vhd_fini also when it fails. */
 int vhd_load(struct vhd *v, const struct mt_source *source, struct mt_error *err);
 void vhd_fini(struct vhd *v);
-/* Extents from `offset` on; how many. MT_ERANGE beyond the end; MT_EAGAIN. */
-int32_t vhd_map(const struct vhd *v, const struct vhd_pages *pages, uint64_t offset, uint64_t len_bytes,
+/* Extents from `offset` on, with pages of VHD_PAGE bytes; how many. MT_ERANGE beyond the end; MT_EAGAIN. */
+int32_t vhd_map(const struct vhd *v, const struct mt_source_pages *pages, uint64_t offset, uint64_t len_bytes,
 		struct mt_block_extent *out, uint32_t max);
 /* Whether `sector` is a footer. */
 int vhd_is_footer(const uint8_t *sector);

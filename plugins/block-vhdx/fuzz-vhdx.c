@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t room[ROOM];
 	struct bytes b = { room, 0 };
-	struct vhdx_pages pages = { page_get, page_put, &b };
+	struct mt_source_pages pages = { page_get, page_put, &b };
 	struct mt_source source;
 	struct mt_block_extent extents[4];
 	struct vhdx v;

@@ -50,7 +50,8 @@ static uint64_t place_of(uint64_t entry)
 }
 
 /* Sectors whose bits stand in one page; the least significant bit of a byte is the first. */
-static int32_t walk_bits(struct walk *w, const struct vhdx_pages *pages, uint32_t block, uint64_t data_at, int *more)
+static int32_t walk_bits(struct walk *w, const struct mt_source_pages *pages, uint32_t block, uint64_t data_at,
+			 int *more)
 {
 	const struct vhdx *v = w->v;
 	uint32_t in_block = v->block_bytes / v->sector_bytes, first = block % v->chunk_ratio * in_block;
@@ -83,7 +84,7 @@ static int32_t walk_bits(struct walk *w, const struct vhdx_pages *pages, uint32_
 	return 0;
 }
 
-static int32_t walk_block(struct walk *w, const struct vhdx_pages *pages, int *more)
+static int32_t walk_block(struct walk *w, const struct mt_source_pages *pages, int *more)
 {
 	const struct vhdx *v = w->v;
 	uint32_t block = (uint32_t)(w->offset / v->block_bytes);
@@ -108,7 +109,7 @@ static int32_t walk_block(struct walk *w, const struct vhdx_pages *pages, int *m
 	return MT_EIO;
 }
 
-int32_t vhdx_map(const struct vhdx *v, const struct vhdx_pages *pages, uint64_t offset, uint64_t len_bytes,
+int32_t vhdx_map(const struct vhdx *v, const struct mt_source_pages *pages, uint64_t offset, uint64_t len_bytes,
 		 struct mt_block_extent *out, uint32_t max)
 {
 	struct walk w = { .v = v, .out = out, .max = max, .offset = offset };

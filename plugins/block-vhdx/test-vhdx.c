@@ -43,7 +43,7 @@ static void page_put(void *arg, void *page)
 	(void)arg, (void)page;
 }
 
-static const struct vhdx_pages pages = { page_get, page_put, NULL };
+static const struct mt_source_pages pages = { page_get, page_put, NULL };
 
 /* Backing reads as 0xbb. */
 static void disk_read(uint64_t offset, uint8_t *out, uint64_t len)

@@ -28,19 +28,14 @@ struct vhdx {
 	char parent_name[VHDX_NAME_MAX];     /* "": none */
 };
 
-/* Pages of VHDX_PAGE bytes. */
-struct vhdx_pages {
-	/* 0, MT_EAGAIN, or another error */
-	int32_t (*get)(void *arg, uint64_t offset, void **page, const uint8_t **data);
-	void (*put)(void *arg, void *page);
-	void *arg;
-};
-
 /* `v` is to be given to vhdx_fini also when it fails. */
 int vhdx_load(struct vhdx *v, const struct mt_source *source, struct mt_error *err);
 void vhdx_fini(struct vhdx *v);
-/* Extents from `offset` on; how many. MT_ERANGE beyond the end; MT_EAGAIN; MT_EIO: an entry cannot be right. */
-int32_t vhdx_map(const struct vhdx *v, const struct vhdx_pages *pages, uint64_t offset, uint64_t len_bytes,
+/*
+ * Extents from `offset` on, with pages of VHDX_PAGE bytes; how many. MT_ERANGE beyond the end; MT_EAGAIN; MT_EIO: an
+ * entry cannot be right.
+ */
+int32_t vhdx_map(const struct vhdx *v, const struct mt_source_pages *pages, uint64_t offset, uint64_t len_bytes,
 		 struct mt_block_extent *out, uint32_t max);
 uint32_t vhdx_probe(const uint8_t *head, uint32_t head_bytes);
 

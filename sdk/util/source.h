@@ -21,6 +21,14 @@ struct mt_source {
 	uint64_t len_bytes;
 };
 
+/* Metadata in pages that come when they are there. */
+struct mt_source_pages {
+	/* 0, MT_EAGAIN, or another error; `offset` is a multiple of the page's length, on which the two sides agree */
+	int32_t (*get)(void *arg, uint64_t offset, void **page, const uint8_t **data);
+	void (*put)(void *arg, void *page);
+	void *arg;
+};
+
 struct mt_sink {
 	/* 0 or MT_E*; bytes never written read as zero, the image grows as needed */
 	int32_t (*write)(void *arg, uint64_t offset, const void *buf, uint64_t len_bytes);
