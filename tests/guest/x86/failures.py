@@ -17,21 +17,23 @@ with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
     LACKED = "tbm" if "avx512f" in cpuinfo.read() else "avx512f"
 HIDDEN = "mount -t tmpfs none /dev"
 NO_KVM = "mount --bind /dev/null /dev/kvm"
-# what, words before the command, settings, exit status, what it must say
+# what, machine file, words before the command, settings, exit status, what it must say
 REFUSALS = [
-    ("too many vCPUs", [], ["cpu.count=100000"], 2, "count: '100000' is not in 1..1024"),
-    ("an unknown feature", [], ["cpu.features=sse17"], 2, "there is no feature 'sse17'"),
-    ("a feature too much", [], [f"cpu.features={LACKED}"], 3, f"KVM of this host has no '{LACKED}', which the file asks for"),
-    ("no address space", ["prlimit", f"--as={256 << 20}"], ["ram.size=1G"], 1, "cannot map 1073741824 bytes for 'ram'"),
-    ("memory that no address reaches", [], ["high.at=0x100000000000000"], 1,
+    ("too many vCPUs", "bare.ini", [], ["cpu.count=100000"], 2, "count: '100000' is not in 1..1024"),
+    ("an unknown feature", "bare.ini", [], ["cpu.features=sse17"], 2, "there is no feature 'sse17'"),
+    ("a feature too much", "bare.ini", [], [f"cpu.features={LACKED}"], 3,
+     f"KVM of this host has no '{LACKED}', which the file asks for"),
+    ("no address space", "bare.ini", ["prlimit", f"--as={256 << 20}"], ["ram.size=1G"], 1,
+     "cannot map 1073741824 bytes for 'ram'"),
+    ("memory that no address reaches", "high.ini", [], ["high.at=0x100000000000000"], 1,
      "memory of 0x4000000 bytes at 0x100000000000000 ends beyond the "),
-    ("RAM too small", [], ["ram.size=64K"], 2, "the machine has no RAM of 2 MiB"),
-    ("a missing module", [], ["cpu.plugin=cpu-none"], 3, "plugin 'cpu-none' is not in"),
-    ("no /dev/kvm", ["unshare", "--mount", "sh", "-c", HIDDEN + ' && exec "$@"', "-"], [], 3,
+    ("RAM too small", "bare.ini", [], ["ram.size=64K"], 2, "the machine has no RAM of 2 MiB"),
+    ("a missing module", "bare.ini", [], ["cpu.plugin=cpu-none"], 3, "plugin 'cpu-none' is not in"),
+    ("no /dev/kvm", "bare.ini", ["unshare", "--mount", "sh", "-c", HIDDEN + ' && exec "$@"', "-"], [], 3,
      "/dev/kvm: No such file or directory"),
-    ("a /dev/kvm that is none", ["unshare", "--mount", "sh", "-c", NO_KVM + ' && exec "$@"', "-"], [], 3,
+    ("a /dev/kvm that is none", "bare.ini", ["unshare", "--mount", "sh", "-c", NO_KVM + ' && exec "$@"', "-"], [], 3,
      "cannot ask for the version of /dev/kvm"),
-    ("no permission", ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"], [], 3,
+    ("no permission", "bare.ini", ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"], [], 3,
      "/dev/kvm: Permission denied"),
 ]
 
@@ -51,15 +53,14 @@ def test(folder):
     emulator = copied(folder)
     elf = x86.build(folder, "cpu")
     bare = x86.files_of()["bare.ini"]
-    for name, data in ("bare", bare), ("high", bare + x86.HIGH.encode()):
-        with open(os.path.join(folder, name + ".ini"), "wb") as f:
+    for name, data in ("bare.ini", bare), ("high.ini", bare + x86.HIGH.encode()):
+        with open(os.path.join(folder, name), "wb") as f:
             f.write(data)
-    for what, before, settings, status, words in REFUSALS:
+    for what, machine, before, settings, status, words in REFUSALS:
         if before and (os.getuid() != 0 or not shutil.which(before[0])):
             m.step(f"{what}: left out ({before[0]} as root)")
             continue
-        command = [*before, emulator, "run", "--quiet", "--plugin-path", folder,
-                   os.path.join(folder, "high.ini" if settings[:1] and settings[0].startswith("high.") else "bare.ini")]
+        command = [*before, emulator, "run", "--quiet", "--plugin-path", folder, os.path.join(folder, machine)]
         for setting in x86.settings_of(elf, 1, settings):
             command += ["-s", setting]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
