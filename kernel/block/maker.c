@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -28,6 +30,9 @@ struct mt_block_maker {
 	struct file *old, *backing;      /* what is at the place yet, kept locked */
 	bool (*cancelled)(void);         /* or NULL */
 	mode_t mode;                     /* of the old file; 0: there is none */
+	const char *wanted;              /* file 0 as the user called it, while the format is at work */
+	char *trouble;                   /* what the host refused last, in words, */
+	int32_t trouble_code;            /* and the code that the format got */
 };
 
 static struct file *file_of(struct mt_block_maker *maker, uint32_t file)
@@ -82,6 +87,34 @@ static int32_t host_file_add(struct mt_block_maker *maker, const char *name, str
 	return (int32_t)maker->files->len - 1;
 }
 
+/*
+ * Formats see a code, and not which of their files it was, nor the host's own word. `rc` of a call on `file` that began
+ * with errno 0; it has none where the file was not asked.
+ */
+__attribute__((format(printf, 4, 5)))
+static int32_t noted(struct mt_block_maker *maker, uint32_t file, int32_t rc, const char *format, ...)
+{
+	int host = errno ? errno : rc == MT_ERANGE ? EFBIG : rc == MT_ENOSPC ? ENOSPC : EIO;
+	char *folder, *path, *what;
+	va_list args;
+
+	if (rc >= 0 || rc == MT_EGONE || file >= maker->names->len)
+		return rc;
+	folder = g_path_get_dirname(maker->wanted);
+	path = strchr(maker->wanted, '/') ? g_build_filename(folder, host_name(maker, file), NULL) :
+	       g_strdup(host_name(maker, file));
+	va_start(args, format);
+	what = g_strdup_vprintf(format, args);
+	va_end(args);
+	g_free(maker->trouble);
+	maker->trouble = g_strdup_printf("%s %s: %s", path, what, g_strerror(host));
+	maker->trouble_code = rc;
+	g_free(folder);
+	g_free(path);
+	g_free(what);
+	return rc;
+}
+
 static int32_t host_read(struct mt_block_maker *maker, uint32_t file, uint64_t offset, void *buf, uint64_t len_bytes)
 {
 	struct file *f = file_of(maker, file);
@@ -94,30 +127,39 @@ static int32_t host_write(struct mt_block_maker *maker, uint32_t file, uint64_t 
 {
 	struct file *f = file_of(maker, file);
 
-	return f ? file_write(f, offset, buf, len_bytes) : MT_EINVAL;
+	if (!f)
+		return MT_EINVAL;
+	errno = 0;
+	return noted(maker, file, file_write(f, offset, buf, len_bytes),
+		     "cannot be written (%" PRIu64 " bytes at %" PRIu64 ")", len_bytes, offset);
 }
 
 static int32_t host_resize(struct mt_block_maker *maker, uint32_t file, uint64_t len_bytes)
 {
 	struct file *f = file_of(maker, file);
 
-	return f ? file_resize(f, len_bytes) : MT_EINVAL;
+	if (!f)
+		return MT_EINVAL;
+	errno = 0;
+	return noted(maker, file, file_resize(f, len_bytes), "cannot be made %" PRIu64 " bytes long", len_bytes);
 }
 
 static int32_t host_allocate(struct mt_block_maker *maker, uint32_t file, uint64_t offset, uint64_t len_bytes,
 			     uint32_t mode)
 {
 	struct file *f = file_of(maker, file);
+	uint64_t end = offset + len_bytes;
 	int32_t rc = f ? 0 : MT_EINVAL;
 
 	if (mode == MT_BLOCK_PREALLOC_METADATA && maker->folder)
 		return rc;
 	for (uint64_t n; len_bytes && rc == 0; offset += n, len_bytes -= n) {
 		n = MIN(len_bytes, ALLOCATE_BYTES);
+		errno = 0;
 		rc = maker->cancelled && maker->cancelled() ? MT_EGONE :
 		     file_allocate(f, offset, n, mode == MT_BLOCK_PREALLOC_FULL);
 	}
-	return rc;
+	return noted(maker, file, rc, "cannot be given %" PRIu64 " bytes of space", end);
 }
 
 static void host_random(struct mt_block_maker *maker, void *buf, uint32_t len_bytes)
@@ -181,6 +223,7 @@ static void maker_free(struct mt_block_maker *maker)
 	g_free(maker->folder);
 	g_free(maker->final_folder);
 	g_free(maker->path);
+	g_free(maker->trouble);
 	g_free(maker);
 }
 
@@ -258,6 +301,20 @@ static int backing_take(struct mt_block_maker *maker, const char *path, struct m
 	return maker->backing ? 0 : MT_EIO;
 }
 
+/* What the host said takes the place of the format's words when it is why the format gave up. */
+static int role_create(struct mt_block_maker *maker, const struct mt_block_create *role, const char *path,
+		       const struct mt_block_create_want *create, struct mt_error *err)
+{
+	int rc;
+
+	maker->wanted = path;
+	rc = role->create(&maker_host, maker, create, err);
+	maker->wanted = NULL;
+	if (rc < 0 && rc == maker->trouble_code)
+		fault_set(err, rc, "file", err->hint[0] ? err->hint : NULL, "%s", maker->trouble);
+	return rc;
+}
+
 struct mt_block_maker *maker_begin(struct machine *m, const struct image_want *want, struct mt_error *err)
 {
 	const struct mt_block_create *role = open_role(m, want->format, MT_IFACE_BLOCK_CREATE, err);
@@ -282,7 +339,7 @@ struct mt_block_maker *maker_begin(struct machine *m, const struct image_want *w
 		rc = backing_take(maker, want->backing_path, err);
 	create.flags = maker->folder ? 0 : MT_BLOCK_CREATE_DEVICE;
 	if (rc == 0)
-		rc = role->create(&maker_host, maker, &create, err);
+		rc = role_create(maker, role, want->path, &create, err);
 	if (rc == 0 && want->cancelled && want->cancelled())
 		rc = MT_EGONE;
 	if (rc == MT_EGONE)

@@ -63,8 +63,8 @@ static int base_grow(struct img *img, struct image *image, struct bnode *base)
 static int commit_copy(struct img *img, struct image *image, struct bnode *base, uint32_t depth)
 {
 	struct copy_part part = { .image = image };
-	struct copy copy = { .parts = &part, .part_count = 1, .target = base, .total_bytes = image_bytes(image),
-			     .top_only = true, .depth_max = depth, .sparse_bytes = 4096, .threads = 4 };
+	struct copy copy = { .parts = &part, .part_count = 1, .target = base, .target_name = node_name(base),
+			     .total_bytes = image_bytes(image), .top_only = true, .depth_max = depth, .sparse_bytes = 4096, .threads = 4 };
 	int rc;
 
 	if (!img_number(img, "rate-limit", 0, INT64_MAX, &copy.rate_bytes))

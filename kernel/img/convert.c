@@ -144,7 +144,8 @@ static int copy_settle(struct job *job)
 	bool backing = job->backing || cli_value(args, "backing");
 
 	*copy = (struct copy){ .parts = (const struct copy_part *)job->parts->data, .part_count = job->parts->len,
-			       .target = job->target->node, .total_bytes = job->total_bytes, .top_only = backing,
+			       .target = job->target->node, .target_name = job->out_path,
+			       .total_bytes = job->total_bytes, .top_only = backing,
 			       .compress = cli_flag(args, "compress"), .salvage = cli_flag(args, "salvage") };
 	copy->in_order = copy->target->info.flags & MT_BLOCK_INFO_STREAM;
 	copy->compress |= copy->in_order;

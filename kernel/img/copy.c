@@ -423,7 +423,7 @@ static int crew_result(const struct crew *crew, struct mt_error *err)
 		return fault_set(err, MT_EGONE, NULL, NULL, "stopped as you wished");
 	if (crew->result < 0)
 		return fault_set(err, crew->result, NULL, NULL, "%s: byte %llu cannot be %s: %s",
-				 crew->in_read ? part_at(copy, crew->fault_at)->image->path : node_name(copy->target),
+				 crew->in_read ? part_at(copy, crew->fault_at)->image->path : copy->target_name,
 				 (unsigned long long)crew->fault_at, crew->in_read ? "read" : "written",
 				 reason(crew->result));
 	return 0;

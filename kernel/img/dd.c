@@ -78,6 +78,7 @@ static int copy_range(struct img *img, struct image *in, const char *format, con
 	rc = out ? 0 : -1;
 	if (out) {
 		copy.target = out->node;
+		copy.target_name = path;
 		copy.target_zero = !maker_in_place(maker);
 		rc = copy_run(&copy, &img->err);
 		if (image_close(out) < 0 && rc == 0)

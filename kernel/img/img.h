@@ -146,6 +146,7 @@ struct copy {
 	const struct copy_part *parts;
 	uint32_t part_count;
 	struct bnode *target;
+	const char *target_name;                 /* in messages: while it is made its file has another */
 	uint64_t total_bytes;
 	uint64_t source_skip;                    /* begins there in the source */
 	bool compress;

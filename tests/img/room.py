@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Images that a host has no room for: the message has the file, how much it was, and the host's own reason; nothing is left.
+
+A limit of file sizes stands for a file system with small files; a small file system of its own needs a name space (unshare).
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from img import MORTISE, run, work_folder
+
+LARGE, FULL = 'File too large', 'No space left on device'
+# format, options, size; the file that is told of, and what it cannot
+LIMITED = [
+    ('raw', '', '1G', 'disk', f'cannot be made 1073741824 bytes long: {LARGE}'),
+    ('vmdk', 'subformat=monolithicFlat', '1G', 'disk-flat.vmdk', f'cannot be made 1073741824 bytes long: {LARGE}'),
+    ('vmdk', 'subformat=twoGbMaxExtentFlat', '3G', 'disk-f001.vmdk', rf'cannot be made \d+ bytes long: {LARGE}'),
+    ('vmdk', '', '60T', 'disk.vmdk', rf'cannot be (written|made) .*: {LARGE}'),
+    ('vdi', '', '30T', 'disk', rf'cannot be (written|made) .*: {LARGE}'),
+    ('qcow2', 'preallocation=metadata', '1T', 'disk', rf'cannot be made \d+ bytes long: {LARGE}'),
+]
+SMALL = [
+    ('raw', 'preallocation=full', '64M', 'disk', f'cannot be given 67108864 bytes of space: {FULL}'),
+    ('raw', 'preallocation=falloc', '64M', 'disk', f'cannot be given 67108864 bytes of space: {FULL}'),
+    ('vmdk', '', '60T', 'disk.vmdk', rf'cannot be written \(\d+ bytes at \d+\): {FULL}'),
+    ('vdi', '', '30T', 'disk', rf'cannot be written \(\d+ bytes at \d+\): {FULL}'),
+    ('vdi', 'preallocation=full', '64M', 'disk', rf'cannot be given \d+ bytes of space: {FULL}'),
+    ('qcow2', 'preallocation=metadata', '1T', 'disk', rf'cannot be written \(\d+ bytes at \d+\): {FULL}'),
+    ('qcow2', 'preallocation=full', '64M', 'disk', rf'cannot be given \d+ bytes of space: {FULL}'),
+]
+
+
+def check(rows, folder, before):
+    for fmt, options, size, name, words in rows:
+        path = os.path.join(folder, 'disk' + ('.vmdk' if fmt == 'vmdk' else ''))
+        command = [*before, MORTISE, 'img', 'create', '-f', fmt, *(['-o', options] if options else []), path, size]
+        done = run(*command, code=1)
+        wanted = '(^|[ /])' + re.escape(name) + ' ' + words
+        assert re.search(wanted, done.stderr), f'{" ".join(command)}: {done.stderr}, wanted: {wanted}'
+        assert os.listdir(folder) == [], os.listdir(folder)
+
+
+def main():
+    if sys.argv[1:] == ['small']:
+        check(SMALL, 'small', [])
+        return
+    folder = work_folder()
+    os.mkdir('small')
+    check(LIMITED, 'small', ['sh', '-c', 'ulimit -f 1024; exec "$@"', '-'])
+    unshare = ['unshare', '--user', '--map-root-user', '--mount'] if os.getuid() else ['unshare', '--mount']
+    mounted = [*unshare, 'sh', '-c', 'mount -t tmpfs -o size=4M none small && exec "$@"', '-']
+    if not shutil.which('unshare') or subprocess.run([*mounted, 'true'], stderr=subprocess.PIPE, check=False).returncode:
+        print('without the small file system: no name space is to be had')
+    else:
+        run(*mounted, sys.executable, SELF, 'small', env={**os.environ, 'MORTISE': MORTISE})
+    folder.cleanup()
+
+
+SELF = os.path.abspath(__file__)
+main()
