@@ -345,6 +345,7 @@ static int below_named(struct bnode *node, const char *name, const char *format,
 	spec.options.folder = found.folder;
 	spec.options.fd = 0;
 	spec.backing_write = node->origin->backing_write;
+	spec.below_any = node->origin->below_any;
 	inst = open_inst(node->inst->machine, &spec, err);
 	names_found_fini(&found);
 	node->origin->below_failed = !inst;
@@ -395,8 +396,14 @@ static int32_t backing_open(struct mt_inst *inst, const char *name, const char *
 		memcpy(out, &info, info.size);
 		return 0;
 	}
-	if (rc == MT_ENOENT && name)
+	if (rc == MT_ENOENT && name) {
 		rc = below_named(node, name, format, err);
+		/* a file that is not there; the format would take the code for "there is none", and say other words */
+		if (rc == MT_ENOENT) {
+			rc = MT_EINVAL;
+			err->code = rc;
+		}
+	}
 	if (rc == 0)
 		child_info_fill(out, NULL, node->backing);
 	return rc;
@@ -504,39 +511,11 @@ void node_refresh(struct bnode *node)
 		node_refresh(node->above);
 }
 
-struct fact_wanted {
-	const char *name;
-	char *out;
-	uint32_t out_bytes;
-	bool found;
-};
-
-static void fact_look(void *arg, const char *name, uint32_t type, const char *value)
-{
-	struct fact_wanted *wanted = arg;
-
-	(void)type;
-	if (strcmp(name, wanted->name))
-		return;
-	g_strlcpy(wanted->out, value, wanted->out_bytes);
-	wanted->found = true;
-}
-
 static int32_t backing_fact(struct mt_inst *inst, const char *name, char *out, uint32_t out_bytes)
 {
-	struct bnode *node = inst_data_get(inst, &node_key), *below = node ? node->backing : NULL, *disk;
-	struct fact_wanted wanted = { .name = name, .out = out, .out_bytes = out_bytes };
-	const struct mt_block_image *role;
+	const struct bnode *node = inst_data_get(inst, &node_key);
 
-	while (below && (disk = filter_disk(below)))
-		below = disk;
-	role = below && below->inst ? inst_role(below->inst, MT_IFACE_BLOCK_IMAGE) : NULL;
-	if (!role || !role->describe)
-		return MT_ENOENT;
-	node_enter(below);
-	role->describe(below->inst->self, fact_look, &wanted);
-	node_leave(below);
-	return wanted.found ? 0 : MT_ENOENT;
+	return node ? node_backing_fact(node, name, out, out_bytes) : MT_ENOENT;
 }
 
 const struct mt_block_node block_node_host = {

@@ -78,6 +78,7 @@ struct borigin {
 	struct name_rule rule;           /* of the names in it */
 	char *below_name, *below_format; /* what the image calls the disk below; NULL: a section is that */
 	bool below_write;                /* that one is opened for writing too */
+	bool below_any;                  /* that one may be another than the image was made of: its facts are not told */
 	bool opened;                     /* by open.c: path and options count, not properties */
 	bool backing_off, backing_write; /* leave the backing disk closed; open it for writing too */
 	bool below_failed;               /* the words of an error are about the image below */
@@ -255,6 +256,8 @@ void node_each_front(struct bnode *node, void (*fn)(struct mt_block *block, void
  */
 void node_backing_close(struct bnode *node);
 int node_backing_change(struct bnode *node, const char *name, const char *format, bool write, struct mt_error *err);
+/* fact.c, [main]: backing_fact of mt_block_node */
+int32_t node_backing_fact(const struct bnode *node, const char *name, char *out, uint32_t out_bytes);
 
 /*
  * disk.c, [main]. A disk is an instance as its users know it: its fronts refer to it, jobs, statistics and saved state

@@ -407,6 +407,22 @@ static void print_chain(const struct bnode *node, bool json)
 		out_close(&out, ']');
 }
 
+/* A chain whose links do not fit, which is refused to all who want its data, is told of as it is. */
+static struct image *open_facts(struct img *img, struct image_options *options)
+{
+	const char *path = cli_operand(img->args, 0);
+	struct mt_error again = { .size = sizeof(again) };
+	struct image *image = image_open(img->tool, path, options, &img->err);
+
+	if (image || options->backing_off || img->err.code != MT_EINVAL || strcmp(img->err.culprit, "backing"))
+		return image;
+	options->below_any = true;
+	image = image_open(img->tool, path, options, &again);
+	if (image)
+		img_warn("%s", img->err.message);
+	return image;
+}
+
 static int run(struct img *img)
 {
 	struct image_options options = img_open_options(img);
@@ -419,7 +435,7 @@ static int run(struct img *img)
 	options.format = cli_value(img->args, "format");
 	options.backing_off = !chain;
 	options.facts = true;
-	image = image_open(img->tool, cli_operand(img->args, 0), &options, &img->err);
+	image = open_facts(img, &options);
 	if (!image)
 		return img_fault(img);
 	if (chain)

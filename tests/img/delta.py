@@ -78,6 +78,15 @@ def chain_make(rng, base, upper, maker):
     return disks
 
 
+def chain_told(path):
+    """info tells of a whole chain what QEMU does; what it had to warn of."""
+    words = ('info', '--output=json', '--backing-chain', '-f', 'vmdk', path)
+    told = img(*words)
+    ours, theirs = json.loads(told.stdout), json.loads(qemu_img(*words).stdout)
+    assert [(i['filename'], i['format-specific']) for i in ours] == [(i['filename'], i['format-specific']) for i in theirs]
+    return told.stderr
+
+
 def check_chain(rng, base, upper, maker):
     disks = chain_make(rng, base, upper, maker)
     for turn in range(6):
@@ -87,9 +96,7 @@ def check_chain(rng, base, upper, maker):
         disk.look(path)
         if 'subformat=monolithicFlat' not in base or path != 'a.vmdk':
             sound('vmdk', path)
-    told = json.loads(img('info', '--output=json', '--backing-chain', '-f', 'vmdk', 'c.vmdk').stdout)
-    judge = json.loads(qemu_img('info', '--output=json', '--backing-chain', '-f', 'vmdk', 'c.vmdk').stdout)
-    assert [(i['filename'], i['format-specific']) for i in told] == [(i['filename'], i['format-specific']) for i in judge]
+    assert chain_told('c.vmdk') == ''
     if shutil.which('vmdkinfo') and not upper:
         said = run('vmdkinfo', 'c.vmdk').stdout
         assert 'b.vmdk' in said and f'0x{cids("b.vmdk")[0]:08x}' in said, said
@@ -116,6 +123,8 @@ def check_commit(disks):
     disks[2].look('a.vmdk')
     for path in ('b.vmdk', 'c.vmdk'):                           # and those above it are none any more
         assert 'was written to since' in img('compare', '-f', 'raw', '-F', 'vmdk', 'want.raw', path, code=2).stderr
+    said = chain_told('c.vmdk')
+    assert 'b.vmdk: the disk below was written to since' in said, said
 
 
 def check_parent_changed():
@@ -133,14 +142,18 @@ def check_parent_changed():
         shutil.copy('p.vmdk', 'saved.vmdk')
         written()
         for words in (['convert', '-f', 'vmdk', '-O', 'raw', 'd.vmdk', 'no.raw'], ['commit', '-f', 'vmdk', 'd.vmdk'],
-                      ['map', '-f', 'vmdk', 'd.vmdk'], ['info', '-f', 'vmdk', '--backing-chain', 'd.vmdk'],
-                      ['create', '-f', 'vmdk', '-b', 'd.vmdk', '-F', 'vmdk', 'no.vmdk']):
+                      ['map', '-f', 'vmdk', 'd.vmdk'], ['create', '-f', 'vmdk', '-b', 'd.vmdk', '-F', 'vmdk', 'no.vmdk']):
             said = img(*words, code=1).stderr
             assert f'is {cids("p.vmdk")[0]:08x}, and wanted is {cids("d.vmdk")[1]:08x}' in said, said
+        assert f'd.vmdk: the disk below was written to since this delta disk was made, or is another one: its CID is {cids("p.vmdk")[0]:08x}' \
+            in chain_told('d.vmdk')
         assert io('d.vmdk', 'write -P 9 0 64k', code=1).stdout == ''
         assert run('qemu-io', '-f', 'vmdk', '-c', 'read 512k 4k', 'd.vmdk', code=None).returncode, 'QEMU finds nothing'
         assert open('d.vmdk', 'rb').read() == before and not os.path.exists('no.raw') and not os.path.exists('no.vmdk')
         assert json.loads(img('info', '--output=json', '-f', 'vmdk', 'd.vmdk').stdout)['backing-filename'] == 'p.vmdk'
+        os.unlink('p.vmdk')
+        said = img('info', '--backing-chain', '-f', 'vmdk', 'd.vmdk', code=1).stderr
+        assert said == "mortise: error: d.vmdk names 'p.vmdk': No such file or directory\n", said
         os.replace('saved.vmdk', 'p.vmdk')
         io('d.vmdk', 'read -P 2 0 64k', 'read -P 1 64k 960k')
 
