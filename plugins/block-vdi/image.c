@@ -11,33 +11,27 @@
 #include <util/endian.h>
 #include <util/error.h>
 #include <util/minmax.h>
-
-static void uuid_text(const uint8_t *u, char out[40])
-{
-	/* the first three groups are little-endian numbers */
-	snprintf(out, 40, "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x", mt_get_le32(u), mt_get_le16(u + 4),
-		 mt_get_le16(u + 6), u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
-}
+#include <util/uuid.h>
 
 static void image_describe(void *self, void (*fact)(void *arg, const char *name, uint32_t type, const char *value),
 			   void *arg)
 {
 	static const char *const types[] = { "dynamic", "static", "undo", "differencing" };
 	const struct vdi *v = &((struct node *)self)->vdi;
-	char text[40];
+	char text[MT_UUID_TEXT];
 
 	snprintf(text, sizeof(text), "%u", v->block_bytes);
 	fact(arg, MT_BLOCK_FACT_CLUSTER, MT_BLOCK_VALUE_SIZE, text);
 	fact(arg, "type", MT_BLOCK_VALUE_STRING, types[v->type - 1]);
-	uuid_text(vdi_uuid(v), text);
+	mt_uuid_text(vdi_uuid(v), text);
 	fact(arg, "uuid", MT_BLOCK_VALUE_STRING, text);
-	uuid_text(vdi_modify_uuid(v), text);
+	mt_uuid_text(vdi_modify_uuid(v), text);
 	fact(arg, "modification-uuid", MT_BLOCK_VALUE_STRING, text);
 	if (!vdi_has_parent(v))
 		return;
-	uuid_text(vdi_parent_uuid(v), text);
+	mt_uuid_text(vdi_parent_uuid(v), text);
 	fact(arg, "parent-uuid", MT_BLOCK_VALUE_STRING, text);
-	uuid_text(vdi_parent_modify_uuid(v), text);
+	mt_uuid_text(vdi_parent_modify_uuid(v), text);
 	fact(arg, "parent-modification-uuid", MT_BLOCK_VALUE_STRING, text);
 }
 
@@ -156,6 +150,7 @@ static int32_t image_make_empty(void *self, struct mt_error *err)
 	if (!n->header_page)
 		return mt_error_set(err, MT_EPERM, NULL, "the image is opened for reading only");
 	node_pages_close(n);
+	parent_follow(n);
 	rc = vdi_empty(&n->vdi, &io);
 	if (rc < 0)
 		mt_error_set(err, rc, "file", "emptying the image failed");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * block-vdi: VirtualBox disk images. This file attaches the core to the kernel: life, mapping and writing; image.c has
- * what is done to an image as a whole.
+ * what is done to an image as a whole, parent.c the disk below.
  * The map is in memory whole, so nothing here waits. What is to be written goes through the kernel's cache in pages of
  * a sector that are filled from memory: the header with rank 0 and the map with rank 1, because the count of blocks
  * must not be behind the map.
@@ -12,7 +12,7 @@
 #define MT_NOTE_LICENCE  "MIT"
 #define MT_NOTE_SUMMARY  "VirtualBox disk image (VDI)"
 #define MT_NOTE_REQUIRES "mortise.props/1 mortise.block-node/1 mortise.block-cache/1"
-#define MT_NOTE_OPTIONAL ""
+#define MT_NOTE_OPTIONAL "mortise.log/1"
 #define MT_NOTE_CAPS     0
 #define VDI_PROPS(P, c) \
 	MT_BLOCK_FILE_PROPS(P, c) \
@@ -52,6 +52,7 @@ static int node_create(const struct mt_host *host, struct mt_inst *inst, void **
 	n->props = host->get_interface(host, MT_IFACE_PROPS);
 	n->host = host->get_interface(host, MT_IFACE_BLOCK_NODE);
 	n->cache = host->get_interface(host, MT_IFACE_BLOCK_CACHE);
+	n->log = host->get_interface(host, MT_IFACE_LOG);
 	*self = n;
 	return 0;
 }
@@ -106,21 +107,6 @@ int node_load(struct node *n, struct mt_error *err)
 	return rc;
 }
 
-static int open_backing(struct node *n, struct mt_error *err)
-{
-	struct mt_block_child_info info = { .size = sizeof(info) };
-	int rc = n->host->backing_open(n->inst, NULL, "vdi", &info, err);
-
-	if (rc == MT_ENOENT && vdi_has_parent(&n->vdi)) {
-		mt_error_set(err, MT_ENOENT, "backing", "this is a differencing image, and its parent is not named");
-		mt_error_hint(err, "name the parent's section with backing =; the image has only its identifier");
-		return MT_ENOENT;
-	}
-	if (rc == 0 && !vdi_has_parent(&n->vdi))
-		return mt_error_set(err, MT_EINVAL, "backing", "this VDI image has no parent");
-	return rc == MT_ENOENT ? 0 : rc;
-}
-
 /* Pages are filled from memory, so they are never read. The header's page is held for good. */
 int node_pages_open(struct node *n)
 {
@@ -163,7 +149,7 @@ static int node_realize(void *self, struct mt_error *err)
 	n->readonly = (n->child.flags & MT_BLOCK_INFO_READONLY) != 0;
 	rc = node_load(n, err);
 	if (rc == 0)
-		rc = open_backing(n, err);
+		rc = parent_open(n, err);
 	if (rc == 0 && !n->readonly)
 		rc = open_caches(n, err);
 	return rc;

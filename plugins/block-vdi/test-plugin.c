@@ -7,6 +7,7 @@
 #include <mortise/draft/block-image.h>
 #include <util/endian.h>
 #include <util/error.h>
+#include <util/uuid.h>
 
 static struct fake *f;
 static char folder[256];
@@ -213,6 +214,56 @@ START_TEST(differencing)
 }
 END_TEST
 
+/* Opens the differencing image over a disk that tells one fact. */
+static int open_over(const char *fact, const char *value, struct mt_error *err)
+{
+	struct fake *next = fake_new("block-vdi");
+
+	fake_block_move(next, f);
+	fake_free(f);
+	f = next;
+	mt_error_init(err);
+	fake_prop(f, "file", "d.vdi");
+	fake_block_backing(f, parent, 4 << 20);
+	fake_block_backing_fact(f, fact, value);
+	ck_assert_int_eq(fake_create(f, err), 0);
+	return fake_realize(f, err);
+}
+
+/* Another disk below is refused; one that was written to is told of, until the image shows nothing of its own. */
+START_TEST(parent_is_known)
+{
+	static const char other[] = "01020304-0506-0708-090a-0b0c0d0e0f10";
+	const struct mt_block_image *image;
+	char uuid[MT_UUID_TEXT], modified[MT_UUID_TEXT];
+	uint8_t sector[512] = { 1 };
+	struct mt_error err;
+
+	mt_error_init(&err);
+	parent = calloc(1, 4 << 20);
+	ck_assert_int_eq(fake_block_make(f, "backing", 4 << 20, NULL, NULL, &err), 0);
+	ck_assert_int_eq(fake_block_make(f, "d.vdi", 4 << 20, "p.vdi", NULL, &err), 0);
+	mt_uuid_text(fake_block_file(f, "backing", NULL) + 0x188, uuid);
+	mt_uuid_text(fake_block_file(f, "backing", NULL) + 0x198, modified);
+	ck_assert_int_eq(open_over("uuid", other, &err), MT_EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.message, other));
+	ck_assert_ptr_nonnull(strstr(err.message, uuid));
+	ck_assert_int_eq(open_over("uuid", uuid, &err), 0);
+	ck_assert_int_eq(open_over("modification-uuid", modified, &err), 0);
+	ck_assert_uint_eq(fake_log_count(f, MT_LOG_WARN), 0);
+	ck_assert_int_eq(open_over("modification-uuid", other, &err), 0);
+	ck_assert_uint_eq(fake_log_count(f, MT_LOG_WARN), 1);
+	ck_assert_ptr_nonnull(strstr(fake_log_last(f), modified));
+	image = fake_role(f, MT_IFACE_BLOCK_IMAGE);
+	ck_assert_int_eq(fake_block_write(f, 0, sector, 512), 0);
+	ck_assert_int_eq(image->make_empty(fake_self(f), &err), 0);
+	ck_assert_int_eq(fake_block_flush(f), 0);
+	ck_assert_int_eq(open_over("modification-uuid", other, &err), 0);
+	ck_assert_uint_eq(fake_log_count(f, MT_LOG_WARN), 0);
+	ck_assert_int_eq(open_over("uuid", uuid, &err), 0);
+}
+END_TEST
+
 START_TEST(resizing)
 {
 	const struct mt_block_image *image = fake_role(f, MT_IFACE_BLOCK_IMAGE);
@@ -295,6 +346,6 @@ END_TEST
 
 int main(void)
 {
-	CHECK_RUN("block-vdi", start, stop, scripts, power_cuts, differencing, resizing, corrupt_is_readonly_at_most,
-		  modification_uuid, rests);
+	CHECK_RUN("block-vdi", start, stop, scripts, power_cuts, differencing, parent_is_known, resizing,
+		  corrupt_is_readonly_at_most, modification_uuid, rests);
 }

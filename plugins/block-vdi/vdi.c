@@ -168,6 +168,11 @@ void vdi_set_modify_uuid(struct vdi *v, const uint8_t uuid[16])
 	memcpy(v->header + AT_MODIFY_UUID, uuid, 16);
 }
 
+void vdi_set_parent_modify_uuid(struct vdi *v, const uint8_t uuid[16])
+{
+	memcpy(v->header + AT_PARENT_MODIFY_UUID, uuid, 16);
+}
+
 const uint8_t *vdi_uuid(const struct vdi *v)
 {
 	return vdi_uuid_in(v->header);

@@ -70,6 +70,7 @@ uint32_t vdi_probe(const uint8_t *head, uint32_t head_bytes);
 const uint8_t *vdi_uuid_in(const uint8_t *header);
 const uint8_t *vdi_modify_uuid_in(const uint8_t *header);
 void vdi_set_modify_uuid(struct vdi *v, const uint8_t uuid[16]);
+void vdi_set_parent_modify_uuid(struct vdi *v, const uint8_t uuid[16]);
 const uint8_t *vdi_uuid(const struct vdi *v);
 const uint8_t *vdi_modify_uuid(const struct vdi *v);
 const uint8_t *vdi_parent_uuid(const struct vdi *v);

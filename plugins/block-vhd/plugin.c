@@ -29,11 +29,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/block-parent.h>
 #include <util/block-reader.h>
 #include <util/disk-state.h>
 #include <util/entry.h>
 #include <util/error.h>
 #include <util/minmax.h>
+#include <util/uuid.h>
 
 #include "vhd.h"
 
@@ -47,6 +49,19 @@ static int node_create(const struct mt_host *host, struct mt_inst *inst, void **
 	return mt_block_reader_create(host, inst, sizeof(struct node), self, err);
 }
 
+/* A parent is known by its footer's identifier, which stays when it is written to ("Dynamic Disk Header Format"). */
+static int open_parent(struct node *n, struct mt_error *err)
+{
+	char uuid[MT_UUID_TEXT];
+	const struct mt_block_parent parent = {
+		.what = "VHD", .differencing = n->vhd.type == VHD_DIFF, .name = n->vhd.parent_name, .format = "vpc",
+		.fact = "uuid", .wanted = { uuid },
+	};
+
+	mt_uuid_text(n->vhd.parent_uuid, uuid);
+	return mt_block_parent_open(n->reader.host, n->reader.inst, &parent, err);
+}
+
 static int node_realize(void *self, struct mt_error *err)
 {
 	struct node *n = self;
@@ -56,7 +71,7 @@ static int node_realize(void *self, struct mt_error *err)
 	if (rc == 0)
 		rc = vhd_load(&n->vhd, &source, err);
 	if (rc == 0)
-		rc = mt_block_reader_parent(&n->reader, "VHD", n->vhd.type == VHD_DIFF, n->vhd.parent_name, "vpc", err);
+		rc = open_parent(n, err);
 	if (rc == 0 && n->vhd.type != VHD_FIXED)
 		rc = mt_block_reader_cache(&n->reader, VHD_PAGE, err);
 	return rc;
@@ -94,16 +109,20 @@ static void image_describe(void *self, void (*fact)(void *arg, const char *name,
 {
 	static const char *const types[] = { "fixed", "dynamic", "differencing" };
 	const struct vhd *v = &((struct node *)self)->vhd;
-	char text[16];
+	char text[MT_UUID_TEXT];
 
 	fact(arg, "type", MT_BLOCK_VALUE_STRING, types[v->type - VHD_FIXED]);
 	fact(arg, "creator", MT_BLOCK_VALUE_STRING, v->creator);
+	mt_uuid_text(v->uuid, text);
+	fact(arg, "uuid", MT_BLOCK_VALUE_STRING, text);
 	if (v->type == VHD_FIXED)
 		return;
 	snprintf(text, sizeof(text), "%u", v->block_bytes);
 	fact(arg, MT_BLOCK_FACT_CLUSTER, MT_BLOCK_VALUE_SIZE, text);
 	if (v->type != VHD_DIFF)
 		return;
+	mt_uuid_text(v->parent_uuid, text);
+	fact(arg, "parent-uuid", MT_BLOCK_VALUE_STRING, text);
 	fact(arg, MT_BLOCK_FACT_BACKING, MT_BLOCK_VALUE_STRING, v->parent_name);
 	fact(arg, MT_BLOCK_FACT_BACKING_FMT, MT_BLOCK_VALUE_STRING, "vpc");
 }

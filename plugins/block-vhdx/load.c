@@ -93,6 +93,7 @@ static int load_headers(struct load *l)
 		rc = corrupt(l, "neither header is sound");
 	if (rc == 0) {
 		newer = !ok[0] || (ok[1] && mt_get_le64(h + HEADER_BYTES + 8) > mt_get_le64(h + 8));
+		memcpy(l->v->data_write_guid, h + newer * HEADER_BYTES + 32, 16);
 		rc = take_log(l, h + newer * HEADER_BYTES);
 	}
 	free(h);
@@ -145,8 +146,10 @@ static int take_parent(struct load *l, uint64_t offset, uint32_t bytes)
 	int rc = item && read_at(l, offset, item, bytes) == 0 ?
 		 name_find(item, bytes, l->v->parent_name, sizeof(l->v->parent_name)) : MT_EINVAL;
 
+	if (rc == 0)
+		rc = name_linkage(item, bytes, l->v->linkage);
 	free(item);
-	return rc < 0 ? corrupt(l, "the parent's name") : 0;
+	return rc < 0 ? corrupt(l, "what it says of its parent") : 0;
 }
 
 static int take_item(struct load *l, const uint8_t *entry)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <util/checked.h>
 #include <util/endian.h>
+#include <util/uuid.h>
 
 #define AT_COUNT   18
 #define AT_ENTRIES 20
@@ -66,24 +67,55 @@ static int key_is(const uint8_t *key, uint32_t bytes, const char *name)
 	return 1;
 }
 
-int name_find(const uint8_t *locator, uint32_t bytes, char *out, uint32_t room)
+/* The text of `name`: 1, 0 where there is no such key, or MT_EINVAL. */
+static int value_of(const uint8_t *locator, uint32_t bytes, const char *name, char *out, uint32_t room)
 {
-	static const char *const names[] = { "relative_path", "absolute_win32_path" };
 	uint32_t count = bytes >= AT_ENTRIES ? mt_get_le16(locator + AT_COUNT) : 0;
 
 	if (bytes < AT_ENTRIES || count > (bytes - AT_ENTRIES) / ENTRY_BYTES)
 		return MT_EINVAL;
-	for (uint32_t n = 0; n < 2; n++) {
-		for (uint32_t i = 0; i < count; i++) {
-			const uint8_t *e = locator + AT_ENTRIES + i * ENTRY_BYTES;
-			uint32_t key = mt_get_le32(e), value = mt_get_le32(e + 4);
-			uint32_t key_bytes = mt_get_le16(e + 8), value_bytes = mt_get_le16(e + 10);
+	for (uint32_t i = 0; i < count; i++) {
+		const uint8_t *e = locator + AT_ENTRIES + i * ENTRY_BYTES;
+		uint32_t key = mt_get_le32(e), value = mt_get_le32(e + 4);
+		uint32_t key_bytes = mt_get_le16(e + 8), value_bytes = mt_get_le16(e + 10);
 
-			if (!mt_range_inside(key, key_bytes, bytes) || !mt_range_inside(value, value_bytes, bytes))
-				return MT_EINVAL;
-			if (key_is(locator + key, key_bytes, names[n]))
-				return convert(locator + value, value_bytes, out, room);
-		}
+		if (!mt_range_inside(key, key_bytes, bytes) || !mt_range_inside(value, value_bytes, bytes))
+			return MT_EINVAL;
+		if (key_is(locator + key, key_bytes, name))
+			return convert(locator + value, value_bytes, out, room) < 0 ? MT_EINVAL : 1;
+	}
+	return 0;
+}
+
+int name_find(const uint8_t *locator, uint32_t bytes, char *out, uint32_t room)
+{
+	int rc = value_of(locator, bytes, "relative_path", out, room);
+
+	if (rc == 0)
+		rc = value_of(locator, bytes, "absolute_win32_path", out, room);
+	return rc < 0 ? rc : 0;
+}
+
+int name_linkage(const uint8_t *locator, uint32_t bytes, char out[2][40])
+{
+	static const char *const names[] = { "parent_linkage", "parent_linkage2" };
+	uint8_t uuid[MT_UUID_BYTES];
+
+	for (uint32_t i = 0; i < 2; i++) {
+		char text[40];
+		int rc = value_of(locator, bytes, names[i], text, sizeof(text));
+		size_t len = rc == 1 ? strlen(text) : 0;
+
+		if (rc < 0)
+			return rc;
+		if (rc == 0)
+			continue;
+		if (len < 2 || text[0] != '{' || text[len - 1] != '}')
+			return MT_EINVAL;
+		text[len - 1] = 0;
+		if (!mt_uuid_parse(text + 1, uuid))
+			return MT_EINVAL;
+		mt_uuid_text(uuid, out[i]);
 	}
 	return 0;
 }

@@ -29,11 +29,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <util/block-parent.h>
 #include <util/block-reader.h>
 #include <util/disk-state.h>
 #include <util/entry.h>
 #include <util/error.h>
 #include <util/minmax.h>
+#include <util/uuid.h>
 
 #include "vhdx.h"
 
@@ -47,6 +49,17 @@ static int node_create(const struct mt_host *host, struct mt_inst *inst, void **
 	return mt_block_reader_create(host, inst, sizeof(struct node), self, err);
 }
 
+/* Whoever writes data gives the image another DataWriteGuid; [MS-VHDX] 2.6.2.6.3 wants the parent's compared. */
+static int open_parent(struct node *n, struct mt_error *err)
+{
+	const struct mt_block_parent parent = {
+		.what = "VHDX", .differencing = n->vhdx.parent, .name = n->vhdx.parent_name, .format = "vhdx",
+		.fact = "data-write-guid", .wanted = { n->vhdx.linkage[0], n->vhdx.linkage[1] },
+	};
+
+	return mt_block_parent_open(n->reader.host, n->reader.inst, &parent, err);
+}
+
 static int node_realize(void *self, struct mt_error *err)
 {
 	struct node *n = self;
@@ -56,7 +69,7 @@ static int node_realize(void *self, struct mt_error *err)
 	if (rc == 0)
 		rc = vhdx_load(&n->vhdx, &source, err);
 	if (rc == 0)
-		rc = mt_block_reader_parent(&n->reader, "VHDX", n->vhdx.parent, n->vhdx.parent_name, "vhdx", err);
+		rc = open_parent(n, err);
 	if (rc == 0 && n->vhdx.parent)
 		rc = mt_block_reader_cache(&n->reader, VHDX_PAGE, err);
 	return rc;
@@ -95,7 +108,7 @@ static void image_describe(void *self, void (*fact)(void *arg, const char *name,
 			   void *arg)
 {
 	const struct vhdx *v = &((struct node *)self)->vhdx;
-	char text[16];
+	char text[MT_UUID_TEXT];
 
 	fact(arg, "type", MT_BLOCK_VALUE_STRING, v->parent ? "differencing" : v->fixed ? "fixed" : "dynamic");
 	snprintf(text, sizeof(text), "%u", v->block_bytes);
@@ -103,8 +116,11 @@ static void image_describe(void *self, void (*fact)(void *arg, const char *name,
 	snprintf(text, sizeof(text), "%u", v->sector_bytes);
 	fact(arg, "logical-sector-size", MT_BLOCK_VALUE_SIZE, text);
 	fact(arg, MT_BLOCK_FACT_DIRTY, MT_BLOCK_VALUE_BOOL, v->log_replayed ? "true" : "false");
+	mt_uuid_text(v->data_write_guid, text);
+	fact(arg, "data-write-guid", MT_BLOCK_VALUE_STRING, text);
 	if (!v->parent)
 		return;
+	fact(arg, "parent-linkage", MT_BLOCK_VALUE_STRING, v->linkage[0]);
 	fact(arg, MT_BLOCK_FACT_BACKING, MT_BLOCK_VALUE_STRING, v->parent_name);
 	fact(arg, MT_BLOCK_FACT_BACKING_FMT, MT_BLOCK_VALUE_STRING, "vhdx");
 }

@@ -25,7 +25,9 @@ struct vhdx {
 	int log_replayed;
 	uint64_t *table;                     /* blocks, and after each chunk_ratio of them a bitmap's */
 	uint32_t table_entries;
+	uint8_t data_write_guid[16];
 	char parent_name[VHDX_NAME_MAX];     /* "": none */
+	char linkage[2][40];                 /* what data_write_guid the parent may have, as mt_uuid_text; "": not said */
 };
 
 /* `v` is to be given to vhdx_fini also when it fails. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a format that is only read, and that wants its metadata in pages, is to the kernel beside its core: the image's
- * file, the parent's disk, pages by the kernel's cache.
+ * file, pages by the kernel's cache. Of the disk below: block-parent.h.
  *
  *   struct node { struct mt_block_reader reader; struct adf adf; };
  *
@@ -61,29 +61,6 @@ static inline int mt_block_reader_open(struct mt_block_reader *r, struct mt_sour
 	source->arg = r;
 	source->len_bytes = r->child.child_bytes;
 	return rc < 0 ? rc : 0;
-}
-
-/*
- * Opens the disk below a `differencing` image: `name` ("": none) is that of its parent in the image, `format` the
- * parent's. A parent that is missing, or given to an image that has none, is an error. `what`: "VHD", in messages.
- */
-static inline int mt_block_reader_parent(struct mt_block_reader *r, const char *what, int differencing,
-					 const char *name, const char *format, struct mt_error *err)
-{
-	struct mt_block_child_info info;
-	int rc;
-
-	memset(&info, 0, sizeof(info));
-	info.size = sizeof(info);
-	rc = r->host->backing_open(r->inst, differencing && name[0] ? name : NULL, format, &info, err);
-	if (rc == MT_ENOENT && differencing) {
-		mt_error_set(err, MT_ENOENT, "backing", "this is a differencing image, and its parent is not named");
-		mt_error_hint(err, "name the parent's section with backing =");
-		return MT_ENOENT;
-	}
-	if (rc == 0 && !differencing)
-		return mt_error_set(err, MT_EINVAL, "backing", "this %s image has no parent", what);
-	return rc == MT_ENOENT ? 0 : rc;
 }
 
 /* Pages of `page_bytes` from now on. */

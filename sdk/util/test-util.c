@@ -6,6 +6,7 @@
 #include <util/endian.h>
 #include <util/error.h>
 #include <util/minmax.h>
+#include <util/uuid.h>
 
 START_TEST(masks_at_the_word_end)
 {
@@ -122,8 +123,31 @@ START_TEST(limits)
 }
 END_TEST
 
+START_TEST(identifiers)
+{
+	static const char text[] = "83ed0ec3-24c8-49a6-a959-5e4bf1288bfb";
+	static const uint8_t want[] = "\xc3\x0e\xed\x83\xc8\x24\xa6\x49\xa9\x59\x5e\x4b\xf1\x28\x8b\xfb";
+	static const char *const wrong[] = {
+		"", "83ed0ec3-24c8-49a6-a959-5e4bf1288bf", "83ed0ec3-24c8-49a6-a959-5e4bf1288bfbb",
+		"83ed0ec3-24c8-49a6-a9595-e4bf1288bfb", "83ed0ec324c8-49a6-a959-5e4bf1288bfb00",
+		"g3ed0ec3-24c8-49a6-a959-5e4bf1288bfb",
+	};
+	uint8_t uuid[MT_UUID_BYTES];
+	char back[MT_UUID_TEXT];
+
+	ck_assert_int_eq(mt_uuid_parse(text, uuid), 1);
+	ck_assert_mem_eq(uuid, want, MT_UUID_BYTES);
+	mt_uuid_text(uuid, back);
+	ck_assert_str_eq(back, text);
+	ck_assert_int_eq(mt_uuid_parse("83ED0EC3-24C8-49A6-A959-5E4BF1288BFB", uuid), 1);
+	ck_assert_mem_eq(uuid, want, MT_UUID_BYTES);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		ck_assert_int_eq(mt_uuid_parse(wrong[i], uuid), 0);
+}
+END_TEST
+
 int main(void)
 {
 	CHECK_RUN("util", NULL, NULL, masks_at_the_word_end, fields, bitmaps, sums_that_do_not_fit, ranges, byte_orders,
-		  errors, limits);
+		  errors, limits, identifiers);
 }

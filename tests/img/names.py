@@ -7,6 +7,7 @@ import re
 import struct
 import sys
 
+from hyperv import vhd, vhdx
 from img import MORTISE, img, need, need_formats, qemu_img, run, work_folder
 
 CREATE = ('create', '-q', '-u')
@@ -51,62 +52,6 @@ def descriptor(path, extents, parent='', cid='ffffffff'):
             f.write(f'parentFileNameHint="{parent}"\n')
         f.write('\n'.join(extents))
         f.write('\nddb.adapterType = "ide"\n')
-
-
-def corpus(fmt):
-    folder = os.environ.get('TEST_SRCDIR') or os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
-    with open(f'{folder}/plugins/block-{fmt}/corpus/differencing', 'rb') as f:
-        return bytearray(f.read())
-
-
-def crc32c(data):
-    crc = 0xffffffff
-    for byte in data:
-        crc = CRC32C[(crc ^ byte) & 0xff] ^ crc >> 8
-    return crc ^ 0xffffffff
-
-
-def crc32c_table():
-    table = []
-    for n in range(256):
-        for _ in range(8):
-            n = n >> 1 ^ (0x82f63b78 if n & 1 else 0)
-        table.append(n)
-    return table
-
-
-CRC32C = crc32c_table()
-
-
-def vhd(path, name):
-    """A differencing VHD whose parent is `name`, in the dynamic header, with no other word for it."""
-    image = corpus('vhd')
-    at = image.index(b'cxsparse')
-    image[at + 64:at + 576] = name.encode('utf-16-be').ljust(512, b'\0')
-    image[at + 576:at + 768] = bytes(192)
-    image[at + 36:at + 40] = bytes(4)
-    image[at + 36:at + 40] = struct.pack('>I', ~sum(image[at:at + 1024]) & 0xffffffff)
-    with open(path, 'wb') as f:
-        f.write(image)
-
-
-def vhdx(path, name):
-    """A differencing VHDX, of the parts that the corpus has, whose relative_path is `name`."""
-    parts, image = corpus('vhdx'), bytearray(4 << 20)
-    for at, length in ((0, 512), (65536, 512), (196608, 512), (1 << 20, 12288), (2 << 20, 8192), (3 << 20, 65536)):
-        image[at:at + min(length, len(parts))] = parts[:length]
-        del parts[:length]
-    old = '..\\base\\a.vhdx'.encode('utf-16-le')
-    new = name.encode('utf-16-le')
-    value = image.index(old)
-    image[value:value + len(new)] = new
-    entry = image.index(struct.pack('<HH', 26, len(old)))            # of key and value
-    image[entry + 2:entry + 4] = struct.pack('<H', len(new))
-    for at, length in ((65536, 4096), (196608, 65536)):
-        image[at + 4:at + 8] = bytes(4)
-        image[at + 4:at + 8] = struct.pack('<I', crc32c(image[at:at + length]))
-    with open(path, 'wb') as f:
-        f.write(image)
 
 
 def chain(length):
