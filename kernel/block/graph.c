@@ -396,7 +396,7 @@ static int32_t backing_open(struct mt_inst *inst, const char *name, const char *
 		memcpy(out, &info, info.size);
 		return 0;
 	}
-	if (rc == MT_ENOENT && name) {
+	if (rc == MT_ENOENT && name && *name) {
 		rc = below_named(node, name, format, err);
 		/* a file that is not there; the format would take the code for "there is none", and say other words */
 		if (rc == MT_ENOENT) {

@@ -123,6 +123,8 @@ static void image_describe(void *self, void (*fact)(void *arg, const char *name,
 		return;
 	mt_uuid_text(v->parent_uuid, text);
 	fact(arg, "parent-uuid", MT_BLOCK_VALUE_STRING, text);
+	if (!v->parent_name[0])
+		return;
 	fact(arg, MT_BLOCK_FACT_BACKING, MT_BLOCK_VALUE_STRING, v->parent_name);
 	fact(arg, MT_BLOCK_FACT_BACKING_FMT, MT_BLOCK_VALUE_STRING, "vpc");
 }

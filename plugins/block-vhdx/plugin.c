@@ -121,6 +121,8 @@ static void image_describe(void *self, void (*fact)(void *arg, const char *name,
 	if (!v->parent)
 		return;
 	fact(arg, "parent-linkage", MT_BLOCK_VALUE_STRING, v->linkage[0]);
+	if (!v->parent_name[0])
+		return;
 	fact(arg, MT_BLOCK_FACT_BACKING, MT_BLOCK_VALUE_STRING, v->parent_name);
 	fact(arg, MT_BLOCK_FACT_BACKING_FMT, MT_BLOCK_VALUE_STRING, "vhdx");
 }

@@ -196,10 +196,11 @@ static int open_disk(struct node *n, struct mt_error *err)
 static int open_backing(struct node *n, struct mt_error *err)
 {
 	struct mt_block_child_info info = { .size = sizeof(info) };
+	const char *name = n->text.parent_name ? n->text.parent_name : "";
 	int rc;
 
 	n->vmdk.parent = n->text.parent_cid != VMDK_NO_PARENT;
-	rc = n->host->backing_open(n->inst, n->vmdk.parent ? n->text.parent_name : NULL, "vmdk", &info, err);
+	rc = n->host->backing_open(n->inst, n->vmdk.parent ? name : NULL, "vmdk", &info, err);
 	if (rc == MT_ENOENT && n->vmdk.parent) {
 		mt_error_set(err, MT_ENOENT, "backing", "this is a delta disk, and its parent is not named");
 		mt_error_hint(err, "name the parent's section with backing =");

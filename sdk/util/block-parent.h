@@ -40,12 +40,13 @@ static inline int mt_block_parent_check(const struct mt_block_node *host, struct
 static inline int mt_block_parent_open(const struct mt_block_node *host, struct mt_inst *inst,
 				       const struct mt_block_parent *parent, struct mt_error *err)
 {
-	int named = parent->differencing && parent->name && parent->name[0], rc;
+	const char *name = !parent->differencing ? NULL : parent->name ? parent->name : "";
 	struct mt_block_child_info info;
+	int rc;
 
 	memset(&info, 0, sizeof(info));
 	info.size = sizeof(info);
-	rc = host->backing_open(inst, named ? parent->name : NULL, parent->format, &info, err);
+	rc = host->backing_open(inst, name, parent->format, &info, err);
 	if (rc == MT_ENOENT && parent->differencing) {
 		mt_error_set(err, MT_ENOENT, "backing", "this is a differencing image, and its parent is not named");
 		mt_error_hint(err, "name the parent's section with backing =; the image has only its identifier");

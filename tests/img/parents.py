@@ -63,11 +63,36 @@ def check_vhdx():
     refused('vhdx', 'right.vhdx', 'data-write-guid', now, OTHER)
 
 
+def check_nameless():
+    """An image that has only an identifier of its parent: what it is can be told, and whether it is sound."""
+    img('create', '-q', '-f', 'vdi', 'base.vdi', '4M')
+    img('create', '-q', '-f', 'vdi', '-b', 'base.vdi', '-F', 'vdi', 'top.vdi')
+    vhd('nameless.vhd', '')
+    vhdx('nameless.vhdx', '')
+    img('create', '-q', '-f', 'vmdk', 'base.vmdk', '4M')
+    img('create', '-q', '-f', 'vmdk', '-b', 'base.vmdk', '-F', 'vmdk', 'nameless.vmdk')
+    with open('nameless.vmdk', 'r+b') as f:
+        text = f.read(4096)
+        f.seek(text.index(b'parentFileNameHint'))
+        f.write(b'#')
+    base = json.loads(img('info', '--output=json', '-f', 'vdi', 'base.vdi').stdout)['format-specific']['data']
+    for fmt, path in (('vdi', 'top.vdi'), ('vpc', 'nameless.vhd'), ('vhdx', 'nameless.vhdx'), ('vmdk', 'nameless.vmdk')):
+        told = json.loads(img('info', '--output=json', '-f', fmt, path).stdout)
+        assert 'backing-filename' not in told, told
+        if fmt == 'vdi':
+            assert told['format-specific']['data']['parent-uuid'] == base['uuid'], (told, base)
+        if fmt in ('vdi', 'vmdk'):
+            img('check', '-f', fmt, path)
+        for command in (('map',), ('info', '--backing-chain'), ('convert', '-O', 'raw')):
+            said = img(*command, '-f', fmt, path, *(['no.raw'] if command[0] == 'convert' else []), code=1).stderr
+            assert 'its parent is not named' in said, said
+
+
 def main():
     need('qemu-img', 'qemu-io')
-    need_formats('vhd', 'vhdx')
+    need_formats('vdi', 'vhd', 'vhdx')
     folder = work_folder()
-    for check in (check_vhd, check_vhdx):
+    for check in (check_vhd, check_vhdx, check_nameless):
         check()
         print(check.__name__)
     folder.cleanup()

@@ -63,8 +63,9 @@ struct mt_block_node {
 				   struct mt_error *err);
 	/*
 	 * [main] in realize, once, where the class has MT_BLOCK_BACKING_PROPS: the disk below, for BACKING extents.
-	 * `name` and `format` as the image has them, NULL where it has none; the property comes before them. 0;
-	 * MT_ENOENT, without words: there is none; else a code with `err`.
+	 * `name` and `format` as the image has them: NULL where there is no disk below, name "" where there is one that the
+	 * image does not name; the property comes before them. 0; MT_ENOENT, without words: there is none; else a code
+	 * with `err`.
 	 */
 	int32_t (*backing_open)(struct mt_inst *inst, const char *name, const char *format,
 				struct mt_block_child_info *out, struct mt_error *err);
