@@ -47,6 +47,7 @@ static const struct mt_thread_check thread_check = {
 	I(MT_IFACE_CLOCK, &clock_host) \
 	I(MT_IFACE_DMA, &dma_host) \
 	I(MT_IFACE_IRQ, &irq_host) \
+	I(MT_IFACE_KICK, &kick_host) \
 	I(MT_IFACE_LOG, &log_host) \
 	I(MT_IFACE_LOOP, &loop_host) \
 	I(MT_IFACE_MMIO, &bus_mmio_host) \

@@ -308,6 +308,45 @@ START_TEST(test_signal)
 }
 END_TEST
 
+static pthread_t sleeper;
+static _Atomic bool wide_awake;
+
+/* In a call of the system that only a signal ends, as an accelerator's thread may be. */
+static int run_asleep(struct fake_vcpu *vcpu, const struct mt_run_params *params, struct mt_exit *exit)
+{
+	const struct timespec hour = { 3600, 0 };
+
+	(void)params;
+	sleeper = pthread_self();
+	atomic_fetch_add(&vcpu->count, 1);
+	if (!atomic_load(&wide_awake) && nanosleep(&hour, NULL) == 0)
+		abort();
+	exit->reason = MT_EXIT_KICKED;
+	return 0;
+}
+
+/* Without a way in, or a handler, this hangs or the process ends. */
+START_TEST(test_kick_signal)
+{
+	int number = (int)kick_host.signal();
+	struct fake_vcpu *vcpu;
+	struct machine *m;
+
+	fake_run = run_asleep;
+	m = fake_ready(HEAD BOARD);
+	vcpu = fake_vcpu(m, 0);
+	machine_start(m);
+	for (uint64_t count = 1; count <= 100; count++) {
+		wait_count(vcpu, count);
+		atomic_store(&wide_awake, count == 100);
+		/* one that comes before the sleep ends nothing */
+		while (atomic_load(&vcpu->count) == count && pthread_kill(sleeper, number) == 0)
+			usleep(50);
+	}
+	machine_destroy(m);
+}
+END_TEST
+
 /* Requests from a thread of its own, while main resets and goes on: no request may stop the machine for ever. */
 static _Atomic bool storm_over;
 
@@ -404,6 +443,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_failures);
 	tcase_add_test(t, test_failed_again);
 	tcase_add_test(t, test_signal);
+	tcase_add_test(t, test_kick_signal);
 	tcase_add_test(t, test_storm);
 	tcase_add_test(t, test_views);
 	tcase_add_test(t, test_start_up);

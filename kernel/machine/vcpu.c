@@ -29,6 +29,7 @@
 #include "kernel/machine/space.h"
 
 #define VCPU_STACK_BYTES (1u << 20)
+#define KICK_SIGNAL      SIGUSR1   /* no real-time one: those queue */
 
 struct mt_vcpu {
 	struct vcpus *vcpus;
@@ -365,6 +366,7 @@ static int vcpu_start(struct mt_vcpu *vcpu, struct mt_error *err)
 	sigdelset(&all, SIGFPE);
 	sigdelset(&all, SIGILL);
 	sigdelset(&all, SIGTRAP);
+	sigdelset(&all, KICK_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	code = pthread_create(&vcpu->thread, &attr, vcpu_thread, vcpu);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -500,3 +502,20 @@ const struct mt_vcpu_host vcpu_host = {
 	.write = vcpu_host_write,
 	.view = vcpu_host_view,
 };
+
+/* mortise.kick/1 */
+
+static void kick_caught(int signal)
+{
+	(void)signal;
+}
+
+static uint32_t kick_signal(void)
+{
+	const struct sigaction action = { .sa_handler = kick_caught, .sa_flags = SA_RESTART };
+
+	sigaction(KICK_SIGNAL, &action, NULL);
+	return KICK_SIGNAL;
+}
+
+const struct mt_kick_host kick_host = { .signal = kick_signal };

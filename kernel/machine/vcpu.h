@@ -47,5 +47,6 @@ void vcpus_keep(struct vcpus *v, uint32_t index, bool keep);
 bool vcpus_debugged(struct vcpus *v, uint32_t index);
 
 extern const struct mt_vcpu_host vcpu_host;
+extern const struct mt_kick_host kick_host;
 
 #endif

@@ -57,7 +57,9 @@ struct kvm {
 	const struct mt_clock_host *clock;
 	const struct mt_loop_host *loop;
 	const struct mt_msi_host *msi;
+	const struct mt_kick_host *kick;
 	uint32_t vcpu_count;
+	int kick_signal;
 	int sys_fd, vm_fd;             /* -1: none */
 	size_t run_bytes;              /* of a vCPU's shared page */
 	struct chip *chips[CHIPS];     /* those that the machine file names and KVM serves; NULL: not */
@@ -85,9 +87,8 @@ struct kvm_vcpu {
 	struct kvm_run *run;           /* shared with KVM; NULL: none */
 	/* the kick: run.c */
 	pthread_t thread;
-	bool has_thread;               /* own thread */
 	_Atomic uint32_t kicked;
-	_Atomic uint32_t inside;       /* `thread` is set and may be in KVM */
+	_Atomic uint32_t inside;       /* `thread` is set and in KVM, or about to be */
 	bool unfinished;               /* own thread: KVM has an access that it finishes when it is entered */
 	bool leave;                    /* own thread: after this instruction */
 	/* of the `run` under way */

@@ -16,8 +16,8 @@
 #define MT_NOTE_LICENCE  "MIT"
 #define MT_NOTE_SUMMARY  "Linux KVM"
 #define MT_NOTE_REQUIRES \
-	"mortise.accelerator/1 mortise.clock/1 mortise.irq/1 mortise.loop/1 mortise.mmio/1 mortise.msi-host/1 " \
-	"mortise.props/1 mortise.vcpu-host/1 mortise.vector-host/1"
+	"mortise.accelerator/1 mortise.clock/1 mortise.irq/1 mortise.kick/1 mortise.loop/1 mortise.mmio/1 " \
+	"mortise.msi-host/1 mortise.props/1 mortise.vcpu-host/1 mortise.vector-host/1"
 #define MT_NOTE_OPTIONAL "mortise.log/1"
 #define MT_NOTE_CAPS     MT_CAP_FILES
 #define MT_NOTE_CLASSES(C) \
@@ -54,6 +54,7 @@ static int kvm_create(const struct mt_host *host, struct mt_inst *inst, uint32_t
 	k->log = host->get_interface(host, MT_IFACE_LOG);
 	k->clock = host->get_interface(host, MT_IFACE_CLOCK);
 	k->msi = host->get_interface(host, MT_IFACE_MSI_HOST);
+	k->kick = host->get_interface(host, MT_IFACE_KICK);
 	k->sys_fd = k->vm_fd = -1;
 	pthread_mutex_init(&k->lock, NULL);
 	*self = k;
@@ -67,10 +68,13 @@ static void kvm_unrealize(void *self)
 
 static int kvm_realize(void *self, struct mt_error *err)
 {
-	int code = vm_open(self, err);
+	struct kvm *k = self;
+	int code = vm_open(k, err);
 
 	if (code < 0)
-		vm_close(self);
+		vm_close(k);
+	else
+		k->kick_signal = (int)k->kick->signal();
 	return code;
 }
 

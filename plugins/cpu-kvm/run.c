@@ -3,9 +3,9 @@
  * The run loop: into the guest, and what it comes out for. [vcpu], but for the kick.
  *
  * The kick: whoever kicks sets `kicked`, then immediate_exit, then signals the thread if it is inside. The loop
- * clears immediate_exit before it looks at `kicked`; so a kick that comes between finds its mark kept. The signal
- * stays blocked in the thread all the time; KVM unblocks it only while it is in the guest (KVM_SET_SIGNAL_MASK), so
- * that no handler exists that anybody would have to install, and none runs.
+ * clears immediate_exit before it looks at `kicked`; so a kick that comes between finds its mark kept. The signal only
+ * ends KVM_RUN: one that comes before KVM has been entered finds immediate_exit set, and one that comes behind it does
+ * nothing. KVM_SET_SIGNAL_MASK would do without a handler, but every entry would cost 2 % more.
  *
  * Easy to break: an access that made KVM come out is not finished until KVM has been entered again. So `run` never
  * returns straight after one: it goes in once more with immediate_exit set, and leaves on EINTR. Whoever looks at the
@@ -18,8 +18,6 @@
 #include <time.h>
 
 #include "arch.h"
-
-#define KICK_SIGNAL SIGUSR1
 
 /* Accesses */
 
@@ -218,8 +216,9 @@ static int serve_exit(struct kvm_vcpu *v, struct mt_exit *exit)
 void vcpu_nudge(struct kvm_vcpu *v)
 {
 	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	if (atomic_load(&v->inside) && !pthread_equal(v->thread, pthread_self()))
-		pthread_kill(v->thread, KICK_SIGNAL);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (atomic_load_explicit(&v->inside, memory_order_acquire))
+		pthread_kill(v->thread, v->kvm->kick_signal);
 }
 
 void vcpu_kick(void *vcpu)
@@ -230,21 +229,9 @@ void vcpu_kick(void *vcpu)
 	vcpu_nudge(v);
 }
 
-/* A signal that came once too often would only make the next entry end at once. */
-static void signals_drop(void)
-{
-	static const struct timespec now;
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, KICK_SIGNAL);
-	while (sigtimedwait(&set, NULL, &now) > 0)
-		;
-}
-
 /*
- * As this thread's, but that the signal comes in. struct kvm_signal_mask; its set is the 8 bytes of the system call's,
- * not the C library's.
+ * For one entry, as this thread's but that the signal comes in; or not at all. struct kvm_signal_mask; its set is the 8
+ * bytes of the system call's, not the C library's.
  */
 static int mask_give(struct kvm_vcpu *v)
 {
@@ -258,47 +245,28 @@ static int mask_give(struct kvm_vcpu *v)
 	pthread_sigmask(SIG_BLOCK, NULL, &set);
 	for (int n = 1; n <= 64; n++)
 		was |= sigismember(&set, n) > 0 ? 1ull << (n - 1) : 0;
-	was &= ~(1ull << (KICK_SIGNAL - 1));
+	was &= ~(1ull << (v->kvm->kick_signal - 1));
 	memcpy(mask.set, &was, sizeof(was));
 	return vcpu_ioctl(v, KVM_SET_SIGNAL_MASK, &mask);
 }
 
-static void signal_block(sigset_t *was)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, KICK_SIGNAL);
-	pthread_sigmask(SIG_BLOCK, &set, was);
-}
-
-static int thread_take(struct kvm_vcpu *v)
-{
-	int code;
-
-	signal_block(NULL);
-	code = mask_give(v);
-	if (code < 0)
-		return code;
-	v->thread = pthread_self();
-	v->has_thread = true;
-	return 0;
-}
-
-/* A kick is marked before immediate_exit is set: none is lost. */
+/* The signal waits at the entry. A kick is marked before immediate_exit is set: none is lost. */
 int vcpu_look(struct kvm_vcpu *v)
 {
-	sigset_t was;
-	int code = 0, immediate = __atomic_load_n(&v->run->immediate_exit, __ATOMIC_SEQ_CST);
+	static const struct timespec now;
+	int code, immediate = __atomic_load_n(&v->run->immediate_exit, __ATOMIC_SEQ_CST);
+	sigset_t set, was;
 
 	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-	signal_block(&was);
-	if (!v->has_thread)
-		code = mask_give(v);
+	sigemptyset(&set);
+	sigaddset(&set, v->kvm->kick_signal);
+	pthread_sigmask(SIG_BLOCK, &set, &was);
+	code = mask_give(v);
 	if (code >= 0) {
-		pthread_kill(pthread_self(), KICK_SIGNAL);
+		pthread_kill(pthread_self(), v->kvm->kick_signal);
 		code = vcpu_ioctl(v, KVM_RUN, NULL);
-		signals_drop();
+		sigtimedwait(&set, NULL, &now);
+		vcpu_ioctl(v, KVM_SET_SIGNAL_MASK, NULL);
 	}
 	if (immediate || atomic_load(&v->kicked))
 		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
@@ -313,7 +281,6 @@ static bool is_called_out(struct kvm_vcpu *v)
 
 	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	kicked = atomic_exchange(&v->kicked, 0);
-	signals_drop();
 	return kicked || v->leave;
 }
 
@@ -339,6 +306,17 @@ static int enter_fail(struct kvm_vcpu *v, struct mt_exit *exit, int code)
 	return run_fail_at(v, exit, "KVM does not run the guest: %s", strerror(-code));
 }
 
+static int enter(struct kvm_vcpu *v)
+{
+	int code;
+
+	atomic_store_explicit(&v->inside, 1, memory_order_release);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	code = vcpu_ioctl(v, KVM_RUN, NULL);
+	atomic_store_explicit(&v->inside, 0, memory_order_relaxed);
+	return code;
+}
+
 static int run_once(struct kvm_vcpu *v, struct mt_exit *exit)
 {
 	int code;
@@ -347,7 +325,7 @@ static int run_once(struct kvm_vcpu *v, struct mt_exit *exit)
 		return SERVED_OUT;
 	if (v->leave)
 		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	code = vcpu_ioctl(v, KVM_RUN, NULL);
+	code = enter(v);
 	v->unfinished = false;
 	arch_left(v);
 	late_drain(v);
@@ -379,10 +357,9 @@ static int run_prepare(struct kvm_vcpu *v, const struct mt_run_params *params, s
 {
 	struct slot failed = { 0 };
 	const char *what = "";
-	int code = v->has_thread ? 0 : thread_take(v);
+	int code;
 
-	if (code < 0)
-		return run_fail(exit, "KVM does not take a mask of signals: %s", strerror(-code));
+	v->thread = pthread_self();
 	code = slots_follow(v->kvm, params->view, &failed);
 	if (code < 0)
 		return slots_fail(v->kvm, exit, &failed, code);
@@ -401,9 +378,7 @@ int vcpu_run(void *vcpu, const struct mt_run_params *params, struct mt_exit *exi
 	v->last = NULL;
 	v->leave = v->stopped = false;
 	served = run_prepare(v, params, exit);
-	atomic_store(&v->inside, served == SERVED_GO_ON);
 	while (served == SERVED_GO_ON)
 		served = run_once(v, exit);
-	atomic_store(&v->inside, 0);
 	return exit->reason == MT_EXIT_ERROR ? MT_EIO : 0;
 }

@@ -6,6 +6,7 @@
 #include "block-internal.h"
 #include "internal.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,11 +43,27 @@ void fake_accelerator(struct fake *f, void *self)
 	f->accelerator = self;
 }
 
+static void kick_caught(int signal)
+{
+	(void)signal;
+}
+
+static uint32_t kick_signal(void)
+{
+	const struct sigaction action = { .sa_handler = kick_caught, .sa_flags = SA_RESTART };
+
+	sigaction(SIGUSR1, &action, NULL);
+	return SIGUSR1;
+}
+
+static const struct mt_kick_host kick_host = { .signal = kick_signal };
+
 static const struct { const char *id; const void *table; } services[] = {
 	{ MT_IFACE_ACCELERATOR, &accelerator_host },
 	{ MT_IFACE_PROPS, &fake_props_host },
 	{ MT_IFACE_MMIO, &fake_mmio_host },
 	{ MT_IFACE_IRQ, &fake_irq_host },
+	{ MT_IFACE_KICK, &kick_host },
 	{ MT_IFACE_CLOCK, &fake_clock_host },
 	{ MT_IFACE_LOOP, &fake_loop_host },
 	{ MT_IFACE_WORKER, &fake_worker_host },

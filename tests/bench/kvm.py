@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """cpu-kvm beside QEMU on the same KVM: what an exit, a kick and its answer cost, the way to the first instruction, and memory.
 
-guest/exits.c runs on both, and on kvmfloor.c, which is KVM with the fewest calls that do. Kicks go by both ways of each
-emulator: on the vCPU's thread, and by an eventfd to another thread; and messages of the answer by both ways of this one, by a call
-and by an eventfd that KVM turns into the message.
+guest/exits.c runs on both, and on kvmfloor.c, which is KVM with the fewest calls that do. For the exits all of them run at once and
+take turns (turns.py). Kicks go by both ways of each emulator: on the vCPU's thread, and by an eventfd to another thread; and messages of
+the answer by both ways of this one, by a call and by an eventfd that KVM turns into the message.
 """
 import os
 import re
@@ -17,6 +17,7 @@ import time
 
 sys.dont_write_bytecode = True
 import peers  # noqa: E402
+import turns  # noqa: E402
 
 m = peers.m
 sys.path.insert(0, os.path.join(m.SOURCE, "tests", "guest", "x86"))
@@ -28,7 +29,7 @@ MESSAGES = "-irqfd"
 FLOOR = "floor"
 SECONDS = 300
 DISK_BYTES = 64 << 10
-TIMES = ["port-read", "port-write", "register-read", "register-write", "kick", "answer", "interrupt"]
+TIMES = ["kick", "answer", "interrupt"]
 WHAT = {"port-read": "read of a port", "port-write": "write of a port", "register-read": "read of a register",
         "register-write": "write of a register", "kick": "kick, until the vCPU goes on", "answer": "kick, until the answer is in the ring",
         "interrupt": "kick, until the interrupt has woken the vCPU", "start": "command to the first instruction",
@@ -52,14 +53,22 @@ def need_parts():
             raise m.Skip(f"{name} is not built")
 
 
-def build(folder, args):
-    """The guest, and the measuring program."""
-    if args.built:
-        return os.path.join(args.built, "exits"), os.path.join(args.built, "kvmfloor")
-    path = os.path.join(folder, "exits")
+def build_guest(folder, name, exits, count):
+    path = os.path.join(folder, name)
     sources = [os.path.join(x86.SOURCE, f) for f in ("start.S", "rt.c")] + [os.path.join(peers.HERE, "guest", "exits.c")]
-    subprocess.run([x86.need_compiler(), *x86.FLAGS, f"-DCOUNT={args.count}", "-I" + x86.SOURCE, "-o", path, *sources], check=True)
-    return path, peers.compile_helper(folder, "kvmfloor")
+    subprocess.run([x86.need_compiler(), *x86.FLAGS, f"-DEXITS={exits}", f"-DCOUNT={count}", "-I" + x86.SOURCE, "-o", path, *sources],
+                   check=True)
+
+
+def build(folder, args):
+    """Where the guests (exits, kicks), the floor (kvmfloor) and what is preloaded (turns.so) are."""
+    if args.built:
+        return args.built
+    build_guest(folder, "exits", turns.EXITS, 1)
+    build_guest(folder, "kicks", 1, args.count)
+    peers.compile_helper(folder, "kvmfloor")
+    turns.build(folder, x86.need_compiler())
+    return folder
 
 
 def commands(guest, floor, peer):
@@ -77,6 +86,16 @@ def commands(guest, floor, peer):
         found[name] = words + [device + "off"]
         found[name + THREAD] = words + [device + "on,iothread=io"]
     return found
+
+
+def place(folder):
+    """The folder, with a machine file and a disk in it."""
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "exits.ini"), "w", encoding="utf-8") as f:
+        f.write(BOARD)
+    with open(os.path.join(folder, "disk"), "wb") as f:
+        f.write(b"\x5a" * DISK_BYTES)
+    return folder
 
 
 def resident(pid):
@@ -98,7 +117,7 @@ def run_once(words, folder, rate):
                 if line == "up":
                     found["start"] = (time.monotonic() - begin) * 1e3
                 time_of = re.match(r"([a-z-]+) 0x([0-9a-f]+)$", line)
-                if time_of:
+                if time_of and time_of[1] in TIMES:
                     found[time_of[1]] = int(time_of[2], 16) / rate * 1e6
                 if line == "idle":
                     found["memory"] = resident(process.pid)
@@ -121,28 +140,45 @@ def pairs_of(names):
     yield peers.SELF, FLOOR
 
 
-def summary(runs):
+def exits(chosen, folder, built, rate, rounds):
+    """{name: [{kind: ticks of an exit, a turn each}]}, one a round; who is first turns from round to round."""
+    names, found = list(chosen), {name: [] for name in chosen}
+    for i in range(rounds):
+        order = names[i % len(names):] + names[:i % len(names)]
+        folders = {name: place(os.path.join(folder, name)) for name in order}
+        measured = turns.measure({name: chosen[name] for name in order}, folders, os.path.join(built, "turns.so"),
+                                 os.path.join(folder, "turns"))
+        for name, ticks in measured.items():
+            found[name].append({kind: [t / rate * 1e6 for t in ticks[kind]] for kind in turns.KINDS})
+    return found
+
+
+def summary(runs, taken):
     result = {"emulators": {}, "ratios": {}}
     for name, list_of in runs.items():
-        keys = [k for k in TIMES + ["start", "memory"] if k in list_of[0]]
-        result["emulators"][name] = {k: statistics.median(r[k] for r in list_of) for k in keys}
+        result["emulators"][name] = {k: statistics.median(statistics.median(r[k]) for r in taken[name]) for k in turns.KINDS}
+        result["emulators"][name].update({k: statistics.median(r[k] for r in list_of) for k in TIMES + ["start", "memory"] if k in list_of[0]})
     for ours, theirs in pairs_of(runs):
         if ours not in runs or theirs not in runs:
             continue
-        shared = [k for k in result["emulators"][ours] if k in result["emulators"][theirs]]
-        result["ratios"][f"{ours} / {theirs}"] = {
-            k: peers.interval([a[k] / max(b[k], 1e-9) for a, b in zip(runs[ours], runs[theirs])]) for k in shared}
+        ratios = [turns.ratios(a, b) for a, b in zip(taken[ours], taken[theirs])]
+        found = {k: peers.interval([r[k] for r in ratios]) for k in turns.KINDS}
+        shared = [k for k in TIMES + ["start", "memory"] if k in runs[ours][0] and k in runs[theirs][0]]
+        found.update({k: peers.interval([a[k] / max(b[k], 1e-9) for a, b in zip(runs[ours], runs[theirs])]) for k in shared})
+        result["ratios"][f"{ours} / {theirs}"] = found
     if peers.SELF in runs and FLOOR in runs:
         result["start_over_floor_ms"] = peers.interval([a["start"] - b["start"] for a, b in zip(runs[peers.SELF], runs[FLOOR])])
     return result
 
 
 def text(result):
-    print(f"On KVM, {result['count']} times each in {result['rounds']} rounds: medians ({result['host']})")
+    print(f"On KVM, {result['rounds']} rounds, each of {turns.TURNS} turns of {turns.TURN_EXITS} exits, and {result['count']} kicks: "
+          f"medians ({result['host']})")
     names = list(result["emulators"])
-    rows = [[WHAT[k] + (" (us)" if k in TIMES else " (ms)" if k == "start" else " (MiB)")] +
+    microseconds = turns.KINDS + TIMES
+    rows = [[WHAT[k] + (" (us)" if k in microseconds else " (ms)" if k == "start" else " (MiB)")] +
             [f"{e[k] / (1 << 20 if k == 'memory' else 1):.2f}" if k in e else "-" for e in result["emulators"].values()]
-            for k in TIMES + ["start", "memory"]]
+            for k in microseconds + ["start", "memory"]]
     peers.table([""] + names, rows)
     for pair, ratios in result["ratios"].items():
         print(f"{pair} (median of pairs, 95 % interval):")
@@ -153,29 +189,29 @@ def text(result):
 
 def bench(folder):
     parser = peers.arguments(__doc__, rounds=10)
-    parser.add_argument("--count", type=int, default=50000, help="how often each thing is done in a run")
-    parser.add_argument("--built", metavar="DIR", help="where exits and kvmfloor are, for hosts without a compiler")
+    parser.add_argument("--count", type=int, default=50000, help="how often the disk is kicked in a run")
+    parser.add_argument("--built", metavar="DIR", help="where exits, kicks, kvmfloor and turns.so are, for hosts without a compiler")
     args = peers.parse(parser)
     x86.need_kvm()
     need_parts()
-    guest, floor = build(folder, args)
+    built = build(folder, args)
+    floor = os.path.join(built, "kvmfloor")
     rate = float(subprocess.run([floor], stdout=subprocess.PIPE, check=True).stdout)
-    with open(os.path.join(folder, "exits.ini"), "w", encoding="utf-8") as f:
-        f.write(BOARD)
-    with open(os.path.join(folder, "disk"), "wb") as f:
-        f.write(b"\x5a" * DISK_BYTES)
-    chosen = commands(guest, floor, shutil.which(PEER))
+    kicks, exiting = (commands(os.path.join(built, guest), floor, shutil.which(PEER)) for guest in ("kicks", "exits"))
     if args.only:
-        chosen = {name: words for name, words in chosen.items() if name in args.only}
-        if not chosen:
+        kicks, exiting = ({name: words for name, words in c.items() if name in args.only} for c in (kicks, exiting))
+        if not kicks:
             raise m.Skip("none of the emulators that --only names is here")
-    runs = {name: [] for name in chosen}
-    for words in chosen.values():
+    place(folder)
+    runs = {name: [] for name in kicks}
+    for words in kicks.values():
         run_once(words, folder, rate)  # files come into the page cache
-    for _, name in peers.rounds(chosen, args.rounds):
-        runs[name].append(run_once(chosen[name], folder, rate))
+    for _, name in peers.rounds(kicks, args.rounds):
+        runs[name].append(run_once(kicks[name], folder, rate))
         peers.note(args, f"{name}: " + ", ".join(f"{k} {v:.1f}" for k, v in runs[name][-1].items()))
-    result = {"benchmark": "kvm", "rounds": args.rounds, "count": args.count, "host": peers.processor(), **summary(runs), "runs": runs}
+    taken = exits(exiting, folder, built, rate, args.rounds)
+    result = {"benchmark": "kvm", "rounds": args.rounds, "count": args.count, "host": peers.processor(), **summary(runs, taken),
+              "runs": runs, "exits": taken}
     headlines = [(WHAT[k], pair.split(" / ")[1], r) for pair, ratios in result["ratios"].items()
                  if pair.startswith(peers.SELF + " ") for k, r in ratios.items()]
     peers.finish(args, result, text, headlines)

@@ -419,6 +419,20 @@ static void timer_take_in(struct shim_vcpu *v)
 	v->timer = 0;
 }
 
+int shim_wait(struct shim_vcpu *v)
+{
+	sigset_t set, was;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, &was);
+	/* a signal from here on waits for what unblocks it; one before came behind immediate_exit */
+	if (!__atomic_load_n(&v->run->immediate_exit, __ATOMIC_SEQ_CST))
+		sigsuspend(&was);
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	return -EINTR;
+}
+
 static int run_vcpu(struct shim_vcpu *v)
 {
 	int code;
@@ -510,8 +524,8 @@ static int vcpu_call(struct shim_vcpu *v, unsigned long request, uintptr_t arg)
 		v->event_flags = ((struct kvm_vcpu_events *)p)->flags;
 		return events_set(&v->whole->events, p);
 	case KVM_SET_SIGNAL_MASK:
-		memcpy(&v->signal_mask, ((struct kvm_signal_mask *)p)->sigset, 8);
-		return ((struct kvm_signal_mask *)p)->len == 8 ? 0 : -EINVAL;
+		v->has_mask = p != NULL;
+		return !p || ((struct kvm_signal_mask *)p)->len == 8 ? 0 : -EINVAL;
 	case KVM_SET_CPUID2:
 		v->cpuid.nent = ((struct kvm_cpuid2 *)p)->nent;
 		memcpy(v->cpuid.entry, ((struct kvm_cpuid2 *)p)->entries,

@@ -21,7 +21,7 @@ struct shim_vcpu {
 	struct kvm_run *run;
 	struct whole *whole;           /* what KVM has of it; xsave of shim.xsave_bytes */
 	struct kvm_guest_debug debug;
-	uint64_t signal_mask;
+	bool has_mask;                 /* of signals, for its entries */
 	uint32_t pauses;               /* that KVM was told of */
 	struct cpuid cpuid;
 	uint32_t entries;              /* KVM_RUN */
@@ -85,6 +85,8 @@ void *chip_self(uint32_t which);
 struct fake_state *chip_saved(uint32_t which);  /* NULL with b.err */
 int chip_loaded(uint32_t which, struct fake_state *s);
 
+/* [vcpu] As KVM_RUN of a guest that does nothing: until a signal comes. -EINTR. */
+int shim_wait(struct shim_vcpu *v);
 /* One entry, which a signal ends. As bench_run. */
 int shim_run_and_leave(uint32_t vcpu);
 /* A machine of two vCPUs on another host than the one before. */

@@ -464,23 +464,7 @@ START_TEST(interruption_that_is_no_kick)
 }
 END_TEST
 
-static _Atomic uint32_t waiting, runs, done;
-
-/* As KVM_RUN: until the signal of the kick is pending for the thread, which stays blocked. */
-static int wait_for_signal(struct shim_vcpu *v)
-{
-	sigset_t set;
-	int got;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGUSR1);
-	ck_assert_uint_eq(v->signal_mask >> (SIGUSR1 - 1) & 1, 0);
-	atomic_store(&waiting, 1);
-	sigwait(&set, &got);
-	/* leaves it as it was found: the loop takes it back */
-	pthread_kill(pthread_self(), SIGUSR1);
-	return -EINTR;
-}
+static _Atomic uint32_t runs, done;
 
 static void *runner(void *arg)
 {
@@ -501,7 +485,7 @@ START_TEST(kicks_from_another_thread)
 
 	atomic_store(&runs, 0);
 	atomic_store(&done, 0);
-	shim.guest = wait_for_signal;
+	shim.guest = shim_wait;
 	ck_assert_int_eq(pthread_create(&thread, NULL, runner, NULL), 0);
 	for (uint32_t i = 0; i < 2000; i++) {
 		uint32_t before = atomic_load(&runs);

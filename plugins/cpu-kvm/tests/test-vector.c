@@ -419,22 +419,13 @@ END_TEST
 
 static _Atomic uint32_t taken, done;
 
-/* As KVM_RUN: at once when the guest can take what waits, or until the signal comes, which stays blocked. */
+/* At once when the guest can take what waits. */
 static int wait_for_signal(struct shim_vcpu *v)
 {
-	sigset_t set;
-	int got;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGUSR1);
 	ready(v, true);
 	atomic_store(&taken, v->interrupts);
 	v->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
-	if (v->run->request_interrupt_window)
-		return 0;
-	sigwait(&set, &got);
-	pthread_kill(pthread_self(), SIGUSR1);
-	return -EINTR;
+	return v->run->request_interrupt_window ? 0 : shim_wait(v);
 }
 
 static void *runner(void *arg)

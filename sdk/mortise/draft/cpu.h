@@ -19,6 +19,7 @@
 #define MT_IFACE_CPU_REGS  "mortise.cpu.regs/1"
 #define MT_IFACE_VCPU_HOST "mortise.vcpu-host/1"
 #define MT_IFACE_ACCELERATOR "mortise.accelerator/1"
+#define MT_IFACE_KICK      "mortise.kick/1"
 
 /* The kernel's handle of one vCPU. */
 struct mt_vcpu;
@@ -113,6 +114,16 @@ struct mt_vcpu_host {
 	/* [any] The view that the next `run` would get, for what must look at memory outside `run` (registers by
 	 * virtual address, disassembly). Valid until the caller returns to the kernel. */
 	const struct mt_flat_view *(*view)(struct mt_vcpu *vcpu);
+};
+
+/* Host service, for accelerators whose `run` spends its time in a system call that `kick` must end. */
+struct mt_kick_host {
+	/*
+	 * [main] The signal that does, by pthread_kill. From this call on the process has a handler that does nothing:
+	 * the call ends with EINTR, or begins again where the system does so (SA_RESTART; KVM_RUN ends). Threads of
+	 * vCPUs have the signal unblocked, and other threads of the kernel do not.
+	 */
+	uint32_t (*signal)(void);
 };
 
 /* Host service, for classes of an accelerator's file that stand in for devices (mortise/note.h). */

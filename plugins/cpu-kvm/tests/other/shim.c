@@ -179,9 +179,6 @@ static int vcpu_call(struct shim_vcpu *v, unsigned long request, uintptr_t arg)
 		v->interrupts++;
 		v->interrupt = ((struct kvm_interrupt *)p)->irq;
 		return 0;
-	case KVM_SET_SIGNAL_MASK:
-		memcpy(&v->signal_mask, ((struct kvm_signal_mask *)p)->sigset, 8);
-		return ((struct kvm_signal_mask *)p)->len == 8 ? 0 : -EINVAL;
 	case KVM_SET_GUEST_DEBUG:
 		v->debug = *(struct kvm_guest_debug *)p;
 		return 0;

@@ -27,7 +27,6 @@ struct shim_vcpu {
 	struct shim_reg regs[SHIM_REGS];
 	uint32_t reg_count;
 	uint32_t mp;                   /* KVM_MP_STATE_* */
-	uint64_t signal_mask;
 	uint32_t entries;              /* KVM_RUN */
 	uint32_t interrupts, interrupt;        /* KVM_INTERRUPT: how many, and the last */
 	struct kvm_guest_debug debug;
