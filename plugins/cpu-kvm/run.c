@@ -111,13 +111,18 @@ const uint8_t *access_memory(struct kvm_vcpu *v, uint64_t gpa, uint64_t *len_byt
 
 /* Exits */
 
+static void message_set(struct mt_exit *exit, const char *fmt, va_list ap)
+{
+	exit->reason = MT_EXIT_ERROR;
+	vsnprintf(exit->message, sizeof(exit->message), fmt, ap);
+}
+
 int run_fail(struct mt_exit *exit, const char *fmt, ...)
 {
 	va_list ap;
 
-	exit->reason = MT_EXIT_ERROR;
 	va_start(ap, fmt);
-	vsnprintf(exit->message, sizeof(exit->message), fmt, ap);
+	message_set(exit, fmt, ap);
 	va_end(ap);
 	return SERVED_OUT;
 }
@@ -128,9 +133,8 @@ int run_fail_at(struct kvm_vcpu *v, struct mt_exit *exit, const char *fmt, ...)
 	size_t used;
 	va_list ap;
 
-	exit->reason = MT_EXIT_ERROR;
 	va_start(ap, fmt);
-	vsnprintf(exit->message, sizeof(exit->message), fmt, ap);
+	message_set(exit, fmt, ap);
 	va_end(ap);
 	arch_place(v, place, sizeof(place));
 	used = strlen(exit->message);
