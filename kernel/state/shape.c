@@ -29,10 +29,28 @@ static uint32_t type_of(const struct mt_inst *inst, const char *key)
 	return prop ? prop->type : 0;
 }
 
-static void key_print(const struct mt_inst *inst, const struct config_key *key, FILE *out)
+/* The value with the path in it as it is from any folder; NULL: there is none in it. */
+static char *whole_path(const struct config_section *section, const struct mt_inst *inst, const struct config_key *key)
 {
-	char *path = type_of(inst, key->name) == MT_PROP_PATH ? key_path(key) : NULL;
-	char *form = ini_quote(path ? path : key->value);
+	static const char local[] = "unix:";
+	char *path, *whole;
+
+	if (section->kind != CONFIG_MONITOR)
+		return type_of(inst, key->name) == MT_PROP_PATH ? key_path(key) : NULL;
+	if (!strcmp(key->name, "viewer") || (!strcmp(key->name, "socket") && strcmp(key->value, "off")))
+		return key_path(key);
+	if (strcmp(key->name, "gdb") || !g_str_has_prefix(key->value, local))
+		return NULL;
+	path = g_canonicalize_filename(key->value + strlen(local), key->dir);
+	whole = g_strconcat(local, path, NULL);
+	g_free(path);
+	return whole;
+}
+
+static void key_print(const struct config_section *section, const struct mt_inst *inst, const struct config_key *key,
+		      FILE *out)
+{
+	char *path = whole_path(section, inst, key), *form = ini_quote(path ? path : key->value);
 
 	fprintf(out, "%s = %s\n", key->name, form ? form : "");
 	g_free(form);
@@ -86,7 +104,7 @@ static void moved_print(struct mt_inst *inst, FILE *out)
 		char *name = g_strndup(key->name, strcspn(key->name, "."));
 
 		if (!g_strv_contains(said, name) && (type_of(image, name) || !strncmp(name, "x-", 2)))
-			key_print(image, key, out);
+			key_print(inst->section, image, key, out);
 		g_free(name);
 	}
 	defaults_print(image->cls, inst->section, out);
@@ -95,7 +113,7 @@ static void moved_print(struct mt_inst *inst, FILE *out)
 static void section_print(const struct config_section *section, struct mt_inst *inst, FILE *out)
 {
 	for (unsigned k = 0; k < section->keys->len; k++)
-		key_print(inst, g_ptr_array_index(section->keys, k), out);
+		key_print(section, inst, g_ptr_array_index(section->keys, k), out);
 	if (inst)
 		defaults_print(inst->cls, section, out);
 }

@@ -104,7 +104,8 @@ static const char board[] =
 	"irq = plic:32, plic:33, plic:34, plic:35\n"
 	"[device slot1]\nplugin = dev-virtio-pci\nbus = pci\n"
 	"[device slot2]\nplugin = dev-virtio-pci\nbus = pci\n"
-	"[device rng1]\nplugin = dev-virtio-rng\nbus = slot1\n";
+	"[device rng1]\nplugin = dev-virtio-rng\nbus = slot1\n"
+	"[monitor]\nsocket = control\nviewer = eyes\ngdb = unix:debugger\n";
 
 /* A machine and its file. */
 struct run {
@@ -250,6 +251,27 @@ static unsigned resident(struct run *run)
 		count += pages[i] & 1;
 	return count;
 }
+
+/* Of paths that are relative to the machine's own file. */
+START_TEST(paths_stay_where_they_were)
+{
+	static const char *const keys[] = { "path = ", "socket = ", "viewer = ", "gdb = unix:" };
+	static const char *const names[] = { "socket", "control", "eyes", "debugger" };
+	struct run run = start(board);
+	char *path = in_folder("one/machine.ini"), *text;
+
+	ck_assert_msg(snapshot(&run, "one") == 0, "%s", err.message);
+	stop(&run);
+	ck_assert(g_file_get_contents(path, &text, NULL, NULL));
+	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
+		char *there = in_folder(names[i]), *line = g_strconcat("\n", keys[i], there, "\n", NULL);
+
+		ck_assert_msg(strstr(text, line) != NULL, "no '%s%s' in:\n%s", keys[i], there, text);
+		g_free(there), g_free(line);
+	}
+	g_free(path), g_free(text);
+}
+END_TEST
 
 START_TEST(ram_is_sparse)
 {
@@ -580,6 +602,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, getenv("MORTISE_LONG") ? 1200 : 120);
 	tcase_add_test(tc, saved_loaded_and_saved_again_the_same);
+	tcase_add_test(tc, paths_stay_where_they_were);
 	tcase_add_test(tc, ram_is_sparse);
 	tcase_add_test(tc, failures_leave_nothing);
 	tcase_add_test(tc, what_does_not_fit_is_refused_by_name);
