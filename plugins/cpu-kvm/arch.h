@@ -5,6 +5,8 @@
 
 #include "kvm.h"
 
+/* Against a host without /dev/kvm: a hint, which is static. [any] */
+const char *arch_remedy(void);
 /* What KVM_CREATE_VM is given; sys_fd is open. */
 unsigned long arch_vm_type(struct kvm *k);
 /* Before the first vCPU: interrupt controllers, CPU model. The VM is open. `arch_vm_fini` follows in any case. */

@@ -11,7 +11,6 @@
 #include <util/error.h>
 
 #include "arch.h"
-#include "host.h"
 
 #define DEVICE "/dev/kvm"
 #define KVM_API 12
@@ -72,10 +71,10 @@ static int refuse_device(struct mt_error *err, int error)
 		mt_error_hint(err, "become a member of the device's group (often: kvm), or run as a user who is");
 		break;
 	case ENOENT:
-		mt_error_hint(err, KVM_REMEDY "; in a container: pass the device on");
+		mt_error_hint(err, "%s; in a container: pass the device on", arch_remedy());
 		break;
 	case ENODEV: case ENXIO:
-		mt_error_hint(err, "what serves it is missing: " KVM_REMEDY);
+		mt_error_hint(err, "what serves it is missing: %s", arch_remedy());
 		break;
 	case EBUSY:
 		mt_error_hint(err, "another hypervisor of this host uses the CPU's virtualization: end it first");

@@ -68,6 +68,11 @@ static void accesses_come_out(struct kvm *k)
 /* Guest-physical addresses have 40 bits unless a VM asks for others (Documentation/virt/kvm/api.rst, 4.2). */
 #define ADDRESS_BITS 40u
 
+const char *arch_remedy(void)
+{
+	return "the host's kernel must have been started in EL2 by its firmware, and have KVM";
+}
+
 /* A CPU that has fewer does not have the default; more would only make walks of its tables longer. */
 unsigned long arch_vm_type(struct kvm *k)
 {

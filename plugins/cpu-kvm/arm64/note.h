@@ -3,8 +3,6 @@
 #ifndef KVM_ARM64_NOTE_H
 #define KVM_ARM64_NOTE_H
 
-/* against a host without /dev/kvm */
-#define KVM_REMEDY "the host's kernel must have been started in EL2 by its firmware, and have KVM"
 #define KVM_ROLES "arch/aarch64"
 #define KVM_STAND_INS(C) \
 	C(gic, "dev-arm-gicv3", MT_KIND_DEVICE, MT_CLASS_PARALLEL, "KVM's GICv3", \

@@ -16,6 +16,11 @@ const void *arch_role(const char *class_name, const char *id)
 
 /* The VM */
 
+const char *arch_remedy(void)
+{
+	return "the CPU must have the hypervisor extension; load the module (modprobe kvm)";
+}
+
 unsigned long arch_vm_type(struct kvm *k)
 {
 	(void)k;

@@ -3,8 +3,6 @@
 #ifndef KVM_RISCV_NOTE_H
 #define KVM_RISCV_NOTE_H
 
-/* against a host without /dev/kvm */
-#define KVM_REMEDY "the CPU must have the hypervisor extension; load the module (modprobe kvm)"
 #define KVM_ROLES "arch/riscv64"
 #define KVM_STAND_INS(C)               /* interrupt controllers are devices */
 #define KVM_PROPS(P, c) \

@@ -75,7 +75,7 @@ START_TEST(device_that_cannot_be_opened)
 {
 	static const struct { int error, code; const char *hint; } all[] = {
 		{ ENOENT, MT_EHOST, "modprobe" }, { EACCES, MT_EPERM, "group" }, { EPERM, MT_EPERM, "group" },
-		{ ENODEV, MT_EHOST, "firmware" }, { ENXIO, MT_EHOST, "modprobe" }, { EBUSY, MT_EHOST, "hypervisor" },
+		{ ENODEV, MT_EHOST, "what serves it" }, { ENXIO, MT_EHOST, "modprobe" }, { EBUSY, MT_EHOST, "hypervisor" },
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -83,6 +83,27 @@ START_TEST(device_that_cannot_be_opened)
 		refused(all[i].code, "/dev/kvm");
 		ck_assert_msg(strstr(b.err.hint, all[i].hint), "%s", b.err.hint);
 	}
+}
+END_TEST
+
+/* The module that is the CPU's, and where virtualization is turned on if the CPU shows none. */
+START_TEST(remedies)
+{
+	static const struct { const char *vendor; bool vmx, svm; const char *word, *not; } all[] = {
+		{ "GenuineIntel", true, false, "kvm_intel", "firmware" }, { "GenuineIntel", false, false, "VT-x", "kvm_amd" },
+		{ "CentaurHauls", true, false, "kvm_intel", "kvm_amd" }, { "AuthenticAMD", false, true, "kvm_amd", "firmware" },
+		{ "HygonGenuine", false, false, "SVM", "kvm_intel" },
+		{ "CentaurHauls", false, false, "kvm_intel, or kvm_amd", "VT-x" },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		const char *words = remedy_of(all[i].vendor, all[i].vmx, all[i].svm);
+
+		ck_assert_msg(strstr(words, all[i].word) && !strstr(words, all[i].not), "%s", words);
+		/* beside what else the hint says */
+		ck_assert_uint_lt(strlen(words), 200);
+	}
+	ck_assert_msg(strstr(arch_remedy(), "modprobe"), "%s", arch_remedy());
 }
 END_TEST
 
@@ -558,7 +579,7 @@ END_TEST
 
 int main(void)
 {
-	CHECK_RUN("kvm-vcpu", start, stop, every_call_fails, device_that_cannot_be_opened, device_of_another_version,
+	CHECK_RUN("kvm-vcpu", start, stop, every_call_fails, device_that_cannot_be_opened, remedies, device_of_another_version,
 		  capability_that_is_missing, too_many_vcpus, two_vcpus_need_controllers, no_memory_for_a_machine,
 		  interrupted_creation_is_tried_again, counter_at_another_rate, model_host, model_base, model_of_a_level,
 		  model_beyond_the_host, features_that_are_not, what_kvm_forces_is_told, state_follows_features,

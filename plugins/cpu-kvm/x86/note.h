@@ -3,9 +3,6 @@
 #ifndef KVM_X86_NOTE_H
 #define KVM_X86_NOTE_H
 
-/* against a host without /dev/kvm */
-#define KVM_REMEDY \
-	"enable virtualization in the firmware, and load the module of this host's CPU (modprobe kvm_intel, or kvm_amd)"
 #define KVM_ROLES "arch/x86_64"
 /*
  * Stand in for the devices of a PC's interrupt controllers: with irqchip = kernel all of them, with split the local

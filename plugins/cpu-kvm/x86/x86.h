@@ -155,6 +155,8 @@ struct feature {
 extern const struct feature features[];
 extern const uint32_t feature_count;
 const struct feature *feature_find(const char *name);
+/* The words of arch_remedy(), for a CPU of a vendor that shows VMX, SVM or neither. */
+const char *remedy_of(const char vendor[12], bool vmx, bool svm);
 
 /* whole.c. [main], or [vcpu] outside of KVM. 0 or -errno; `*what` names what failed. */
 size_t whole_bytes(const struct kvm *k);
