@@ -11,16 +11,7 @@ import time
 
 import x86
 from x86 import m
-
-
-def ctl(folder, *words):
-    subprocess.run([m.EMULATOR, "ctl", os.path.join(folder, "ctl"), *words], check=True, timeout=60,
-                   stdout=subprocess.DEVNULL)
-
-
-def read(path):
-    with open(path, errors="replace") as f:
-        return f.read()
+from running import Machine, ctl, read
 
 
 def ticks_in(text):
@@ -62,8 +53,11 @@ def chain_test(folder, elf, chain):
                 ctl(folder, "quit")
                 words = ["--restore", into]
             status = machine.wait(60)
+        except subprocess.TimeoutExpired:
+            status = "it stands"
         finally:
             machine.kill()
+            machine.wait()
         said += read(path)
     what = f"{os.path.basename(elf)} by {', '.join(chain)}"
     if status or ticks_in(said) != [hex(n) for n in range(1, 41)] or "done" not in said:
@@ -72,45 +66,14 @@ def chain_test(folder, elf, chain):
     m.step(f"{what}: fine")
 
 
-class Machine:
-    """One that runs; what it says goes to files, for a word of the guest may be said in two parts, by two of them."""
-
-    def __init__(self, folder, words, irqchip):
-        self.folder, self.path = folder, os.path.join(folder, "across-said")
-        with open(self.path, "wb") as out, open(self.path + ".log", "ab") as log:
-            self.process = subprocess.Popen([m.EMULATOR, "run", "-q", *words, "-s", f"cpu.irqchip={irqchip}", "-s",
-                                             "monitor.socket=" + os.path.join(folder, "ctl")],
-                                            stdin=subprocess.PIPE, stdout=out, stderr=log)
-
-    def says(self, before, pattern, count):
-        """Waits until the pattern is there so often, in what was said before and by this one; gives all of it."""
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            over = self.process.poll() is not None
-            text = before + read(self.path)
-            if len(re.findall(pattern, text)) >= count:
-                return text
-            if over:
-                break
-            time.sleep(0.002)
-        raise m.console.Failure(f"it stands, or has ended:\n{text[-3000:]}{read(self.path + '.log')[-2000:]}")
-
-    def snapshot(self, into):
-        for words in ["pause"], ["snapshot", into], ["quit"]:
-            ctl(self.folder, *words)
-        self.process.wait(60)
-        return read(self.path)
-
-
 def across_test(folder, elf):
     """Each stop of the program, with each irqchip of the one machine and each of the next."""
     words, said = [os.path.join(folder, "board.ini"), "-s", f"boot.kernel={elf}", "-s", "cpu.count=2", "-s", "ram.size=8M"], ""
     for i in range(len(x86.ROUND) * x86.STOPS + 1):
-        machine = Machine(folder, words, x86.ROUND[i % len(x86.ROUND)])
+        machine = Machine(folder, [*words, "-s", "cpu.irqchip=" + x86.ROUND[i % len(x86.ROUND)]])
         try:
             if i:
-                machine.process.stdin.write(b"\n")
-                machine.process.stdin.flush()
+                machine.type(b"\n")
             said_now = machine.says(said, r"(?:ready|halts|storms) 0x[0-9a-f]+\n", i + 1)
             # of the storm any moment will do
             time.sleep(i % 7 * 0.001)
@@ -121,8 +84,7 @@ def across_test(folder, elf):
             said += machine.snapshot(into)
             words = ["--restore", into]
         finally:
-            machine.process.kill()
-            machine.process.stdin.close()
+            machine.kill()
     m.step(f"across {len(x86.ROUND)} pairs of irqchips, {x86.STOPS} stops each: fine")
 
 

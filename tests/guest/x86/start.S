@@ -5,6 +5,8 @@
  * exceptions and interrupts push a number and go to trap() with a struct frame.
  */
 #define TRAMPOLINE 0x8000
+#define AP_STACK_SHIFT 10
+#define APS 1023
 
 	.section .note.pvh, "a", @note
 	.long 4, 4, 18                 /* "Xen", XEN_ELFNOTE_PHYS32_ENTRY */
@@ -74,7 +76,7 @@ low64:
 2:	hlt
 	jmp 2b
 
-/* A second CPU: copied to TRAMPOLINE, entered there in real mode. */
+/* Other CPUs, at once: copied to TRAMPOLINE, entered there in real mode; each has a stack of its own. */
 	.globl trampoline, trampoline_end
 	.code16
 trampoline:
@@ -100,7 +102,11 @@ ap32:
 	jmp enter64
 	.code64
 ap64:
-	movq $ap_stack_end, %rsp
+	movl $1, %eax
+	lock xaddl %eax, ap_count(%rip)
+	incl %eax
+	shll $AP_STACK_SHIFT, %eax
+	leaq ap_stacks(%rax), %rsp
 	call ap_main
 3:	cli
 	hlt
@@ -209,6 +215,8 @@ idt_pointer:
 	.quad idt
 user_kernel_stack:
 	.quad 0
+ap_count:
+	.long 0
 	.align 16
 tss:
 	.fill 104, 1, 0
@@ -221,5 +229,5 @@ idt:
 boot_stack:
 	.skip 32768
 boot_stack_end:
-	.skip 16384
-ap_stack_end:
+ap_stacks:
+	.skip APS << AP_STACK_SHIFT

@@ -4,6 +4,7 @@
 A program is built with start.S and rt.c, is entered by PVH, prints to the serial port, and ends the machine by a port.
 """
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -145,6 +146,11 @@ plugin = dev-debug-exit
 BIOS_SETTINGS = ["debug.char=log0", "ram.size=64M", "net0.plugin=", "eth0.plugin=", "boot.firmware=firmware"]
 FIRMWARE = "/usr/share/seabios/bios-256k.bin"
 DISK_BYTES = 64 << 10
+# <linux/kvm.h>
+KVM_GET_API_VERSION = 0xae00
+KVM_CREATE_VM = 0xae01
+KVM_CHECK_EXTENSION = 0xae03
+KVM_CAP_MAX_VCPUS = 66
 SAID = "said"
 
 # what the boot sector says behind SeaBIOS's own words, of 64 MiB of which the BIOS keeps a part at the end
@@ -163,7 +169,7 @@ def programs_of(irqchip, vcpus):
     """On the one board, with an irqchip."""
     on = [f"cpu.irqchip={irqchip}"]
     apic = (["DEVICES"], DEVICES_SAY) if irqchip == "user" else ([], APIC_SAYS)
-    smp = [("board", "smp", [], vcpus, on, 0, r"atomic sum: ok\ndone\n")] if vcpus > 1 else []
+    smp = [("board", "smp", [f"CPUS={n}"], n, on, 0, r"atomic sum: ok\ndone\n") for n in (2, 16)] if vcpus > 1 else []
     # KVM's I/O APIC sends no such messages to its local APICs
     extint = [] if irqchip == "kernel" else [("board", "extint", [], vcpus, on, 0, r"LINT0 again: ok\ndone\n")]
     return smp + extint + [
@@ -201,12 +207,24 @@ def need_compiler():
     return compiler
 
 
-def need_kvm():
+def ask_kvm(request, argument=0):
+    """What a call of /dev/kvm itself gives, which has to be usable: a machine can be made."""
     try:
-        os.close(os.open("/dev/kvm", os.O_RDWR))
+        kvm = os.open("/dev/kvm", os.O_RDWR)
     except OSError as reason:
         raise m.Skip("/dev/kvm: " + {errno.ENOENT: "this host has none",
                                      errno.EACCES: "no permission"}.get(reason.errno, reason.strerror)) from None
+    try:
+        os.close(fcntl.ioctl(kvm, KVM_CREATE_VM, 0))
+        return fcntl.ioctl(kvm, request, argument)
+    except OSError as reason:
+        raise m.Skip(f"/dev/kvm: it makes no machines: {reason.strerror}") from None
+    finally:
+        os.close(kvm)
+
+
+def need_kvm():
+    ask_kvm(KVM_GET_API_VERSION)
 
 
 def ring0_is_native():
