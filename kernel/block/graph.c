@@ -4,6 +4,7 @@
  * The graph changes on [main] only, in realize and release. A node has one writer or any number of readers; what
  * another process does to the file is the business of lock.c.
  */
+#include <errno.h>
 #include <glib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -423,11 +424,26 @@ static int32_t child_read(struct mt_inst *inst, uint32_t child, uint64_t offset,
 	return file ? file_read(file, offset, buf, len_bytes) : MT_ENOTSUP;
 }
 
+/*
+ * `rc` of a call on a child that began with errno 0. For exclusive operations, whose caller has words for the user:
+ * they are alone with the node.
+ */
+static int32_t noted(struct mt_inst *inst, const struct file *file, int32_t rc, enum refused what, uint64_t bytes)
+{
+	struct bnode *node = inst_data_get(inst, &node_key);
+
+	if (rc < 0 && __atomic_load_n(&node->exclusive, __ATOMIC_RELAXED))
+		refusal_note(&node->refusal, file->path, rc, errno, what, bytes);
+	return rc;
+}
+
 static int32_t child_write(struct mt_inst *inst, uint32_t child, uint64_t offset, const void *buf, uint64_t len_bytes)
 {
 	struct file *file = child_file(inst, child);
 
-	return file ? file_write(file, offset, buf, len_bytes) : MT_ENOTSUP;
+	errno = 0;
+	return file ? noted(inst, file, file_write(file, offset, buf, len_bytes), REFUSED_WRITE, len_bytes) :
+	       MT_ENOTSUP;
 }
 
 static int32_t child_flush(struct mt_inst *inst, uint32_t child)
@@ -441,16 +457,21 @@ static int32_t child_resize(struct mt_inst *inst, uint32_t child, uint64_t len_b
 {
 	struct file *file = child_file(inst, child);
 
-	return file ? file_resize(file, len_bytes) : MT_ENOTSUP;
+	errno = 0;
+	return file ? noted(inst, file, file_resize(file, len_bytes), REFUSED_LENGTH, len_bytes) : MT_ENOTSUP;
 }
 
 static int32_t child_allocate(struct mt_inst *inst, uint32_t child, uint64_t offset, uint64_t len_bytes, uint32_t mode)
 {
 	struct file *file = child_file(inst, child);
 
-	if (file && mode == MT_BLOCK_PREALLOC_METADATA && !file->device)
+	if (!file)
+		return MT_ENOTSUP;
+	if (mode == MT_BLOCK_PREALLOC_METADATA && !file->device)
 		return 0;
-	return file ? file_allocate(file, offset, len_bytes, mode == MT_BLOCK_PREALLOC_FULL) : MT_ENOTSUP;
+	errno = 0;
+	return noted(inst, file, file_allocate(file, offset, len_bytes, mode == MT_BLOCK_PREALLOC_FULL), REFUSED_SPACE,
+		     offset + len_bytes);
 }
 
 static uint64_t child_bytes(struct mt_inst *inst, uint32_t child)

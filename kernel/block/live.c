@@ -47,9 +47,11 @@ int block_resize(struct mt_inst *inst, uint64_t disk_bytes, uint32_t flags, stru
 	rc = exclusive_begin(node);
 	if (rc < 0)
 		return fault_set(err, rc, NULL, NULL, "%s: what was written before cannot be stored", disk_of(node)->id);
+	refusal_clear(&node->refusal);
 	node_enter(node);
 	rc = role->resize(node->self, disk_bytes, flags, MT_BLOCK_PREALLOC_OFF, err);
 	node_leave(node);
+	refusal_tell(&node->refusal, rc, err);
 	rc = exclusive_end(node, rc);
 	if (rc < 0 && !*err->message)
 		fault_set(err, rc, NULL, NULL, "%s cannot be resized (%d)", disk_of(node)->id, rc);

@@ -6,8 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,6 +14,7 @@
 
 #include "kernel/block/maker.h"
 #include "kernel/block/open.h"
+#include "kernel/block/refusal.h"
 #include "kernel/block/scratch.h"
 #include "kernel/machine/fault.h"
 
@@ -31,8 +30,7 @@ struct mt_block_maker {
 	bool (*cancelled)(void);         /* or NULL */
 	mode_t mode;                     /* of the old file; 0: there is none */
 	const char *wanted;              /* file 0 as the user called it, while the format is at work */
-	char *trouble;                   /* what the host refused last, in words, */
-	int32_t trouble_code;            /* and the code that the format got */
+	struct refusal refusal;
 };
 
 static struct file *file_of(struct mt_block_maker *maker, uint32_t file)
@@ -87,31 +85,20 @@ static int32_t host_file_add(struct mt_block_maker *maker, const char *name, str
 	return (int32_t)maker->files->len - 1;
 }
 
-/*
- * Formats see a code, and not which of their files it was, nor the host's own word. `rc` of a call on `file` that began
- * with errno 0; it has none where the file was not asked.
- */
-__attribute__((format(printf, 4, 5)))
-static int32_t noted(struct mt_block_maker *maker, uint32_t file, int32_t rc, const char *format, ...)
+/* `rc` of a call on `file` that began with errno 0. The file is called what it will be. */
+static int32_t noted(struct mt_block_maker *maker, uint32_t file, int32_t rc, enum refused what, uint64_t bytes)
 {
-	int host = errno ? errno : rc == MT_ERANGE ? EFBIG : rc == MT_ENOSPC ? ENOSPC : EIO;
-	char *folder, *path, *what;
-	va_list args;
+	int host_errno = errno;
+	char *folder, *path;
 
-	if (rc >= 0 || rc == MT_EGONE || file >= maker->names->len)
+	if (rc >= 0 || file >= maker->names->len)
 		return rc;
 	folder = g_path_get_dirname(maker->wanted);
 	path = strchr(maker->wanted, '/') ? g_build_filename(folder, host_name(maker, file), NULL) :
 	       g_strdup(host_name(maker, file));
-	va_start(args, format);
-	what = g_strdup_vprintf(format, args);
-	va_end(args);
-	g_free(maker->trouble);
-	maker->trouble = g_strdup_printf("%s %s: %s", path, what, g_strerror(host));
-	maker->trouble_code = rc;
+	refusal_note(&maker->refusal, path, rc, host_errno, what, bytes);
 	g_free(folder);
 	g_free(path);
-	g_free(what);
 	return rc;
 }
 
@@ -130,8 +117,7 @@ static int32_t host_write(struct mt_block_maker *maker, uint32_t file, uint64_t 
 	if (!f)
 		return MT_EINVAL;
 	errno = 0;
-	return noted(maker, file, file_write(f, offset, buf, len_bytes),
-		     "cannot be written (%" PRIu64 " bytes at %" PRIu64 ")", len_bytes, offset);
+	return noted(maker, file, file_write(f, offset, buf, len_bytes), REFUSED_WRITE, len_bytes);
 }
 
 static int32_t host_resize(struct mt_block_maker *maker, uint32_t file, uint64_t len_bytes)
@@ -141,7 +127,7 @@ static int32_t host_resize(struct mt_block_maker *maker, uint32_t file, uint64_t
 	if (!f)
 		return MT_EINVAL;
 	errno = 0;
-	return noted(maker, file, file_resize(f, len_bytes), "cannot be made %" PRIu64 " bytes long", len_bytes);
+	return noted(maker, file, file_resize(f, len_bytes), REFUSED_LENGTH, len_bytes);
 }
 
 static int32_t host_allocate(struct mt_block_maker *maker, uint32_t file, uint64_t offset, uint64_t len_bytes,
@@ -159,7 +145,7 @@ static int32_t host_allocate(struct mt_block_maker *maker, uint32_t file, uint64
 		rc = maker->cancelled && maker->cancelled() ? MT_EGONE :
 		     file_allocate(f, offset, n, mode == MT_BLOCK_PREALLOC_FULL);
 	}
-	return noted(maker, file, rc, "cannot be given %" PRIu64 " bytes of space", end);
+	return noted(maker, file, rc, REFUSED_SPACE, end);
 }
 
 static void host_random(struct mt_block_maker *maker, void *buf, uint32_t len_bytes)
@@ -223,7 +209,7 @@ static void maker_free(struct mt_block_maker *maker)
 	g_free(maker->folder);
 	g_free(maker->final_folder);
 	g_free(maker->path);
-	g_free(maker->trouble);
+	refusal_clear(&maker->refusal);
 	g_free(maker);
 }
 
@@ -301,7 +287,6 @@ static int backing_take(struct mt_block_maker *maker, const char *path, struct m
 	return maker->backing ? 0 : MT_EIO;
 }
 
-/* What the host said takes the place of the format's words when it is why the format gave up. */
 static int role_create(struct mt_block_maker *maker, const struct mt_block_create *role, const char *path,
 		       const struct mt_block_create_want *create, struct mt_error *err)
 {
@@ -310,8 +295,7 @@ static int role_create(struct mt_block_maker *maker, const struct mt_block_creat
 	maker->wanted = path;
 	rc = role->create(&maker_host, maker, create, err);
 	maker->wanted = NULL;
-	if (rc < 0 && rc == maker->trouble_code)
-		fault_set(err, rc, "file", err->hint[0] ? err->hint : NULL, "%s", maker->trouble);
+	refusal_tell(&maker->refusal, rc, err);
 	return rc;
 }
 

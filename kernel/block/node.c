@@ -63,6 +63,7 @@ void node_fini(struct bnode *node)
 	node_jobs_wait(node);
 	cache_destroy_all(node);
 	codec_forget_all(node);
+	refusal_clear(&node->refusal);
 	g_ptr_array_unref(node->caches);
 	g_array_unref(node->retire.fresh);
 	g_array_unref(node->retire.written);

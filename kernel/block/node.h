@@ -16,6 +16,7 @@
 
 #include "kernel/block/file.h"
 #include "kernel/block/names.h"
+#include "kernel/block/refusal.h"
 
 #define BNODE_CHILDREN_MAX 2048u
 #define BNODE_DEPTH_MAX    64u
@@ -100,6 +101,7 @@ struct bnode {
 	struct bdelays *delays;          /* of a filter; filter.c */
 	struct bnode *through;           /* filter that its files are under; NULL: none */
 	struct bnode *backing;
+	struct refusal refusal;          /* of the exclusive operation */
 	bool backing_closed;             /* there is one, and the user wanted it left alone */
 	struct mt_block_info info;
 	uint64_t generation;             /* atomic: counts invalidations */

@@ -211,6 +211,7 @@ static int ended(struct image *image, int rc, const char *what, struct mt_error 
 {
 	int code = exclusive_end(image->node, rc);
 
+	refusal_tell(&image->node->refusal, rc, err);
 	if (code < 0 && !err->code)
 		fault_set(err, code, "file", NULL, "%s: cannot %s (%d)", image->path, what, code);
 	return code;
@@ -221,6 +222,7 @@ static int begun(struct image *image, const char *what, struct mt_error *err)
 	int rc = exclusive_begin(image->node);
 
 	err->code = 0;
+	refusal_clear(&image->node->refusal);
 	if (rc < 0)
 		fault_set(err, rc, "file", NULL, "%s: cannot %s: what was written before cannot be stored", image->path,
 			  what);

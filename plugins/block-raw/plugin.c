@@ -129,10 +129,14 @@ static const struct mt_block_format raw_format = {
 /* Bytes that are added read as zero; the host has the space for them now or when they are written. */
 static int raw_grow(struct raw *r, uint64_t from, uint64_t to, uint32_t prealloc, struct mt_error *err)
 {
+	uint64_t before = r->node->child_bytes(r->inst, 0);
 	int32_t rc = r->node->child_resize(r->inst, 0, to);
 
-	if (rc == 0 && prealloc != MT_BLOCK_PREALLOC_OFF && to > from)
+	if (rc == 0 && prealloc != MT_BLOCK_PREALLOC_OFF && to > from) {
 		rc = r->node->child_allocate(r->inst, 0, from, to - from, prealloc);
+		if (rc < 0)
+			(void)r->node->child_resize(r->inst, 0, before);
+	}
 	return rc < 0 ? mt_error_set(err, rc, "file", "the file cannot be made that long") : 0;
 }
 

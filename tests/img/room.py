@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Images that a host has no room for: the message has the file, how much it was, and the host's own reason; nothing is left.
+"""Images that a host has no room for: the message has the file, how much it was, and the host's own reason; nothing is left of a
+new one, and a resized one is what it was.
 
 A limit of file sizes stands for a file system with small files; a small file system of its own needs a name space (unshare).
 """
+import json
 import os
 import re
 import shutil
@@ -18,18 +20,25 @@ LIMITED = [
     ('raw', '', '1G', 'disk', f'cannot be made 1073741824 bytes long: {LARGE}'),
     ('vmdk', 'subformat=monolithicFlat', '1G', 'disk-flat.vmdk', f'cannot be made 1073741824 bytes long: {LARGE}'),
     ('vmdk', 'subformat=twoGbMaxExtentFlat', '3G', 'disk-f001.vmdk', rf'cannot be made \d+ bytes long: {LARGE}'),
-    ('vmdk', '', '60T', 'disk.vmdk', rf'cannot be (written|made) .*: {LARGE}'),
-    ('vdi', '', '30T', 'disk', rf'cannot be (written|made) .*: {LARGE}'),
+    ('vmdk', '', '60T', 'disk.vmdk', rf'cannot be (written,|made) .*: {LARGE}'),
+    ('vdi', '', '30T', 'disk', rf'cannot be (written,|made) .*: {LARGE}'),
     ('qcow2', 'preallocation=metadata', '1T', 'disk', rf'cannot be made \d+ bytes long: {LARGE}'),
 ]
 SMALL = [
     ('raw', 'preallocation=full', '64M', 'disk', f'cannot be given 67108864 bytes of space: {FULL}'),
     ('raw', 'preallocation=falloc', '64M', 'disk', f'cannot be given 67108864 bytes of space: {FULL}'),
-    ('vmdk', '', '60T', 'disk.vmdk', rf'cannot be written \(\d+ bytes at \d+\): {FULL}'),
-    ('vdi', '', '30T', 'disk', rf'cannot be written \(\d+ bytes at \d+\): {FULL}'),
+    ('vmdk', '', '60T', 'disk.vmdk', rf'cannot be written, \d+ bytes: {FULL}'),
+    ('vdi', '', '30T', 'disk', rf'cannot be written, \d+ bytes: {FULL}'),
     ('vdi', 'preallocation=full', '64M', 'disk', rf'cannot be given \d+ bytes of space: {FULL}'),
-    ('qcow2', 'preallocation=metadata', '1T', 'disk', rf'cannot be written \(\d+ bytes at \d+\): {FULL}'),
+    ('qcow2', 'preallocation=metadata', '1T', 'disk', rf'cannot be written, \d+ bytes: {FULL}'),
     ('qcow2', 'preallocation=full', '64M', 'disk', rf'cannot be given \d+ bytes of space: {FULL}'),
+]
+# format, options, size, what the file cannot
+RESIZED = [
+    ('raw', ['--preallocation=full'], '64M', r'cannot be given \d+ bytes of space'),
+    ('raw', ['--preallocation=falloc'], '64M', r'cannot be given \d+ bytes of space'),
+    ('qcow2', ['--preallocation=falloc'], '64M', r'cannot be given \d+ bytes of space'),
+    ('vdi', [], '30T', r'cannot be written, \d+ bytes'),
 ]
 
 
@@ -43,9 +52,26 @@ def check(rows, folder, before):
         assert os.listdir(folder) == [], os.listdir(folder)
 
 
+def check_resize(folder):
+    """An image that cannot become longer is what it was."""
+    for fmt, how, size, words in RESIZED:
+        path = os.path.join(folder, 'disk')
+        run(MORTISE, 'img', 'create', '-q', '-f', fmt, path, '1M')
+        with open(path, 'rb') as f:
+            before = f.read()
+        done = run(MORTISE, 'img', 'resize', '-f', fmt, *how, path, size, code=1)
+        assert re.search(f'error: {path} {words}: {FULL}', done.stderr), f'{fmt} {how}: {done.stderr}'
+        assert json.loads(run(MORTISE, 'img', 'info', '--output=json', '-f', fmt, path).stdout)['virtual-size'] == 1 << 20
+        if fmt == 'raw':
+            with open(path, 'rb') as f:
+                assert f.read() == before, 'the file has changed'
+        os.unlink(path)
+
+
 def main():
     if sys.argv[1:] == ['small']:
         check(SMALL, 'small', [])
+        check_resize('small')
         return
     folder = work_folder()
     os.mkdir('small')
