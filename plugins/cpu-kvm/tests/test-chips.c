@@ -360,6 +360,25 @@ START_TEST(lapic_state)
 }
 END_TEST
 
+/* With a count of 0 a periodic timer is between two periods, and goes on; one that fires once has done it. */
+START_TEST(lapic_timer_with_nothing_left)
+{
+	struct fake_state *s;
+
+	up();
+	fake_advance(bench_chips[CHIP_LAPIC], 5000);
+	lapic_disturb();
+	word_put(1, 0x390, 0);
+	s = chip_saved(CHIP_LAPIC);
+	ck_assert_uint_eq(get(s, "apic[1]/deadline_ns", 0), 5000 + 16);
+	fake_state_free(s);
+	word_put(1, 0x320, 0x40);
+	s = chip_saved(CHIP_LAPIC);
+	ck_assert_uint_eq(get(s, "apic[1]/deadline_ns", 0), 0);
+	fake_state_free(s);
+}
+END_TEST
+
 static int no_guest(struct shim_vcpu *v)
 {
 	ck_abort_msg("vCPU %u ran", v->index);
@@ -660,7 +679,7 @@ END_TEST
 int main(void)
 {
 	CHECK_RUN("kvm-chips", start, stop, what_the_file_names, all_or_none, what_kvm_has_fixed, one_of_each, acpi,
-		  each_input_has_a_number, lines, levels_stay_over_a_reset, messages, lapic_state,
+		  each_input_has_a_number, lines, levels_stay_over_a_reset, messages, lapic_state, lapic_timer_with_nothing_left,
 		  lapic_timer_whose_time_has_come, lapic_is_loaded_with_its_vcpu, lapic_that_kvm_cannot_have,
 		  ioapic_state, ioapic_is_given_again, ioapic_that_cannot_be, pic_state, pic_that_kvm_cannot_have,
 		  pit_state, pit_that_kvm_cannot_have, calls_that_fail, routes_that_kvm_refuses);

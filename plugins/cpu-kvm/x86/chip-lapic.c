@@ -27,6 +27,7 @@ enum {
 };
 #define LVT_COUNT     6u
 #define LVT_TIMER     0u
+#define TIMER_PERIODIC (1u << 17)
 #define TIMER_DEADLINE (1u << 18)
 #define PENDING       (1u << 12)           /* delivery status, of LVT and ICR: nothing waits in a saved one */
 
@@ -231,6 +232,9 @@ static void chip_save(const struct chip *c, const struct kvm_lapic_state *page, 
 	for (uint32_t i = 0; i < LVT_COUNT; i++)
 		s->lvt[i] &= ~PENDING;
 	s->divide &= 0xb;
+	/* a periodic one never ends: with nothing left it is due, and KVM has not begun the next period yet */
+	if (!left && s->lvt[LVT_TIMER] & TIMER_PERIODIC)
+		left = 1;
 	if (left && s->initial && !(s->lvt[LVT_TIMER] & TIMER_DEADLINE))
 		s->deadline_ns = chip_guest_ns(c) + left * divisor(s->divide);
 }
