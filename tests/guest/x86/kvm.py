@@ -94,6 +94,8 @@ def test(folder):
     x86.need_kvm()
     x86.write_files(folder)
     for board, name, defines, vcpus, settings, status, pattern in x86.PROGRAMS:
+        if name == "features" and settings and x86.ring0_is_native():
+            pattern = x86.HIDDEN[settings[0]]
         elf = x86.build(folder, name, *defines)
         words = [m.EMULATOR, "run", *x86.words_of(settings), os.path.join(folder, board + ".ini")]
         for setting in x86.settings_of(elf, vcpus, settings):

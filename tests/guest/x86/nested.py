@@ -307,6 +307,8 @@ def test(folder):
     text = nest.run_parts(command_from, list(parts), SECONDS)
     for i, (_board, name, defines, vcpus, settings, status, pattern) in enumerate(x86.PROGRAMS):
         said = output_of(text, f"program-{i}")
+        if name == "features" and settings:
+            pattern = x86.HIDDEN[settings[0]]
         x86.judge(" ".join([name, str(vcpus), *defines, *settings]), *said, status, pattern)
     for name, _program, _settings in SNAPSHOTS:
         snapshot_judge(name, output_of(text, name)[0])

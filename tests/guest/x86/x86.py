@@ -189,10 +189,16 @@ PROGRAMS = [p for irqchip in IRQCHIPS for vcpus in (1, 2) for p in programs_of(i
     ("bare", "cpu", [], 1, [], 0, r"done\n"),
     ("bare", "cpu", [], 1, ["cpu.irqchip=off"], 0, r"done\n"),
     ("board", "cpu", [], 1, ["cpu.model=base"], 0, r"done\n"),
+    ("board", "features", [], 1, [], 0, r"done\n"),
+    ("board", "features", [], 1, ["cpu.model=base"], 0, r"done\n"),
+    ("board", "features", [], 1, ["cpu.features-off=fsgsbase,umip"], 0, r"done\n"),
     ("board", "fail", ["HOW=1"], 1, [], 7, r"going\n"),
     ("board", "fail", ["HOW=2"], 1, [], 1, r"vcpu0: triple fault: rip 0x"),
     ("board", "fail", ["HOW=3"], 1, [], 1, r"vcpu0: KVM cannot emulate an instruction: .*rip 0xfee80000"),
 ]
+# what `features` says besides where KVM shows the CPU that it was told
+HIDDEN = {"cpu.model=base": r"fsgsbase hidden: ok\n(.*\n)*xsave hidden: ok\ndone\n",
+          "cpu.features-off=fsgsbase,umip": r"fsgsbase hidden: ok\numip hidden: ok\n(.*\n)*xsave shown: ok\ndone\n"}
 # going on from a snapshot with the next irqchip, and with that of the one before
 # a way round each ordered pair of them; and the stops of `across`, a number that has no divisor in common with theirs
 ROUND = ["kernel", "kernel", "split", "split", "user", "user", "kernel", "user", "split"]
