@@ -277,8 +277,32 @@ static void forget_page(struct page *page)
 		page_let_go(page);
 }
 
+/* A range of more pages than there are: by them. One that goes may take others with it, so they are known by place. */
+static void forget_those(struct mt_block_cache *cache, uint64_t offset, uint64_t len_bytes)
+{
+	GArray *places = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	GHashTableIter iter;
+	void *key;
+
+	g_hash_table_iter_init(&iter, cache->pages);
+	while (g_hash_table_iter_next(&iter, &key, NULL))
+		g_array_append_val(places, *(uint64_t *)key);
+	for (guint i = 0; i < places->len; i++) {
+		uint64_t at = g_array_index(places, uint64_t, i);
+		struct page *page = g_hash_table_lookup(cache->pages, &at);
+
+		if (page && at >= offset && at - offset <= len_bytes - cache->page_bytes)
+			forget_page(page);
+	}
+	g_array_unref(places);
+}
+
 static void forget(struct mt_block_cache *cache, uint64_t offset, uint64_t len_bytes)
 {
+	if (len_bytes / cache->page_bytes > g_hash_table_size(cache->pages)) {
+		forget_those(cache, offset, len_bytes);
+		return;
+	}
 	for (uint64_t at = offset; len_bytes - (at - offset) >= cache->page_bytes; at += cache->page_bytes) {
 		struct page *page = g_hash_table_lookup(cache->pages, &at);
 

@@ -177,13 +177,15 @@ static void cache_dirty(struct mt_block_cache *cache, struct mt_block_page *page
 
 static void cache_forget(struct mt_block_cache *cache, uint64_t offset, uint64_t len_bytes)
 {
-	for (uint64_t at = offset; len_bytes - (at - offset) >= cache->page_bytes; at += cache->page_bytes) {
-		struct page *page = *slot_of(cache, at);
-
-		if (page && !page->gets)
-			memset(page->pub.data, 0, cache->page_bytes);
-		if (page)
+	for (uint32_t i = 0; i < 1024; i++) {
+		for (struct page *page = cache->inst->pages[i]; page; page = page->next) {
+			if (page->cache != cache || page->pub.offset < offset || len_bytes < cache->page_bytes ||
+			    page->pub.offset - offset > len_bytes - cache->page_bytes)
+				continue;
+			if (!page->gets)
+				child_read(cache->inst, 0, page->pub.offset, page->pub.data, cache->page_bytes);
 			page->dirty = 0;
+		}
 	}
 }
 

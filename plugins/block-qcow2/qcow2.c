@@ -246,6 +246,20 @@ static int flush_twice(struct qcow2 *q)
 	return rc;
 }
 
+int qcow2_revert(struct qcow2 *q)
+{
+	uint8_t header[512];
+	int rc = q->host->child_read(q->inst, 0, 0, header, sizeof(header));
+
+	if (rc < 0)
+		return rc;
+	space_forget(q, 0, INT64_MAX);
+	memcpy(q->header_page->data, header, sizeof(header));
+	q->held_count = 0;                       /* what was given up is not */
+	q->retiring = (struct mt_block_space){ 0 };
+	return 0;
+}
+
 int qcow2_reload(struct qcow2 *q, struct mt_error *err)
 {
 	int rc = flush_twice(q);

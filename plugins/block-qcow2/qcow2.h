@@ -140,6 +140,11 @@ struct qcow2 {
 int qcow2_open(struct qcow2 *q, struct mt_error *err);
 /* Loads header and tables anew, after an exclusive operation; what is retired meanwhile is accounted for. */
 int qcow2_reload(struct qcow2 *q, struct mt_error *err);
+/*
+ * Drops what is not written, before qcow2_reload: memory is what the file has, as after a kill. Exclusive, where all
+ * was written before, and without lazy counts.
+ */
+int qcow2_revert(struct qcow2 *q);
 /* Before what is in the caches is written: the file is as long as it will say. */
 void qcow2_flush(struct qcow2 *q);
 /* The first write is to come: the caches are written, and stay so. */
@@ -249,6 +254,8 @@ void table_set(struct qcow2 *q, struct mt_block_page *page, uint32_t index, uint
 int table_slice(struct qcow2 *q, uint64_t cluster, struct mt_block_page **page, uint32_t *index);
 /* The same to change: a table is made, or copied if it is shared. */
 int table_slice_own(struct qcow2 *q, uint64_t cluster, struct mt_block_page **page, uint32_t *index);
+/* The table of an L1 entry, which leads to nothing, is retired: space_retire_end ends that. Exclusive. */
+int table_drop(struct qcow2 *q, uint64_t index);
 /* L1 has at least so many entries. Exclusive; durable. */
 int table_l1_grow(struct qcow2 *q, uint64_t entries);
 /* Writes an L1 table of `size` entries, or that of a bitmap, to fresh clusters; *offset is where. Exclusive. */

@@ -162,6 +162,38 @@ static int shrink(struct qcow2 *q, uint64_t disk_bytes, struct mt_error *err)
 	return rc < 0 ? rc : cut_file(q);
 }
 
+/* The tables behind the disk's end, which have no entry any more. */
+static int drop_tables(struct qcow2 *q)
+{
+	int rc = 0;
+
+	for (uint64_t i = qcow2_l1_entries(q, q->h.disk_bytes); rc == 0 && i < q->h.l1_size; i++)
+		rc = table_drop(q, i);
+	space_retire_end(q);
+	return rc < 0 ? rc : space_release(q);
+}
+
+/*
+ * Growing failed. What it changed may have no room in the file, so memory goes back to what the file has, as after a
+ * kill; then that gives back what it has of the new tables and clusters. Lazy counts may be behind the tables that are
+ * written, so those go on. Where this fails too `check` finds leaks; where there is more amiss, nothing is given back.
+ */
+static void grow_undo(struct qcow2 *q)
+{
+	struct mt_block_check found = { .size = sizeof(found) }, mended = { .size = sizeof(mended) };
+
+	if (q->corrupt || (!(q->h.compatible & COMPAT_LAZY) && qcow2_revert(q) < 0))
+		return;
+	if (qcow2_reload(q, NULL) < 0 || drop_behind(q, q->h.disk_bytes) < 0 || drop_tables(q) < 0)
+		return;
+	if (qcow2_check(q, 0, &found, NULL, NULL, NULL) < 0 || found.corruptions || found.errors)
+		return;
+	if (found.leaks && qcow2_check(q, MT_BLOCK_CHECK_LEAKS, &mended, NULL, NULL, NULL) < 0)
+		return;
+	if (q->cache->flush(q->inst) == 0)
+		(void)cut_file(q);
+}
+
 /* On failure the file is looked at again, so that what is in memory is what it has. */
 static int finish(struct qcow2 *q, int rc, const char *what, struct mt_error *err)
 {
@@ -176,6 +208,8 @@ static int finish(struct qcow2 *q, int rc, const char *what, struct mt_error *er
 
 int qcow2_resize(struct qcow2 *q, uint64_t disk_bytes, uint32_t flags, uint32_t prealloc, struct mt_error *err)
 {
+	int rc;
+
 	if (q->readonly || q->corrupt)
 		return mt_error_set(err, MT_EPERM, "file", "the image can only be read");
 	if (disk_bytes % 512 || disk_bytes > INT64_MAX || qcow2_l1_entries(q, disk_bytes) > L1_BYTES_MAX / 8)
@@ -190,7 +224,10 @@ int qcow2_resize(struct qcow2 *q, uint64_t disk_bytes, uint32_t flags, uint32_t 
 		return mt_error_set(err, MT_EIO, "file", "the bitmaps of the image cannot be marked");
 	if (disk_bytes < q->h.disk_bytes)
 		return finish(q, shrink(q, disk_bytes, err), "shrinking the image", err);
-	return finish(q, grow(q, disk_bytes, prealloc, err), "growing the image", err);
+	rc = grow(q, disk_bytes, prealloc, err);
+	if (rc < 0)
+		grow_undo(q);
+	return finish(q, rc, "growing the image", err);
 }
 
 /* The header switches to a table without entries; then the old tree is nobody's. */

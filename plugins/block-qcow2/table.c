@@ -181,6 +181,26 @@ int table_slice_own(struct qcow2 *q, uint64_t cluster, struct mt_block_page **pa
 	return table_slice(q, cluster, page, index);
 }
 
+int table_drop(struct qcow2 *q, uint64_t index)
+{
+	uint64_t at = l1_entry_offset(q, index), table = q->l1[index] & ENTRY_OFFSET;
+	struct mt_block_page *page;
+	int rc;
+
+	if (!table)
+		return 0;
+	rc = qcow2_page(q, q->l1_cache, at / q->slice_bytes * q->slice_bytes, 0, &page);
+	if (rc < 0)
+		return rc;
+	q->l1[index] = 0;
+	mt_put_be64(page->data + at % q->slice_bytes, 0);
+	q->cache->dirty(q->l1_cache, page, (uint32_t)(at % q->slice_bytes), 8, 0);
+	q->cache->put(q->l1_cache, page);
+	meta_remove(&q->meta, table / q->cluster_bytes);
+	space_retire(q, table, q->cluster_bytes);
+	return 0;
+}
+
 /* Whole L1 tables */
 
 uint64_t *table_load(struct qcow2 *q, uint64_t offset, uint64_t entries, int *rc)

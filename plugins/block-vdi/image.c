@@ -123,6 +123,22 @@ static int32_t image_check(void *self, uint32_t repair, struct mt_block_check *o
 	       mt_error_set(err, MT_EPERM, NULL, "the image is opened for reading only");
 }
 
+/*
+ * What growing took before it failed is given back: blocks that moved out of the new map's way move down again. Where
+ * that fails too, `check` finds leaks.
+ */
+static void grow_undo(struct node *n)
+{
+	struct mt_error unused;
+	struct vdi_io io;
+
+	mt_error_init(&unused);
+	if (node_load(n, &unused) < 0)
+		return;
+	io = node_io(n);                               /* the file may be longer now */
+	(void)vdi_compact(&n->vdi, &io);
+}
+
 static int32_t image_resize(void *self, uint64_t disk_bytes, uint32_t flags, uint32_t prealloc, struct mt_error *err)
 {
 	struct node *n = self;
@@ -136,8 +152,11 @@ static int32_t image_resize(void *self, uint64_t disk_bytes, uint32_t flags, uin
 	if (disk_bytes < n->vdi.disk_bytes && !(flags & MT_BLOCK_RESIZE_SHRINK))
 		return mt_error_set(err, MT_EINVAL, "size", "the disk would become smaller");
 	node_pages_close(n);
-	rc = disk_bytes < n->vdi.disk_bytes ? vdi_shrink(&n->vdi, disk_bytes, &io, err) :
-	     vdi_grow(&n->vdi, disk_bytes, &io, err);
+	if (disk_bytes < n->vdi.disk_bytes)
+		return node_reload(n, vdi_shrink(&n->vdi, disk_bytes, &io, err), err);
+	rc = vdi_grow(&n->vdi, disk_bytes, &io, err);
+	if (rc < 0)
+		grow_undo(n);
 	return node_reload(n, rc, err);
 }
 

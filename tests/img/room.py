@@ -38,6 +38,9 @@ RESIZED = [
     ('raw', ['--preallocation=full'], '64M', r'cannot be given \d+ bytes of space'),
     ('raw', ['--preallocation=falloc'], '64M', r'cannot be given \d+ bytes of space'),
     ('qcow2', ['--preallocation=falloc'], '64M', r'cannot be given \d+ bytes of space'),
+    ('qcow2', ['--preallocation=full'], '64M', r'cannot be given \d+ bytes of space'),
+    ('qcow2', ['--preallocation=metadata'], '1T', None),
+    ('qcow2', [], '1000T', r'cannot be written, \d+ bytes'),
     ('vdi', [], '30T', r'cannot be written, \d+ bytes'),
 ]
 
@@ -53,16 +56,22 @@ def check(rows, folder, before):
 
 
 def check_resize(folder):
-    """An image that cannot become longer is what it was."""
+    """An image that cannot become longer is what it was, and what it took for that is given back."""
     for fmt, how, size, words in RESIZED:
         path = os.path.join(folder, 'disk')
         run(MORTISE, 'img', 'create', '-q', '-f', fmt, path, '1M')
+        run(MORTISE, 'io', '-f', fmt, '-c', 'write -P 7 0 512k', path)
         with open(path, 'rb') as f:
             before = f.read()
         done = run(MORTISE, 'img', 'resize', '-f', fmt, *how, path, size, code=1)
-        assert re.search(f'error: {path} {words}: {FULL}', done.stderr), f'{fmt} {how}: {done.stderr}'
+        assert not words or re.search(f'error: {path} {words}: {FULL}', done.stderr), f'{fmt} {how}: {done.stderr}'
         assert json.loads(run(MORTISE, 'img', 'info', '--output=json', '-f', fmt, path).stdout)['virtual-size'] == 1 << 20
-        if fmt == 'raw':
+        run(MORTISE, 'io', '-f', fmt, '-c', 'read -P 7 0 512k', path)
+        if fmt != 'raw':
+            checked = run(MORTISE, 'img', 'check', '-f', fmt, path).stdout
+            assert checked.startswith('No errors were found'), f'{fmt} {how}: {checked}'
+            assert os.path.getsize(path) <= len(before) + 65536, f'{fmt} {how}: {len(before)}, now {os.path.getsize(path)}'
+        else:
             with open(path, 'rb') as f:
                 assert f.read() == before, 'the file has changed'
         os.unlink(path)
