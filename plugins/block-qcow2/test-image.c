@@ -493,8 +493,58 @@ START_TEST(faults)
 }
 END_TEST
 
+/* To 3 MiB, with tables and clusters for what is added; the k-th operation of the host fails. 0: there is none. */
+static int grow_fails(struct faulty *t, uint32_t form, uint64_t k)
+{
+	uint64_t random = k, left;
+	struct mt_block_check c;
+	struct mt_error err;
+	int rc;
+
+	mt_error_init(&err);
+	memset(t, 0, sizeof(*t));
+	if (f && fake_self(f))
+		start_again();
+	make(1 << 20, NULL, forms[form]);
+	for (uint32_t i = 0; i < 8; i++)
+		faulty_write(t, &random);
+	flush();
+	if (form & 1)
+		faulty_snapshot(t, 0);
+	fake_block_fail_in(f, k);
+	rc = image()->resize(fake_self(f), 3 << 20, 0, MT_BLOCK_PREALLOC_METADATA, &err);
+	left = fake_block_fail_left(f);
+	fake_block_fail_in(f, 0);
+	ck_assert_msg(rc == 0 || *err.message, "%d without words", rc);
+	flush();
+	faulty_compare(t);
+	c = check(rc == 0 ? MT_BLOCK_CHECK_LEAKS : 0);        /* what has grown may have lost what it gave up */
+	ck_assert_msg(c.corruptions + c.errors + (rc < 0 ? c.leaks : 0) == 0, "form %u, operation %llu: %s", form,
+		      (unsigned long long)k, findings);
+	faulty_write(t, &random);
+	flush();
+	reopen();
+	faulty_compare(t);
+	check_clean();
+	return left == 0;
+}
+
+/* An error at each k-th operation while the disk grows: what was taken for that is given back. */
+START_TEST(growing_fails)
+{
+	static struct faulty t;
+	uint32_t step = getenv("MORTISE_LONG") ? 1 : 3;
+
+	kept_count = 0;
+	for (uint32_t form = 0; form < FORMS; form++) {
+		for (uint64_t k = 1 + form % step; grow_fails(&t, form, k); k += step)
+			;
+	}
+}
+END_TEST
+
 int main(void)
 {
 	CHECK_RUN("block-qcow2 image", start, stop, snapshot_scripts, narrow_counts, turns_with_qemu, vm_state, amending,
-		  repair, faults);
+		  repair, faults, growing_fails);
 }
