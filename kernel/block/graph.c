@@ -346,7 +346,7 @@ static int below_named(struct bnode *node, const char *name, const char *format,
 	spec.options.folder = found.folder;
 	spec.options.fd = 0;
 	spec.backing_write = node->origin->backing_write;
-	spec.below_any = node->origin->below_any;
+	spec.below_any = spec.deeper_any = node->origin->below_any || node->origin->deeper_any;
 	inst = open_inst(node->inst->machine, &spec, err);
 	names_found_fini(&found);
 	node->origin->below_failed = !inst;

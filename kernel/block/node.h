@@ -80,6 +80,7 @@ struct borigin {
 	char *below_name, *below_format; /* what the image calls the disk below; NULL: a section is that */
 	bool below_write;                /* that one is opened for writing too */
 	bool below_any;                  /* that one may be another than the image was made of: its facts are not told */
+	bool deeper_any;                 /* the same of those below that one */
 	bool opened;                     /* by open.c: path and options count, not properties */
 	bool backing_off, backing_write; /* leave the backing disk closed; open it for writing too */
 	bool below_failed;               /* the words of an error are about the image below */

@@ -267,6 +267,7 @@ struct borigin *open_origin(struct mt_inst *inst)
 	origin->options = spec->options;
 	origin->backing_off = spec->backing_off;
 	origin->below_any = spec->below_any;
+	origin->deeper_any = spec->deeper_any;
 	origin->backing_write = spec->backing_write;
 	rule_make(&origin->rule, spec);
 	return origin;

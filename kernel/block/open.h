@@ -19,7 +19,8 @@ struct open_spec {
 	const char *parts_folder;        /* where its extents lie; NULL: in its folder */
 	const char *names_folder;        /* where names of backing disks start; NULL: in its folder */
 	bool backing_off, backing_write;
-	bool below_any;                  /* images are opened over disks that are not those which they were made of */
+	bool below_any;                  /* images are opened over disks that are not those which they were made of; */
+	bool deeper_any;                 /* those below this one are */
 	char **known;                    /* real paths of images below, which the rule need not allow; NULL: the rule's */
 	unsigned rank;                   /* of the instance's lock, where none is above; 0: any */
 	const char *through;             /* id of a filter before its files; NULL: none */

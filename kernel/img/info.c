@@ -371,13 +371,20 @@ static void text_image(const struct bnode *node, const char *image, const char *
 	text_bitmaps(node);
 }
 
+/* The disk below, as it is found from here; NULL: the image does not name one. */
+static char *below_of(const GArray *facts, const char *image)
+{
+	const char *backing = fact_find(facts, MT_BLOCK_FACT_BACKING);
+
+	return backing ? img_backing_path(image, backing) : NULL;
+}
+
 /* `image` is the name by which it was found; that of the disk below is returned, or NULL. */
 static char *print(struct out *out, const struct bnode *node, const char *image, bool json)
 {
 	char *format = open_format_name(node->inst->cls);
 	GArray *facts = facts_of(node, image);
-	const char *backing = fact_find(facts, MT_BLOCK_FACT_BACKING);
-	char *below = backing ? img_backing_path(image, backing) : NULL;
+	char *below = below_of(facts, image);
 
 	if (json)
 		json_image(out, node, image, format, facts);
@@ -407,6 +414,39 @@ static void print_chain(const struct bnode *node, bool json)
 		out_close(&out, ']');
 }
 
+/*
+ * Says of each link of a chain why it does not fit: each image is opened by itself, over whatever is below its parent.
+ * False: nothing was said.
+ */
+static bool warn_links(struct img *img, const struct bnode *node, struct image_options options)
+{
+	char *name = g_strdup(node_name(node));
+	bool some = false;
+
+	options.below_any = false;
+	for (; name && node->backing; node = node->backing) {
+		char *format = open_format_name(node->inst->cls), *below;
+		struct mt_error err = { .size = sizeof(err) };
+		struct image *image;
+		GArray *facts;
+
+		options.format = format;
+		image = image_open(img->tool, name, &options, &err);
+		if (!image)
+			img_warn("%s", err.message);
+		some |= !image;
+		image_close(image);
+		facts = facts_of(node, name);
+		below = below_of(facts, name);
+		g_array_unref(facts);
+		g_free(format);
+		g_free(name);
+		name = below;
+	}
+	g_free(name);
+	return some;
+}
+
 /* A chain whose links do not fit, which is refused to all who want its data, is told of as it is. */
 static struct image *open_facts(struct img *img, struct image_options *options)
 {
@@ -417,8 +457,9 @@ static struct image *open_facts(struct img *img, struct image_options *options)
 	if (image || options->backing_off || img->err.code != MT_EINVAL || strcmp(img->err.culprit, "backing"))
 		return image;
 	options->below_any = true;
+	options->deeper_any = true;
 	image = image_open(img->tool, path, options, &again);
-	if (image)
+	if (image && !warn_links(img, image->node, *options))
 		img_warn("%s", img->err.message);
 	return image;
 }

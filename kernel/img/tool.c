@@ -124,7 +124,7 @@ struct image *image_open(struct tool *tool, const char *path, const struct image
 	struct name_rule rule;
 	struct open_spec spec = {
 		.path = path, .format = options->format, .rule = &rule, .backing_off = options->backing_off,
-		.backing_write = options->backing_write, .below_any = options->below_any,
+		.backing_write = options->backing_write, .below_any = options->below_any, .deeper_any = options->deeper_any,
 		.parts_folder = options->parts_folder, .names_folder = options->names_folder,
 		.options = { .readonly = !options->write, .locking = !options->share, .discard = !options->no_discard,
 			     .cache = options->cache, .engine = options->engine, .fd = options->fd },

@@ -33,7 +33,7 @@ struct image_options {
 	bool backing_write;              /* open the whole chain for writing */
 	bool no_discard;
 	bool repair;                     /* with write: also what is only read until it is repaired; `block` only reads */
-	bool below_any;                  /* not for data: see open.h */
+	bool below_any, deeper_any;      /* not for data: see open.h */
 	bool facts;                      /* for questions about the image: no data are read, and `block` is NULL */
 	enum file_cache cache;
 	enum file_engine engine;

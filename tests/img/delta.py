@@ -127,6 +127,18 @@ def check_commit(disks):
     assert 'b.vmdk: the disk below was written to since' in said, said
 
 
+def check_links_changed():
+    """Links that do not fit are each told of, the uppermost first, and no other one."""
+    for above, below in zip('wxyz', '_wxy'):
+        img('create', '-q', '-f', 'vmdk', *(['-b', f'{below}.vmdk', '-F', 'vmdk'] if below != '_' else []), f'{above}.vmdk',
+            *(['1M'] if below == '_' else []))
+    io('w.vmdk', 'write -P 3 0 64k')
+    img('amend', '-f', 'vmdk', '-o', 'parent_cid=12345678', 'z.vmdk')
+    said = chain_told('z.vmdk').splitlines()
+    assert [line.split(':')[:3] for line in said] == [['mortise', ' warning', f' {i}.vmdk'] for i in 'zx'], said
+    assert all('was written to since' in line for line in said) and 'wanted is 12345678' in said[0], said
+
+
 def check_parent_changed():
     """A parent that was written to: found by both, before anything of the delta is read; info tells all the same."""
     for name in ('p.vmdk', 'other.vmdk'):
@@ -201,7 +213,7 @@ def main():
         for maker in ('mortise', 'qemu'):
             check_commit(check_chain(rng, base, upper, maker))
         print(f'chains: {base} {upper}')
-    for check in (check_parent_changed, check_amend, check_refusals):
+    for check in (check_parent_changed, check_links_changed, check_amend, check_refusals):
         check()
         print(check.__name__)
     folder.cleanup()
