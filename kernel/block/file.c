@@ -37,6 +37,15 @@ int32_t file_code(int host_errno)
 	return MT_EIO;
 }
 
+int32_t file_refused(struct file *file, int host_errno)
+{
+	int32_t rc = file_code(host_errno);
+
+	if (rc == MT_ENOSPC)
+		__atomic_store_n(&file->full_errno, host_errno, __ATOMIC_RELAXED);
+	return rc;
+}
+
 static int open_error(const char *path, int host_errno, struct mt_error *err)
 {
 	int code = host_errno == ENOENT ? MT_ENOENT : host_errno == EACCES || host_errno == EPERM ? MT_EPERM : MT_EIO;
@@ -265,7 +274,7 @@ static int32_t do_write(struct file *file, uint64_t offset, void *buf, uint64_t 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n == 0 ? MT_ENOSPC : file_code(errno);
+			return n == 0 ? MT_ENOSPC : file_refused(file, errno);
 		at += n, offset += (uint64_t)n, len_bytes -= (uint64_t)n;
 	}
 	return 0;
@@ -331,7 +340,7 @@ static int32_t do_resize(struct file *file, uint64_t offset, void *buf, uint64_t
 	const uint64_t *end = buf;
 
 	(void)offset, (void)len_bytes;
-	return ftruncate(file->plain_fd, (off_t)*end) == 0 ? 0 : file_code(errno);
+	return ftruncate(file->plain_fd, (off_t)*end) == 0 ? 0 : file_refused(file, errno);
 }
 
 /* A block device cannot change, but may be long enough. To a filter growing is zeroing, and shrinking discarding. */

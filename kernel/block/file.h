@@ -37,6 +37,7 @@ struct file {
 	uint32_t block_bytes, physical_bytes, discard_bytes, optimal_bytes;
 	uint32_t no_zero_range, no_punch;    /* atomic: the file system does not have it */
 	uint32_t flush_failed;               /* atomic: written data may be lost; nothing is durable any more */
+	int full_errno;                      /* atomic: why there was no space, the last time; 0: there was */
 	struct bnode *through;               /* filter.h: the filter in front of it, or NULL */
 	const struct mt_block_protocol *served;      /* served.h: there is no descriptor, it does the I/O; or NULL */
 	void *served_self;
@@ -61,5 +62,7 @@ void file_punch(struct file *file, uint64_t offset, uint64_t len_bytes);
 
 /* MT_E* of an errno. */
 int32_t file_code(int host_errno);
+/* [any] The same, of an operation on `file`, which keeps why there is no space. */
+int32_t file_refused(struct file *file, int host_errno);
 
 #endif

@@ -319,7 +319,7 @@ static bool fallocate_ended(struct mt_block *block, struct bop *op, int32_t *err
 {
 	if (cannot(op->result))
 		return fallocate_refused(block, op, error);
-	*error = file_code(-op->result);
+	*error = file_refused(op->file, -op->result);
 	if (*error || op->rw_flags == 0 || op->parent->pub->op != MT_BLOCK_ZERO)
 		return true;
 	op->kind = BOP_SYNC;
@@ -347,7 +347,7 @@ static bool transfer_ended(struct mt_block *block, struct bop *op, int32_t *erro
 {
 	*error = 0;
 	if (op->result < 0) {
-		*error = file_code(-op->result);
+		*error = file_refused(op->file, -op->result);
 		return true;
 	}
 	if (op->result == 0 && op->kind == BOP_READ)

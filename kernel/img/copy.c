@@ -409,9 +409,22 @@ static int hand_init(struct hand *hand, struct crew *crew, struct mt_error *err)
 	return 0;
 }
 
-static const char *reason(int rc)
+/* Requests have a code only; of the reasons for one to have no room the file knows the host's own. */
+static const char *no_room(const struct bnode *node)
 {
-	return rc == MT_ENOSPC ? "no space is left" : rc == MT_EPERM ? "it is not permitted" :
+	for (uint32_t i = 0; i < node->child_count; i++) {
+		struct file *file = node->children[i].file;
+		int host_errno = file ? __atomic_load_n(&file->full_errno, __ATOMIC_RELAXED) : 0;
+
+		if (host_errno)
+			return g_strerror(host_errno);
+	}
+	return "no space is left";
+}
+
+static const char *reason(const struct bnode *node, int rc)
+{
+	return rc == MT_ENOSPC ? no_room(node) : rc == MT_EPERM ? "it is not permitted" :
 	       rc == MT_ENOMEM ? "out of memory" : "input or output failed";
 }
 
@@ -425,7 +438,7 @@ static int crew_result(const struct crew *crew, struct mt_error *err)
 		return fault_set(err, crew->result, NULL, NULL, "%s: byte %llu cannot be %s: %s",
 				 crew->in_read ? part_at(copy, crew->fault_at)->image->path : copy->target_name,
 				 (unsigned long long)crew->fault_at, crew->in_read ? "read" : "written",
-				 reason(crew->result));
+				 reason(copy->target, crew->result));
 	return 0;
 }
 

@@ -77,14 +77,29 @@ def check_resize(folder):
         os.unlink(path)
 
 
+def check_convert(folder, before, words):
+    """A copy that ends in the middle."""
+    source, path = os.path.join(folder, '..', 'source.raw'), os.path.join(folder, 'disk')
+    with open(source, 'wb') as f:
+        f.write(b'mortise ' * (1 << 20))
+    for fmt in ('raw', 'qcow2', 'vdi'):
+        command = [*before, MORTISE, 'img', 'convert', '-f', 'raw', '-O', fmt, source, path]
+        done = run(*command, code=1)
+        assert re.search(rf'disk.*: {words}', done.stderr), f'{" ".join(command)}: {done.stderr}'
+        assert os.listdir(folder) == [], os.listdir(folder)
+
+
 def main():
     if sys.argv[1:] == ['small']:
         check(SMALL, 'small', [])
         check_resize('small')
+        check_convert('small', [], FULL)
         return
     folder = work_folder()
     os.mkdir('small')
-    check(LIMITED, 'small', ['sh', '-c', 'ulimit -f 1024; exec "$@"', '-'])
+    limited = ['sh', '-c', 'ulimit -f 1024; exec "$@"', '-']
+    check(LIMITED, 'small', limited)
+    check_convert('small', limited, LARGE)
     unshare = ['unshare', '--user', '--map-root-user', '--mount'] if os.getuid() else ['unshare', '--mount']
     mounted = [*unshare, 'sh', '-c', 'mount -t tmpfs -o size=4M none small && exec "$@"', '-']
     if not shutil.which('unshare') or subprocess.run([*mounted, 'true'], stderr=subprocess.PIPE, check=False).returncode:
