@@ -13,7 +13,7 @@
 #define DEPTH   32u
 #define STRIPE  6144u
 #define STRIPES (QUEUES * DEPTH * 2)
-#define KEPT    24u                      /* versions of a stripe */
+#define KEPT    48u                      /* versions of a stripe: more than go by in a moment of a busy host */
 #define MOMENTS 4u
 
 struct version {
@@ -151,8 +151,7 @@ static void moment_holds(const struct moment *m, const uint8_t *bytes, const cha
 		ck_assert_msg(found, "%s: stripe %u is none of the %u that it may be", what, i, may ? may->len : 0);
 		known += may != NULL;
 	}
-	/* most of them, and fewer where a busy host makes the moment long; with none this shows nothing */
-	ck_assert_uint_gt(known, STRIPES / 8);
+	ck_assert_uint_gt(known, STRIPES / 2);
 }
 
 /* Queues */
