@@ -5,7 +5,7 @@
  * The kick: whoever kicks sets `kicked`, then immediate_exit, then signals the thread if it is inside. The loop
  * clears immediate_exit before it looks at `kicked`; so a kick that comes between finds its mark kept. The signal only
  * ends KVM_RUN: one that comes before KVM has been entered finds immediate_exit set, and one that comes behind it does
- * nothing. KVM_SET_SIGNAL_MASK would do without a handler, but every entry would cost 2 % more.
+ * nothing. KVM_SET_SIGNAL_MASK would do without a handler, but each entry would set the mask.
  *
  * Easy to break: an access that made KVM come out is not finished until KVM has been entered again. So `run` never
  * returns straight after one: it goes in once more with immediate_exit set, and leaves on EINTR. Whoever looks at the

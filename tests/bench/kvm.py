@@ -68,7 +68,7 @@ def build(folder, args):
     build_guest(folder, "exits", turns.EXITS, 1)
     build_guest(folder, "kicks", 1, args.count)
     peers.compile_helper(folder, "kvmfloor")
-    turns.build(folder, x86.need_compiler())
+    turns.build(folder)
     return folder
 
 
@@ -153,12 +153,11 @@ def start_over_floor(chosen, folder, rate, count):
 
 
 def exits(chosen, folder, built, rate, rounds):
-    """{name: [{kind: ticks of an exit, a turn each}]}, one a round; who is first turns from round to round."""
-    names, found = list(chosen), {name: [] for name in chosen}
+    """{name: [{kind: microseconds of an exit, a turn each}]}, one a round."""
+    found = {name: [] for name in chosen}
+    folders = {name: place(os.path.join(folder, name)) for name in chosen}
     for i in range(rounds):
-        order = names[i % len(names):] + names[:i % len(names)]
-        folders = {name: place(os.path.join(folder, name)) for name in order}
-        measured = turns.measure({name: chosen[name] for name in order}, folders, os.path.join(built, "turns.so"),
+        measured = turns.measure({name: chosen[name] for name in peers.order(chosen, i)}, folders, os.path.join(built, turns.LIBRARY),
                                  os.path.join(folder, "turns"))
         for name, ticks in measured.items():
             found[name].append({kind: [t / rate * 1e6 for t in ticks[kind]] for kind in turns.KINDS})

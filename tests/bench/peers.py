@@ -62,12 +62,17 @@ def processor():
     return f"{len(os.sched_getaffinity(0))} x {names[0] if names else os.uname().machine}"
 
 
+def order(names, i):
+    """The names in the order in which to run in round `i`."""
+    names = list(names)
+    turned = names[i % len(names):] + names[:i % len(names)]
+    return turned if i // len(names) % 2 == 0 else turned[::-1]
+
+
 def rounds(names, count):
     """(round, name) in the order in which to run."""
-    names = list(names)
     for i in range(count):
-        turned = names[i % len(names):] + names[:i % len(names)]
-        for name in turned if i // len(names) % 2 == 0 else reversed(turned):
+        for name in order(names, i):
             yield i, name
 
 
@@ -144,14 +149,14 @@ def main(bench):
     m.main(bench)
 
 
-def compile_helper(folder, name):
-    """A small C program of this folder, for the host."""
+def compile_helper(folder, name, output=None, *flags):
+    """A small C program of this folder, for the host; or a library, by its flags."""
     compiler = next((c for c in (os.environ.get("CC", "").split()[:1] or ["cc"]) + ["gcc", "clang"] if shutil.which(c)),
                     None)
     if not compiler:
         raise m.Skip("no C compiler for the measuring program")
-    path = os.path.join(folder, name)
-    subprocess.run([compiler, "-O2", "-o", path, os.path.join(HERE, name + ".c")], check=True)
+    path = os.path.join(folder, output or name)
+    subprocess.run([compiler, "-O2", *flags, "-o", path, os.path.join(HERE, name + ".c")], check=True)
     return path
 
 

@@ -6,7 +6,8 @@
  * processor, and what disturbs the host disturbs all alike.
  *
  * TURNS names a file of a struct turns, all zeros, that they share; TURNS_SELF is the program's number in it, and
- * TURNS_COUNT says how many there are. turns.py reads it.
+ * TURNS_COUNT says how many there are. turns.py reads it; PROGRAMS, TURNS, WARM_EXITS, TURN_EXITS and STREAK, which
+ * this is compiled with, are explained there.
  */
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -22,14 +23,9 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
-#define KINDS      4               /* read and write of a port, of a register */
-#define PROGRAMS   8
-#define TURNS      100             /* of a program, for each kind */
-#define WARM_EXITS 8               /* of a turn, before the time is taken */
-#define TURN_EXITS 60
-#define STREAK     20              /* exits for the same thing, and nothing else, until the turns begin */
-#define NOTHING    KINDS
-#define SCRATCH    0x3ffu          /* the guest's port, which firmware leaves alone */
+#define KINDS   4                  /* read and write of a port, of a register */
+#define NOTHING KINDS
+#define SCRATCH 0x3ffu             /* the guest's port, which firmware leaves alone */
 
 struct turns {
 	_Atomic uint32_t given[KINDS]; /* turns that have ended */

@@ -6,13 +6,15 @@ import struct
 import subprocess
 import time
 
-# as in turns.c
-KINDS = ["port-read", "port-write", "register-read", "register-write"]
+import peers
+
+LIBRARY = "turns.so"
+KINDS = ["port-read", "port-write", "register-read", "register-write"]     # by number in turns.c
 PROGRAMS = 8
-TURNS = 100
-WARM_EXITS = 8
+TURNS = 100        # of a program, for each kind
+WARM_EXITS = 8     # of a turn, before the time is taken
 TURN_EXITS = 60
-STREAK = 20
+STREAK = 20        # exits for the same thing, and nothing else, until the turns begin
 HEAD = struct.Struct(f"{len(KINDS)}I")
 TICKS = struct.Struct(f"{TURNS}I")
 
@@ -20,11 +22,9 @@ EXITS = 2 * STREAK + TURNS * (WARM_EXITS + TURN_EXITS)  # what the guest needs t
 SECONDS = 120
 
 
-def build(folder, compiler):
-    path = os.path.join(folder, "turns.so")
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "turns.c")
-    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", path, source], check=True)
-    return path
+def build(folder):
+    numbers = {"PROGRAMS": PROGRAMS, "TURNS": TURNS, "WARM_EXITS": WARM_EXITS, "TURN_EXITS": TURN_EXITS, "STREAK": STREAK}
+    peers.compile_helper(folder, "turns", LIBRARY, "-shared", "-fPIC", *(f"-D{name}={value}u" for name, value in numbers.items()))
 
 
 def start(words, folder, library, path, which, count):
