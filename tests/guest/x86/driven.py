@@ -5,14 +5,13 @@ snapshots, a debugger that comes and goes, the end without a warning; two machin
 """
 import os
 import re
-import shutil
 import socket
 import subprocess
 import time
 
 import x86
 from x86 import m
-from running import Machine, ctl, read
+from running import Machine, ctl, fresh, read
 
 ROUND_SAID = r"(?m)^round 0x[0-9a-f]+$"
 TIMES = 6
@@ -47,9 +46,7 @@ def told_test(folder, elf, irqchip, kicks):
                 ctl(folder, "resume")
             goes_on(machine, f"{what}, paused")
             for i in range(2):
-                into = os.path.join(folder, f"kept-{i}")
-                shutil.rmtree(into, ignore_errors=True)
-                ctl(folder, "snapshot", into)
+                ctl(folder, "snapshot", fresh(folder, f"kept-{i}"))
                 goes_on(machine, f"{what}, saved")
             machine.type(b"\n")
         machine.says("", "said by the virtio console|done", 1)
@@ -86,8 +83,7 @@ def chain_test(folder, elf, kicks):
                 machine.type(b"\n")
                 goes_on(machine, f"snapshot {i} with the pin")
             time.sleep(i % 7 * 0.003)
-            into = os.path.join(folder, f"work-{i % 2}")
-            shutil.rmtree(into, ignore_errors=True)
+            into = fresh(folder, f"work-{i % 2}")
             said += machine.snapshot(into)
             words = ["--restore", into]
         finally:

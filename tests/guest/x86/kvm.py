@@ -4,14 +4,13 @@
 that goes on with its interrupt controllers in other hands."""
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import time
 
 import x86
 from x86 import m
-from running import Machine, ctl, read
+from running import Machine, ctl, fresh, read
 
 
 def ticks_in(text):
@@ -79,8 +78,7 @@ def across_test(folder, elf):
             time.sleep(i % 7 * 0.001)
             if "FAILED" in said_now or "unexpected" in said_now:
                 raise m.console.Failure(f"across irqchips, snapshot {i}:\n{said_now[-3000:]}")
-            into = os.path.join(folder, f"across-{i % 2}")
-            shutil.rmtree(into, ignore_errors=True)
+            into = fresh(folder, f"across-{i % 2}")
             said += machine.snapshot(into)
             words = ["--restore", into]
         finally:

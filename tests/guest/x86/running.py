@@ -2,6 +2,7 @@
 """A machine that runs beside the test, is typed to and told what to do, and whose words are looked at."""
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -16,6 +17,13 @@ def ctl(folder, *words):
 def read(path):
     with open(path, errors="replace") as f:
         return f.read()
+
+
+def fresh(folder, name):
+    """A path in the folder with nothing there."""
+    path = os.path.join(folder, name)
+    shutil.rmtree(path, ignore_errors=True)
+    return path
 
 
 class Machine:
